@@ -1,0 +1,49 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.hpp"
+
+/// Every bound of the product, in one place, each with its unit and its reason. A bound that a remote
+/// party can reach has a counted drop reason or a Close code beside it.
+namespace isthmus::limits {
+
+// Link (wire protocol)
+inline constexpr std::size_t kReliableFrameBytes = 64 * 1024;  ///< largest SIP message that UDP could carry
+inline constexpr std::size_t kMediaFrameBytes = 2 * 1024;      ///< above any path MTU in use for RTP
+inline constexpr std::size_t kHelloBytes = 8 * 1024;           ///< a JWT with room to spare
+inline constexpr std::size_t kUnauthenticatedBytes = 4 * 1024 + kHelloBytes;  ///< before Welcome, all frames
+inline constexpr Duration kUnauthenticatedLife = seconds(5);   ///< a Hello needs one round trip
+inline constexpr std::uint32_t kFirstMediaChannel = 16;        ///< 0 control, 1 SIP, 2-15 reserved
+inline constexpr std::uint32_t kChannelsPerSession = 1024;     ///< 256 calls with RTP and RTCP each way
+inline constexpr std::size_t kReliableQueueFrames = 4096;      ///< a slow reader's backlog before Close
+inline constexpr std::size_t kReliableQueueBytes = 4 * 1024 * 1024;  ///< same, in bytes
+inline constexpr std::size_t kMediaQueueFrames = 1024;         ///< about 60 ms of 300 calls at 50 packets/s
+inline constexpr Duration kMediaDeadline = milliseconds(60);   ///< older media is useless to a jitter buffer
+inline constexpr Duration kKeepAlive = seconds(15);            ///< below the 30 s of strict UDP NATs
+inline constexpr int kMissedPings = 3;                         ///< a link without answers this often is dead
+inline constexpr int kAckEveryFrames = 8;                      ///< SIP frames between Acks
+inline constexpr Duration kAckDelay = milliseconds(200);       ///< or this long, whichever comes first
+
+// SIP (RFC 3261)
+inline constexpr std::size_t kSipMessageBytes = 64 * 1024;  ///< one UDP datagram
+inline constexpr std::size_t kSipHeaders = 256;             ///< real messages carry below 60
+inline constexpr std::size_t kSipHeaderBytes = 16 * 1024;   ///< one header field, folded lines joined
+inline constexpr std::size_t kSipTransactions = 200'000;    ///< a shard's, both kinds; 32 s at 6,000 a second
+inline constexpr std::uint32_t kMaxForwards = 70;           ///< RFC 3261 §8.1.1.6
+
+// SDP
+inline constexpr std::size_t kSdpBytes = 32 * 1024;  ///< WebRTC offers reach 10 KiB
+inline constexpr std::size_t kSdpMediaLines = 32;    ///< m= lines of one description
+inline constexpr std::size_t kSdpLines = 2048;
+
+// Calls
+inline constexpr std::size_t kCallsPerSession = 256;      ///< half the channels, for audio and video
+inline constexpr std::size_t kBindingsPerSession = 1024;  ///< phones behind one connector
+inline constexpr std::size_t kForksPerCall = 16;          ///< early dialogs of one INVITE
+inline constexpr std::size_t kContactsPerAor = 16;        ///< devices of one user
+
+// Media
+inline constexpr Duration kLearnWindow = seconds(5);  ///< source learning after the remote SDP is known
+
+}  // namespace isthmus::limits

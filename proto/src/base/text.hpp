@@ -1,0 +1,31 @@
+#pragma once
+#include <charconv>
+#include <concepts>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace isthmus {
+
+/// ASCII only, locale-independent: SIP and SDP tokens compare without regard to case.
+constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+bool iequals(std::string_view a, std::string_view b);
+std::string to_lower(std::string_view text);
+/// Without leading and trailing space, tab, CR and LF.
+std::string_view trim(std::string_view text);
+
+/// The whole text as a decimal number that fits T; nothing otherwise (signs, spaces and blanks included).
+template <std::unsigned_integral T>
+std::optional<T> parse_number(std::string_view text) {
+  T value{};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+struct CaseInsensitiveLess {
+  using is_transparent = void;
+  bool operator()(std::string_view a, std::string_view b) const;
+};
+
+}  // namespace isthmus

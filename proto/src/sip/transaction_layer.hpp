@@ -1,0 +1,111 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/random.hpp"
+#include "base/time.hpp"
+#include "sip/flow.hpp"
+#include "sip/message.hpp"
+#include "sip/transaction.hpp"
+
+namespace isthmus::sip {
+
+using TransactionId = std::uint64_t;  ///< never reused within a process; 0 is none
+
+/// What the layer asks of its owner, and what it reports. Drain after every input.
+struct SendMessage {      ///< put these bytes on this flow now
+  Flow flow;
+  std::string bytes;
+};
+struct RequestReceived {  ///< a new request opened a server transaction; answer with respond()
+  TransactionId server;
+  Flow flow;
+  Message request;
+};
+struct AckReceived {      ///< an ACK that belongs to no server transaction: the one of a 2xx
+  Flow flow;
+  Message ack;
+};
+struct CancelReceived {   ///< a CANCEL that matched `server`, an INVITE still open; the CANCEL itself was answered 200
+  TransactionId server;
+  Message cancel;
+};
+struct ResponseReceived {  ///< 1xx (100 included), 2xx (again for each retransmission, RFC 6026), or the one final failure
+  TransactionId client;
+  Flow flow;
+  Message response;
+};
+struct StrayResponse {    ///< matched no client transaction: a late 2xx to an INVITE, or junk
+  Flow flow;
+  Message response;
+};
+enum class ClientFailure : std::uint8_t { timeout, transport };
+struct ClientFailed {     ///< no final response will come: count as 408 (timeout) or 503 (transport), §8.1.3.1
+  TransactionId client;
+  ClientFailure why;
+};
+struct ServerFailed {     ///< no ACK came to a final failure of an INVITE (timer H), or the transport failed
+  TransactionId server;
+  ClientFailure why;
+};
+using TransactionEvent = std::variant<SendMessage, RequestReceived, AckReceived, CancelReceived, ResponseReceived,
+                                      StrayResponse, ClientFailed, ServerFailed>;
+using TransactionEvents = std::vector<TransactionEvent>;
+
+/// All client and server transactions of one owner (a gateway shard, a connector, an SDK client): matching
+/// (RFC 3261 §17.1.3, §17.2.3 with the RFC 2543 fallback), the four state machines of §17 as amended by
+/// RFC 6026, and their timers. Pure: time and randomness are arguments; nothing blocks. Single-threaded.
+class TransactionLayer {
+ public:
+  TransactionLayer(TransactionTimers timers, Random& random);
+  ~TransactionLayer();
+  TransactionLayer(const TransactionLayer&) = delete;
+  TransactionLayer& operator=(const TransactionLayer&) = delete;
+
+  /// A message that passed Message::check(). Requests get received/rport on their top Via first (the
+  /// transport does that, not this layer).
+  void on_message(Message message, const Flow& flow, Instant now, TransactionEvents& out);
+
+  /// Opens a client transaction: puts a Via with a new branch and `sent_by` ("host:port") on top and sends.
+  /// Not for ACK (send those bare, with add_via()).
+  /// @return its id; 0 when limits::kSipTransactions are open (nothing is sent; answer 503).
+  TransactionId send_request(Message request, const Flow& flow, std::string_view sent_by, Instant now,
+                             TransactionEvents& out);
+
+  /// Sends a response through a server transaction. 1xx, 2xx and failures as the state allows; a response that
+  /// the state forbids is dropped and counted. A response to an unknown id is dropped.
+  void respond(TransactionId server, Message response, Instant now, TransactionEvents& out);
+
+  /// Cancels an INVITE client transaction (§9.1): at once if a provisional response came, else when one comes;
+  /// nothing after a final response. @param extra headers for the CANCEL, as Reason.
+  void cancel(TransactionId client, std::vector<std::pair<std::string, std::string>> extra, Instant now,
+              TransactionEvents& out);
+
+  /// The transport could not deliver to this flow (ICMP, closed connection or session): fails its transactions.
+  void on_flow_failed(const Flow& flow, Instant now, TransactionEvents& out);
+
+  void on_timeout(Instant now, TransactionEvents& out);
+  std::optional<Instant> next_deadline() const;
+
+  /// Puts a Via with a fresh branch on a message that goes outside transactions (ACK of a 2xx).
+  void add_via(Message& message, const Flow& flow, std::string_view sent_by);
+
+  struct Counters {
+    std::uint64_t requests_in = 0, requests_out = 0, responses_in = 0, responses_out = 0;
+    std::uint64_t retransmissions_in = 0, retransmissions_out = 0;
+    std::uint64_t timeouts = 0, stray_responses = 0, refused_over_limit = 0;
+  };
+  const Counters& counters() const;
+  std::size_t open_client_transactions() const;
+  std::size_t open_server_transactions() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace isthmus::sip

@@ -1,0 +1,44 @@
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <optional>
+
+#include "base/bytes.hpp"
+#include "base/time.hpp"
+#include "wire/frame.hpp"
+
+namespace isthmus::wire {
+
+/// What waits to be written to a TCP link. Reliable messages keep their order and are never dropped; media is
+/// dropped oldest first once past its deadline or over the queue's bound. Buffers are reused: no allocation per
+/// media packet once warm. Pure; single-threaded.
+class SendQueue {
+ public:
+  /// @return false when the reliable bound (limits::kReliableQueue*) is passed: close the link with too_slow.
+  bool push_reliable(Channel channel, ByteView bytes);
+  void push_media(Channel channel, ByteView bytes, Instant now);
+  /// The next whole WebSocket message, reliable first but never two reliable ones in a row while media waits
+  /// (so that neither starves the other). Media of the same moment may be bundled up to `max_media_bytes`.
+  /// The view stays valid until the next call of pop().
+  std::optional<ByteView> pop(Instant now, std::size_t max_media_bytes);
+
+  bool empty() const;
+  std::size_t reliable_bytes() const { return reliable_bytes_; }
+  std::uint64_t media_dropped() const { return media_dropped_; }
+
+ private:
+  struct MediaSlot {
+    Bytes bytes;
+    Channel channel = 0;
+    Instant queued{};
+  };
+  std::deque<Bytes> reliable_;
+  std::size_t reliable_bytes_ = 0;
+  std::vector<MediaSlot> media_;  ///< ring
+  std::size_t media_head_ = 0, media_count_ = 0;
+  std::uint64_t media_dropped_ = 0;
+  bool last_was_reliable_ = false;
+  Bytes current_;
+};
+
+}  // namespace isthmus::wire
