@@ -11,19 +11,32 @@ namespace isthmus::limits {
 // Link (wire protocol)
 inline constexpr std::size_t kReliableFrameBytes = 64 * 1024;  ///< largest SIP message that UDP could carry
 inline constexpr std::size_t kMediaFrameBytes = 2 * 1024;      ///< above any path MTU in use for RTP
+inline constexpr std::size_t kMessageBytes = kReliableFrameBytes + 8;  ///< frame and its channel, longest varint
 inline constexpr std::size_t kHelloBytes = 8 * 1024;           ///< a JWT with room to spare
 inline constexpr std::size_t kUnauthenticatedBytes = 4 * 1024 + kHelloBytes;  ///< before Welcome, all frames
 inline constexpr Duration kUnauthenticatedLife = seconds(5);   ///< a Hello needs one round trip
 inline constexpr std::uint32_t kFirstMediaChannel = 16;        ///< 0 control, 1 SIP, 2-15 reserved
+inline constexpr std::uint32_t kLastMediaChannel = 65535;      ///< a channel is an SDP port (RFC 8866 §5.14)
 inline constexpr std::uint32_t kChannelsPerSession = 1024;     ///< 256 calls with RTP and RTCP each way
 inline constexpr std::size_t kReliableQueueFrames = 4096;      ///< a slow reader's backlog before Close
 inline constexpr std::size_t kReliableQueueBytes = 4 * 1024 * 1024;  ///< same, in bytes
 inline constexpr std::size_t kMediaQueueFrames = 1024;         ///< about 60 ms of 300 calls at 50 packets/s
 inline constexpr Duration kMediaDeadline = milliseconds(60);   ///< older media is useless to a jitter buffer
 inline constexpr Duration kKeepAlive = seconds(15);            ///< below the 30 s of strict UDP NATs
+inline constexpr Duration kMinKeepAlive = milliseconds(100);   ///< a Welcome asking for less is not obeyed
+inline constexpr Duration kMaxKeepAlive = seconds(600);        ///< nor for more: a dead link must be found
+inline constexpr std::size_t kReasonBytes = 200;               ///< Reject and Close text, cut beyond
 inline constexpr int kMissedPings = 3;                         ///< a link without answers this often is dead
 inline constexpr int kAckEveryFrames = 8;                      ///< SIP frames between Acks
 inline constexpr Duration kAckDelay = milliseconds(200);       ///< or this long, whichever comes first
+
+// Sockets of the TCP link
+inline constexpr std::size_t kMediaMessageBytes = 4000;     ///< media bundled in one message; fits Beast's write buffer
+inline constexpr int kTcpUnsentBytes = 4096;                ///< TCP_NOTSENT_LOWAT: 65 ms at 500 kbit/s, so media waits here
+inline constexpr std::size_t kLinkBufferKeptBytes = 8 * 1024;  ///< a read buffer larger than this is given back
+inline constexpr Duration kLinkCloseLife = seconds(2);      ///< flushing and the closing handshake, together
+inline constexpr std::size_t kHttpHeaderBytes = 8 * 1024;   ///< a browser's upgrade with cookies takes half
+inline constexpr std::size_t kResolvedAddresses = 16;       ///< addresses of one gateway's name that are tried
 
 // SIP (RFC 3261)
 inline constexpr std::size_t kSipMessageBytes = 64 * 1024;  ///< one UDP datagram
@@ -42,6 +55,20 @@ inline constexpr std::size_t kCallsPerSession = 256;      ///< half the channels
 inline constexpr std::size_t kBindingsPerSession = 1024;  ///< phones behind one connector
 inline constexpr std::size_t kForksPerCall = 16;          ///< early dialogs of one INVITE
 inline constexpr std::size_t kContactsPerAor = 16;        ///< devices of one user
+
+// Authentication
+inline constexpr std::size_t kTokenBytes = 6 * 1024;      ///< a JWT inside kHelloBytes
+inline constexpr std::size_t kHmacKeyBytes = 32;          ///< RFC 7518 §3.2: as long as the hash output
+inline constexpr std::size_t kKeyFileBytes = 64 * 1024;   ///< a PEM key is below 4 KiB
+inline constexpr std::size_t kPasswordBytes = 1024;       ///< what scrypt is fed at most
+inline constexpr std::size_t kUserNameBytes = 128;        ///< user part of an address of record
+inline constexpr std::size_t kAorsPerUser = 256;          ///< a token's "aors" claim; more is "*"
+inline constexpr std::uint64_t kScryptBytes = 256 * 1024 * 1024;  ///< memory of one password check
+inline constexpr double kAuthBurstPerSource = 20;         ///< failures in a row: an office behind a NAT
+inline constexpr Duration kAuthRefillPerSource = seconds(3);
+inline constexpr double kAuthBurstPerUser = 50;           ///< above a source's, or one could lock users out
+inline constexpr Duration kAuthRefillPerUser = seconds(2);
+inline constexpr std::size_t kAuthKeys = 20'000;          ///< remembered sources, and users: about 3 MB
 
 // Media
 inline constexpr Duration kLearnWindow = seconds(5);  ///< source learning after the remote SDP is known
