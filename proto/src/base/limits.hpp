@@ -11,7 +11,6 @@ namespace isthmus::limits {
 // Link (wire protocol)
 inline constexpr std::size_t kReliableFrameBytes = 64 * 1024;  ///< largest SIP message that UDP could carry
 inline constexpr std::size_t kMediaFrameBytes = 2 * 1024;      ///< above any path MTU in use for RTP
-inline constexpr std::size_t kMessageBytes = kReliableFrameBytes + 8;  ///< frame and its channel, longest varint
 inline constexpr std::size_t kHelloBytes = 8 * 1024;           ///< a JWT with room to spare
 inline constexpr std::size_t kUnauthenticatedBytes = 4 * 1024 + kHelloBytes;  ///< before Welcome, all frames
 inline constexpr Duration kUnauthenticatedLife = seconds(5);   ///< a Hello needs one round trip
@@ -45,6 +44,12 @@ inline constexpr std::size_t kSipHeaderBytes = 16 * 1024;   ///< one header fiel
 inline constexpr std::size_t kSipTransactions = 200'000;    ///< a shard's, both kinds; 32 s at 6,000 a second
 inline constexpr std::uint32_t kMaxForwards = 70;           ///< RFC 3261 §8.1.1.6
 
+inline constexpr std::size_t kSipDatagramBytes = 65'000;  ///< largest sent over UDP; IPv4 carries 65,507
+inline constexpr std::size_t kFaultAnswerBytes = 8 * 1024;  ///< a longer 4xx to a malformed request is not sent
+inline constexpr std::uint32_t kFaultAnswersPerSecond = 20;  ///< a listener's; enough to debug one peer
+inline constexpr std::size_t kResolverNames = 4096;          ///< cached names; a shard has far fewer targets
+inline constexpr std::size_t kResolverWaiters = 1024;        ///< callers waiting for one name
+
 // SDP
 inline constexpr std::size_t kSdpBytes = 32 * 1024;  ///< WebRTC offers reach 10 KiB
 inline constexpr std::size_t kSdpMediaLines = 32;    ///< m= lines of one description
@@ -72,5 +77,8 @@ inline constexpr std::size_t kAuthKeys = 20'000;          ///< remembered source
 
 // Media
 inline constexpr Duration kLearnWindow = seconds(5);  ///< source learning after the remote SDP is known
+inline constexpr std::size_t kMediaBatchPackets = 32;     ///< read from one socket at once: 0.6 s of one audio stream
+inline constexpr int kMediaBatchesPerTurn = 4;            ///< then the other sockets have their turn
+inline constexpr std::size_t kMediaPortTries = 64;        ///< pairs that another process may hold before we give up
 
 }  // namespace isthmus::limits

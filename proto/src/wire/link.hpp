@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.hpp"
 #include "wire/frame.hpp"
@@ -9,13 +10,23 @@ namespace isthmus::wire {
 
 /// Why a session or link ended, as Close and Reject carry it.
 enum class CloseCode : std::uint32_t {
-  normal = 0, protocol_error = 1, unauthorized = 2, credentials_expired = 3, limit_exceeded = 4, timeout = 5,
-  going_away = 6, replaced = 7, internal_error = 8, version_mismatch = 9, too_slow = 10, forbidden = 11,
+  normal = 0,
+  protocol_error = 1,
+  unauthorized = 2,
+  credentials_expired = 3,
+  limit_exceeded = 4,
+  timeout = 5,
+  going_away = 6,
+  replaced = 7,
+  internal_error = 8,
+  version_mismatch = 9,
+  too_slow = 10,
+  forbidden = 11,
 };
 const char* to_text(CloseCode code);  ///< "unauthorized"
 
-/// One live socket between a client and the gateway, as the pure code above it sees it. The WebSocket link
-/// implements it today. Calls come from the thread that owns the link.
+/// One live socket between a client and the gateway, as the pure code above it sees it. The
+/// WebSocket link implements it today. Calls come from the thread that owns the link.
 class Link {
  public:
   virtual ~Link() = default;

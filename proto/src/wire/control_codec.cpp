@@ -1,0 +1,189 @@
+#include "wire/control_codec.hpp"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/stubs/common.h>
+#if GOOGLE_PROTOBUF_VERSION < 4022000
+#include <google/protobuf/stubs/logging.h>
+#endif
+
+#include <algorithm>
+
+#include "base/limits.hpp"
+
+namespace isthmus::wire {
+
+namespace {
+
+// Text that is not UTF-8 makes the library write to stderr; a remote party must not be able to
+// cause that.
+struct Quiet {
+#if GOOGLE_PROTOBUF_VERSION < 4022000
+  google::protobuf::LogSilencer silencer;
+#endif
+  Quiet() {}
+};
+
+}  // namespace
+
+bool parse_control(ByteView bytes, v1::ControlMessage& message) {
+  const Quiet quiet;
+  if (bytes.size() > limits::kReliableFrameBytes) return false;
+  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+}
+
+Bytes serialize_control(const v1::ControlMessage& message) {
+  const Quiet quiet;
+  Bytes out(message.ByteSizeLong());
+  message.SerializeWithCachedSizesToArray(out.data());
+  return out;
+}
+
+namespace {
+
+using google::protobuf::io::CodedInputStream;
+using Body = v1::ControlMessage::BodyCase;
+
+// Highest field number of each message that this version reads; their numbers have no gaps.
+std::uint32_t last_field(Body body) {
+  switch (body) {
+    case Body::kHello:
+      return v1::Hello::kCapabilitiesFieldNumber;
+    case Body::kWelcome:
+      return v1::Welcome::kCapabilitiesFieldNumber;
+    case Body::kReject:
+      return v1::Reject::kRetryAfterSFieldNumber;
+    case Body::kPing:
+      return v1::Ping::kClockMsFieldNumber;
+    case Body::kPong:
+      return v1::Pong::kClockMsFieldNumber;
+    case Body::kAck:
+      return v1::Ack::kSipFramesFieldNumber;
+    case Body::kClose:
+      return v1::Close::kReasonFieldNumber;
+    default:
+      return UINT32_MAX;
+  }
+}
+
+// Skips a field's value (protobuf encoding, wire types). @return false at the first thing we cannot
+// skip.
+bool skip_value(CodedInputStream& in, std::uint32_t tag) {
+  std::uint64_t number = 0;
+  switch (tag & 7) {
+    case 0:
+      return in.ReadVarint64(&number);
+    case 1:
+      return in.Skip(8);
+    case 2:
+      return in.ReadVarint64(&number) && number <= INT32_MAX && in.Skip(static_cast<int>(number));
+    case 5:
+      return in.Skip(4);
+    default:
+      return false;  // groups: nobody's schema here has them, so it is an unknown field
+  }
+}
+
+}  // namespace
+
+// The lite library keeps unknown fields but does not tell of them, so the tags are read once more.
+bool has_unknown_fields(ByteView bytes, const v1::ControlMessage& message) {
+  if (message.body_case() == Body::BODY_NOT_SET)
+    return false;  // counted as an unknown message instead
+  CodedInputStream in(bytes.data(), static_cast<int>(bytes.size()));
+  while (const std::uint32_t tag = in.ReadTag()) {
+    if (tag >> 3 > v1::ControlMessage::kCloseFieldNumber) return true;
+    if ((tag & 7) != 2) return true;
+    std::uint32_t length = 0;
+    if (!in.ReadVarint32(&length)) return true;
+    const auto limit = in.PushLimit(static_cast<int>(length));
+    const std::uint32_t last = last_field(static_cast<Body>(tag >> 3));
+    while (const std::uint32_t inner = in.ReadTag()) {
+      if (inner >> 3 > last || !skip_value(in, inner)) return true;
+    }
+    in.PopLimit(limit);
+  }
+  return false;
+}
+
+v1::ControlMessage to_message(const HelloInfo& info) {
+  v1::ControlMessage message;
+  v1::Hello& hello = *message.mutable_hello();
+  hello.set_min_version(info.min_version);
+  hello.set_max_version(info.max_version);
+  hello.set_software(info.software);
+  if (const auto* password = std::get_if<PasswordCredentials>(&info.credentials)) {
+    hello.mutable_password()->set_user(password->user);
+    hello.mutable_password()->set_password(password->password);
+  } else if (const auto* token = std::get_if<TokenCredentials>(&info.credentials)) {
+    hello.set_token(token->token);
+  }
+  for (const std::string& capability : info.capabilities) hello.add_capabilities(capability);
+  return message;
+}
+
+v1::ControlMessage to_message(const WelcomeInfo& info) {
+  v1::ControlMessage message;
+  v1::Welcome& welcome = *message.mutable_welcome();
+  welcome.set_version(info.version);
+  welcome.set_session_id(info.session_id);
+  welcome.set_observed_address(info.observed_address);
+  welcome.set_keep_alive_ms(info.keep_alive_ms);
+  welcome.mutable_limits()->set_channels(info.max_channels);
+  welcome.mutable_limits()->set_reliable_frame_bytes(limits::kReliableFrameBytes);
+  welcome.mutable_limits()->set_media_frame_bytes(limits::kMediaFrameBytes);
+  welcome.set_sip_domain(info.sip_domain);
+  welcome.set_user(info.user);
+  welcome.set_software(info.software);
+  for (const std::string& capability : info.capabilities) welcome.add_capabilities(capability);
+  return message;
+}
+
+std::optional<HelloInfo> to_info(const v1::Hello& hello) {
+  HelloInfo info;
+  info.min_version = hello.min_version();
+  info.max_version = hello.max_version();
+  info.software = hello.software();
+  switch (hello.credentials_case()) {
+    case v1::Hello::kPassword:
+      info.credentials = PasswordCredentials{hello.password().user(), hello.password().password()};
+      break;
+    case v1::Hello::kToken:
+      info.credentials = TokenCredentials{hello.token()};
+      break;
+    default:
+      return std::nullopt;
+  }
+  info.capabilities.assign(hello.capabilities().begin(), hello.capabilities().end());
+  return info;
+}
+
+WelcomeInfo to_info(const v1::Welcome& welcome) {
+  WelcomeInfo info;
+  info.version = welcome.version();
+  info.session_id = welcome.session_id();
+  info.software = welcome.software();
+  info.user = welcome.user();
+  info.sip_domain = welcome.sip_domain();
+  info.observed_address = welcome.observed_address();
+  info.keep_alive_ms = welcome.keep_alive_ms();
+  info.max_channels = welcome.limits().channels();
+  info.capabilities.assign(welcome.capabilities().begin(), welcome.capabilities().end());
+  return info;
+}
+
+CloseCode to_close_code(v1::CloseCode code) {
+  return v1::CloseCode_IsValid(code) ? static_cast<CloseCode>(code) : CloseCode::internal_error;
+}
+
+v1::CloseCode to_wire(CloseCode code) {
+  return static_cast<v1::CloseCode>(code);
+}
+
+std::string printable(std::string_view text) {
+  std::string out(text.substr(0, limits::kReasonBytes));
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return out;
+}
+
+}  // namespace isthmus::wire

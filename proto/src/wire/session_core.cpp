@@ -1,0 +1,186 @@
+#include "wire/session_core.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "wire/control_codec.hpp"
+
+namespace isthmus::wire {
+
+void SessionCore::open(Instant now) {
+  opened_ = now;
+  last_heard_ = now;
+}
+
+void SessionCore::establish(std::uint32_t keep_alive_ms, Instant now) {
+  established_ = true;
+  keep_alive_ = keep_alive_ms == 0
+                    ? limits::kKeepAlive
+                    : std::clamp<Duration>(milliseconds(keep_alive_ms), limits::kMinKeepAlive,
+                                           limits::kMaxKeepAlive);
+  last_heard_ = now;
+  next_ping_ = now + keep_alive_;
+}
+
+Life SessionCore::on_frame(Channel channel, ByteView bytes, Instant now, SessionEvents& out) {
+  if (channel == kSipChannel) return on_sip(bytes, now, out);
+  if (channel == kControlChannel) return on_control(bytes, now, out);
+  count_unknown_channel();
+  return Life::goes_on;
+}
+
+Life SessionCore::on_sip(ByteView bytes, Instant now, SessionEvents& out) {
+  if (bytes.empty()) return close(CloseCode::protocol_error, "empty SIP frame", out);
+  if (bytes.size() > limits::kReliableFrameBytes) {
+    return close(CloseCode::limit_exceeded, "SIP frame above 65536 bytes", out);
+  }
+  ++statistics_.sip_frames_in;
+  out.push_back(SipFrameReceived{std::string(as_text(bytes))});
+  if (statistics_.sip_frames_in - acked_in_ >= limits::kAckEveryFrames) {
+    send_ack(out);
+  } else if (!ack_due_) {
+    ack_due_ = now + limits::kAckDelay;
+  }
+  return Life::goes_on;
+}
+
+bool SessionCore::parse(ByteView bytes, v1::ControlMessage& message) {
+  if (!parse_control(bytes, message)) return false;
+  if (has_unknown_fields(bytes, message)) ++statistics_.unknown_fields;
+  return true;
+}
+
+Life SessionCore::on_control(ByteView bytes, Instant now, SessionEvents& out) {
+  v1::ControlMessage message;
+  if (!parse(bytes, message))
+    return close(CloseCode::protocol_error, "malformed control message", out);
+  switch (message.body_case()) {
+    case v1::ControlMessage::kPing: {
+      v1::ControlMessage answer;
+      answer.mutable_pong()->set_ping_clock_ms(message.ping().clock_ms());
+      answer.mutable_pong()->set_clock_ms(clock_ms(now));
+      send(answer, out);
+      return Life::goes_on;
+    }
+    case v1::ControlMessage::kPong:
+      on_pong(message.pong().ping_clock_ms(), now);
+      return Life::goes_on;
+    case v1::ControlMessage::kAck:
+      return on_ack(message.ack().sip_frames(), out);
+    default:
+      return on_other_control(message, out);
+  }
+}
+
+Life SessionCore::on_other_control(const v1::ControlMessage& message, SessionEvents& out) {
+  const auto out_of_place = [&](std::string_view name) {
+    return close(CloseCode::protocol_error, std::string(name) + " is out of place here", out);
+  };
+  switch (message.body_case()) {
+    case v1::ControlMessage::kClose:
+      return end({to_close_code(message.close().code()), message.close().reason(), 0, true}, out);
+    case v1::ControlMessage::kHello:
+      return out_of_place("Hello");
+    case v1::ControlMessage::kWelcome:
+      return out_of_place("Welcome");
+    case v1::ControlMessage::kReject:
+      return out_of_place("Reject");
+    case v1::ControlMessage::kPing:
+      return out_of_place("Ping");
+    case v1::ControlMessage::kPong:
+      return out_of_place("Pong");
+    case v1::ControlMessage::kAck:
+      return out_of_place("Ack");
+    default:  // of a later version, or one of this schema that this version does not act on
+      ++statistics_.unknown_control;
+      return Life::goes_on;
+  }
+}
+
+Life SessionCore::on_ack(std::uint64_t sip_frames, SessionEvents& out) {
+  if (sip_frames > statistics_.sip_frames_out) {
+    return close(CloseCode::protocol_error, "Ack of SIP frames that were never sent", out);
+  }
+  statistics_.sip_frames_acked = std::max(statistics_.sip_frames_acked, sip_frames);
+  return Life::goes_on;
+}
+
+void SessionCore::on_pong(std::uint64_t ping_clock_ms, Instant now) {
+  // Only the Ping sent last measures: a Pong to any other, or one made up, says nothing.
+  if (!ping_sent_ || clock_ms(*ping_sent_) != ping_clock_ms) return;
+  statistics_.round_trip = now - *ping_sent_;
+  ping_sent_.reset();
+}
+
+bool SessionCore::send_sip(ByteView message, SessionEvents& out) {
+  if (message.empty() || message.size() > limits::kReliableFrameBytes) return false;
+  ++statistics_.sip_frames_out;
+  out.push_back(SendFrame{kSipChannel, to_bytes(message)});
+  return true;
+}
+
+void SessionCore::send_ack(SessionEvents& out) {
+  v1::ControlMessage message;
+  message.mutable_ack()->set_sip_frames(statistics_.sip_frames_in);
+  send(message, out);
+  acked_in_ = statistics_.sip_frames_in;
+  ack_due_.reset();
+}
+
+void SessionCore::send_ping(Instant now, SessionEvents& out) {
+  v1::ControlMessage message;
+  message.mutable_ping()->set_clock_ms(clock_ms(now));
+  send(message, out);
+  ping_sent_ = now;
+  next_ping_ = now + keep_alive_;
+}
+
+Life SessionCore::on_timeout(Instant now, SessionEvents& out) {
+  if (!established_) {
+    if (now < opened_ + limits::kUnauthenticatedLife) return Life::goes_on;
+    return close(CloseCode::timeout, "the session was not established within 5 s", out);
+  }
+  if (now >= peer_lost_at()) return close(CloseCode::timeout, "nothing heard from the peer", out);
+  if (ack_due_ && now >= *ack_due_) send_ack(out);
+  if (side_ == Side::client && now >= next_ping_) send_ping(now, out);
+  return Life::goes_on;
+}
+
+std::optional<Instant> SessionCore::next_deadline() const {
+  if (!established_) return opened_ + limits::kUnauthenticatedLife;
+  Instant next = peer_lost_at();
+  if (ack_due_) next = std::min(next, *ack_due_);
+  if (side_ == Side::client) next = std::min(next, next_ping_);
+  return next;
+}
+
+Instant SessionCore::peer_lost_at() const {
+  return last_heard_ + keep_alive_ * limits::kMissedPings;
+}
+
+std::uint64_t SessionCore::clock_ms(Instant now) const {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<milliseconds>(now - opened_).count());
+}
+
+void SessionCore::send(const v1::ControlMessage& message, SessionEvents& out) const {
+  out.push_back(SendFrame{kControlChannel, serialize_control(message)});
+}
+
+Life SessionCore::close(CloseCode code, std::string_view reason, SessionEvents& out) const {
+  v1::ControlMessage message;
+  message.mutable_close()->set_code(to_wire(code));
+  message.mutable_close()->set_reason(printable(reason));
+  send(message, out);
+  return end({code, std::string(reason), 0, false}, out);
+}
+
+Life SessionCore::end(SessionClosed closed, SessionEvents& out) const {
+  closed.reason = printable(closed.reason);
+  out.push_back(std::move(closed));
+  return Life::over;
+}
+
+}  // namespace isthmus::wire

@@ -1,0 +1,76 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/time.hpp"
+#include "wire/session_events.hpp"
+
+namespace isthmus::v1 {
+class ControlMessage;
+}
+
+namespace isthmus::wire {
+
+/// Does the session that calls live on after this input?
+enum class Life : std::uint8_t { goes_on, over };
+
+/// What both ends of a session do alike: the time allowed to establish it, and once it stands SIP
+/// counting and Acks, Ping and Pong, Close. Acks are sent after limits::kAckEveryFrames frames or
+/// limits::kAckDelay; a peer that sends nothing for limits::kMissedPings keep-alive intervals is
+/// dead (timeout). The owner keeps the state and calls nothing here once `over` came back.
+class SessionCore {
+ public:
+  enum class Side : std::uint8_t { server, client };
+  explicit SessionCore(Side side) : side_(side) {}
+
+  /// The time to establish the session (limits::kUnauthenticatedLife) runs from here.
+  void open(Instant now);
+  void establish(std::uint32_t keep_alive_ms, Instant now);
+  /// Anything that came from the peer, media included.
+  void heard(Instant now) { last_heard_ = now; }
+
+  /// A frame while the session stands.
+  Life on_frame(Channel channel, ByteView bytes, Instant now, SessionEvents& out);
+  /// A control message that no state treats in its own way: Close ends, a kind this version ignores
+  /// is counted, any other is out of place here.
+  Life on_other_control(const v1::ControlMessage& message, SessionEvents& out);
+  /// Parses a control frame and counts what it carries that we do not know; nothing when it is
+  /// malformed.
+  bool parse(ByteView bytes, v1::ControlMessage& message);
+  void count_unknown_channel() { ++statistics_.unknown_channels; }
+
+  bool send_sip(ByteView message, SessionEvents& out);
+  Life on_timeout(Instant now, SessionEvents& out);
+  std::optional<Instant> next_deadline() const;
+
+  void send(const v1::ControlMessage& message, SessionEvents& out) const;
+  /// Says Close to the peer and reports the end. @return over, for the caller to return.
+  Life close(CloseCode code, std::string_view reason, SessionEvents& out) const;
+  /// Reports the end that the peer said or that needs no word to it.
+  Life end(SessionClosed closed, SessionEvents& out) const;
+
+  const SessionStatistics& statistics() const { return statistics_; }
+
+ private:
+  Life on_sip(ByteView bytes, Instant now, SessionEvents& out);
+  Life on_control(ByteView bytes, Instant now, SessionEvents& out);
+  Life on_ack(std::uint64_t sip_frames, SessionEvents& out);
+  void on_pong(std::uint64_t ping_clock_ms, Instant now);
+  void send_ack(SessionEvents& out);
+  void send_ping(Instant now, SessionEvents& out);
+  std::uint64_t clock_ms(Instant now) const;
+  Instant peer_lost_at() const;
+
+  Side side_;
+  bool established_ = false;
+  Instant opened_{}, last_heard_{};
+  Duration keep_alive_{};
+  Instant next_ping_{};               ///< client only
+  std::optional<Instant> ping_sent_;  ///< the Ping whose Pong is awaited
+  std::optional<Instant> ack_due_;
+  std::uint64_t acked_in_ = 0;  ///< received frames that our last Ack covered
+  SessionStatistics statistics_;
+};
+
+}  // namespace isthmus::wire

@@ -1,0 +1,79 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/time.hpp"
+#include "wire/frame.hpp"
+#include "wire/link.hpp"
+
+namespace isthmus::wire {
+
+inline constexpr std::uint32_t kProtocolVersion = 1;
+
+struct PasswordCredentials {
+  std::string user, password;
+};
+struct TokenCredentials {
+  std::string token;
+};
+using Credentials = std::variant<PasswordCredentials, TokenCredentials>;
+
+/// What a client says first. All text is UTF-8.
+struct HelloInfo {
+  std::uint32_t min_version = kProtocolVersion, max_version = kProtocolVersion;
+  std::string software;  ///< "isthmus-phone/0.1.0"
+  Credentials credentials;
+  std::vector<std::string> capabilities;
+};
+
+/// What the gateway answers.
+struct WelcomeInfo {
+  std::uint32_t version = kProtocolVersion;  ///< filled in by ServerSession
+  std::uint64_t session_id = 0;
+  std::string software;
+  std::string user;              ///< as authenticated
+  std::string sip_domain;        ///< domain of the built-in registrar
+  std::string observed_address;  ///< "192.0.2.7:51034", as the gateway saw it
+  std::uint32_t keep_alive_ms = 15000;
+  std::uint32_t max_channels = 0;
+  std::vector<std::string> capabilities;
+};
+
+// What a session asks of its owner and reports to it. Drain after every input.
+struct SendFrame {  ///< put this on the link's reliable service
+  Channel channel;
+  Bytes bytes;
+};
+struct AuthenticateHello {  ///< server: judge these credentials, then call accept() or reject()
+  HelloInfo hello;
+};
+struct SessionEstablished {  ///< client: Welcome came
+  WelcomeInfo welcome;
+};
+struct SipFrameReceived {  ///< one complete SIP message
+  std::string bytes;
+};
+struct SessionClosed {  ///< the session is over; close the link (what must be said was emitted
+                        ///< before this)
+  CloseCode code;
+  std::string reason;               ///< printable ASCII, the peer's included
+  std::uint32_t retry_after_s = 0;  ///< from Reject, 0: none said
+  bool by_peer = false;
+};
+using SessionEvent =
+    std::variant<SendFrame, AuthenticateHello, SessionEstablished, SipFrameReceived, SessionClosed>;
+using SessionEvents = std::vector<SessionEvent>;
+
+struct SessionStatistics {
+  std::uint64_t sip_frames_in = 0, sip_frames_out = 0;
+  std::uint64_t sip_frames_acked = 0;  ///< of those out, what the peer's last Ack covered
+  std::uint64_t unknown_channels = 0;  ///< frames dropped
+  std::uint64_t unknown_control = 0;   ///< messages of a kind that this version ignores
+  std::uint64_t unknown_fields = 0;    ///< messages that carried fields this version ignores
+  std::optional<Duration> round_trip;  ///< of the last Ping
+};
+
+}  // namespace isthmus::wire
