@@ -18,7 +18,15 @@ enum class MediaError : std::uint8_t {
   no_such_session,
   socket_failed,
 };
-const char* to_text(MediaError error);
+inline const char* to_text(MediaError error) {
+  switch (error) {
+    case MediaError::ports_exhausted: return "no free media port";
+    case MediaError::channels_exhausted: return "no free media channel";
+    case MediaError::no_such_session: return "no such session";
+    case MediaError::socket_failed: return "media socket failed";
+  }
+  return "media error";
+}
 
 /// What goes into our SDP for an endpoint: for a link the dummy address 192.0.0.8 and a channel.
 struct LocalMedia {
@@ -34,6 +42,7 @@ struct RemoteMedia {
   std::uint16_t rtcp_port = 0;
   bool rtcp_mux = false;
   std::uint32_t clock_rate = 8000;  ///< of the first audio format, for jitter
+  std::uint8_t payload_type = 0;    ///< of the first audio format; a tone service toward it plays 0 (PCMU) or 8 (PCMA)
 };
 
 enum class MediaService : std::uint8_t { echo, tone };
