@@ -18,15 +18,7 @@ enum class MediaError : std::uint8_t {
   no_such_session,
   socket_failed,
 };
-inline const char* to_text(MediaError error) {
-  switch (error) {
-    case MediaError::ports_exhausted: return "no free media port";
-    case MediaError::channels_exhausted: return "no free media channel";
-    case MediaError::no_such_session: return "no such session";
-    case MediaError::socket_failed: return "media socket failed";
-  }
-  return "media error";
-}
+const char* to_text(MediaError error);
 
 /// What goes into our SDP for an endpoint: for a link the dummy address 192.0.0.8 and a channel.
 struct LocalMedia {
