@@ -69,9 +69,9 @@ inline constexpr std::size_t kPasswordBytes = 1024;       ///< what scrypt is fe
 inline constexpr std::size_t kUserNameBytes = 128;        ///< user part of an address of record
 inline constexpr std::size_t kAorsPerUser = 256;          ///< a token's "aors" claim; more is "*"
 inline constexpr std::uint64_t kScryptBytes = 256 * 1024 * 1024;  ///< memory of one password check
-inline constexpr double kAuthBurstPerSource = 20;         ///< failures in a row: an office behind a NAT
+inline constexpr unsigned kAuthBurstPerSource = 20;         ///< failures in a row: an office behind a NAT
 inline constexpr Duration kAuthRefillPerSource = seconds(3);
-inline constexpr double kAuthBurstPerUser = 50;           ///< above a source's, or one could lock users out
+inline constexpr unsigned kAuthBurstPerUser = 50;           ///< above a source's, or one could lock users out
 inline constexpr Duration kAuthRefillPerUser = seconds(2);
 inline constexpr std::size_t kAuthKeys = 20'000;          ///< remembered sources, and users: about 3 MB
 
