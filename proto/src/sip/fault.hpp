@@ -7,18 +7,18 @@
 namespace isthmus::sip {
 
 enum class FaultCode : std::uint8_t {
-  empty,              ///< nothing but line ends (a keep-alive, RFC 5626 §4.4.1)
-  too_large,          ///< limits::kSipMessageBytes
-  too_many_headers,   ///< limits::kSipHeaders
-  header_too_long,    ///< limits::kSipHeaderBytes
+  empty,             ///< nothing but line ends (a keep-alive, RFC 5626 §4.4.1)
+  too_large,         ///< limits::kSipMessageBytes
+  too_many_headers,  ///< limits::kSipHeaders
+  header_too_long,   ///< limits::kSipHeaderBytes
   bad_start_line,
-  bad_version,        ///< 505: a SIP version that is not SIP/2.0
-  bad_header_line,    ///< no colon, or a name that is not a token
+  bad_version,      ///< 505: a SIP version that is not SIP/2.0
+  bad_header_line,  ///< no colon, or a name that is not a token
   no_end_of_headers,
   missing_header,
-  duplicate_header,   ///< a header that may stand once stands twice
+  duplicate_header,  ///< a header that may stand once stands twice
   bad_header_value,
-  bad_content_length, ///< larger than what arrived (datagrams), or not a number
+  bad_content_length,  ///< larger than what arrived (datagrams), or not a number
   cseq_method_mismatch,
   bad_request_uri,
 };

@@ -10,8 +10,8 @@
 
 namespace isthmus::sip {
 
-/// Ordered ;name[=value] parameters, as Via, name-addr headers and URIs carry them. Names compare without
-/// regard to case; values keep their text (quotes included).
+/// Ordered ;name[=value] parameters, as Via, name-addr headers and URIs carry them. Names compare
+/// without regard to case; values keep their text (quotes included).
 class Params {
  public:
   struct Param {
@@ -41,11 +41,11 @@ struct Uri {
   std::string user;            ///< as written, escapes kept
   std::string password;        ///< as written; has_password tells "" from none
   bool has_password = false;
-  std::string host;            ///< as written; IPv6 with its brackets
-  std::uint16_t port = 0;      ///< 0: none written
+  std::string host;        ///< as written; IPv6 with its brackets
+  std::uint16_t port = 0;  ///< 0: none written
   Params params;
-  std::string headers;         ///< after '?', without it
-  std::string opaque;          ///< everything after "scheme:" when the scheme is not sip or sips
+  std::string headers;  ///< after '?', without it
+  std::string opaque;   ///< everything after "scheme:" when the scheme is not sip or sips
 
   static Result<Uri, Fault> parse(std::string_view text);
   std::string to_string() const;
@@ -61,20 +61,22 @@ bool equivalent(const Uri& a, const Uri& b);
 /// Decodes %XX; a '%' that no two hex digits follow stays as it is.
 std::string percent_decode(std::string_view text);
 
-/// One value of From, To, Contact, Route, Refer-To and their kind: name-addr or addr-spec with header
-/// parameters (RFC 3261 §20.10, §25.1). Without angle brackets, parameters belong to the header.
+/// One value of From, To, Contact, Route, Refer-To and their kind: name-addr or addr-spec with
+/// header parameters (RFC 3261 §20.10, §25.1). Without angle brackets, parameters belong to the
+/// header.
 struct NameAddr {
   std::string display;  ///< as written, quotes included; empty if none
   std::string uri;      ///< text between the angle brackets, or the addr-spec
   Params params;
-  bool star = false;    ///< Contact: *
+  bool star = false;  ///< Contact: *
 
   static Result<NameAddr, Fault> parse(std::string_view text);
   std::string to_string() const;  ///< always with angle brackets, but for "*"
   std::optional<std::string_view> tag() const { return params.get("tag"); }
 };
 
-/// Splits a header value at commas that stand outside quotes, angle brackets and comments. Empty parts are left out.
+/// Splits a header value at commas that stand outside quotes, angle brackets and comments. Empty
+/// parts are left out.
 std::vector<std::string_view> split_list(std::string_view value);
 
 }  // namespace isthmus::sip

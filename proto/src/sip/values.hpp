@@ -12,9 +12,9 @@ namespace isthmus::sip {
 
 /// RFC 3261 §20.42. One via-parm.
 struct Via {
-  std::string transport;  ///< as written: "UDP", "TCP", "TLS", "WSS"
-  std::string host;       ///< sent-by host, IPv6 with brackets
-  std::uint16_t port = 0; ///< 0: none written
+  std::string transport;   ///< as written: "UDP", "TCP", "TLS", "WSS"
+  std::string host;        ///< sent-by host, IPv6 with brackets
+  std::uint16_t port = 0;  ///< 0: none written
   Params params;
 
   static Result<Via, Fault> parse(std::string_view text);
