@@ -1,0 +1,233 @@
+#include "call/bridge.hpp"
+
+#include <algorithm>
+
+#include "call/bridge_core.hpp"
+#include "call/call_manager.hpp"
+#include "call/crossing.hpp"
+#include "call/exchange_relay.hpp"
+#include "call/service_agent.hpp"
+
+namespace isthmus::call {
+
+using sip::HeaderId;
+using sip::Method;
+
+namespace {
+
+constexpr Duration kSweepInterval =
+    seconds(1);  // media timeouts and expiries are counted in seconds
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+/// Methods whose 2xx makes a dialog (RFC 3261, 6665, 3515).
+bool forms_dialog(Method method) {
+  return method == Method::invite || method == Method::subscribe || method == Method::refer;
+}
+
+}  // namespace
+
+class Bridge::Impl {
+ public:
+  Impl(BridgeConfig config, Router& router, MediaPlane& media, BindingTable& bindings,
+       RegisterHandler* registrar, Random& random)
+      : core_(std::move(config), router, media, bindings, registrar, random),
+        calls_(core_),
+        exchanges_(core_),
+        services_(core_) {}
+
+  /// Runs one input and everything that follows from it.
+  template <class Input>
+  void run(Instant now, Actions& out, Input input) {
+    core_.out = &out;
+    core_.now = now;
+    input();
+    // Handling an event may raise more, and may move the vector.
+    for (std::size_t i = 0; i < core_.events.size(); ++i) {
+      sip::TransactionEvent event = std::move(core_.events[i]);
+      dispatch(event);
+    }
+    core_.events.clear();
+    core_.out = nullptr;
+  }
+
+  void dispatch(sip::TransactionEvent& event) {
+    std::visit(Overloaded{
+                   [&](sip::SendMessage& e) {
+                     core_.emit(SendSip{e.flow, std::move(e.bytes)});
+                   },
+                   [&](sip::RequestReceived& e) { on_request(e.server, e.flow, e.request); },
+                   [&](sip::AckReceived& e) {
+                     if (!calls_.on_ack(e.flow, e.ack)) services_.on_ack(e.flow, e.ack);
+                   },
+                   [&](sip::CancelReceived& e) { calls_.on_cancel(e.server, e.cancel); },
+                   [&](sip::ResponseReceived& e) {
+                     if (!calls_.on_response(e.client, e.response))
+                       exchanges_.on_response(e.client, e.response);
+                   },
+                   [&](sip::StrayResponse&) {},  // counted by the layer
+                   [&](sip::ClientFailed& e) {
+                     if (!calls_.on_client_failed(e.client, e.why))
+                       exchanges_.on_client_failed(e.client, e.why);
+                   },
+                   [&](sip::ServerFailed& e) { calls_.on_server_failed(e.server); },
+               },
+               event);
+  }
+
+  void on_request(sip::TransactionId server, const sip::Flow& flow, sip::Message& request) {
+    if (request.number(HeaderId::max_forwards) == std::uint32_t{0}) {
+      ++core_.counters.loops;
+      core_.reject(server, request, 483, {});
+      return;
+    }
+    if (!request.to_tag().empty()) {
+      if (calls_.on_dialog_request(server, flow, request)) return;
+      if (services_.on_dialog_request(server, flow, request)) return;
+      ++core_.counters.unmatched_dialog;
+      core_.reject(server, request, 481, {});
+      return;
+    }
+    if (request.method() == Method::notify && calls_.on_dialog_request(server, flow, request))
+      return;
+    route(server, flow, request);
+  }
+
+  void route(sip::TransactionId server, const sip::Flow& flow, sip::Message& request) {
+    Route decision = core_.router.route(request, flow, core_.now);
+    if (auto* targets = std::get_if<RouteTargets>(&decision)) {
+      if (targets->targets.empty()) {
+        core_.reject(server, request, 404, {});
+      } else if (forms_dialog(request.method())) {
+        calls_.start(server, flow, std::move(request), *targets);
+      } else {
+        exchanges_.start(server, flow, std::move(request), *targets);
+      }
+    } else if (auto* rejection = std::get_if<RouteRejection>(&decision)) {
+      core_.reject(server, request, rejection->status, rejection->reason, rejection->retry_after_s);
+    } else if (auto* service = std::get_if<RouteToService>(&decision)) {
+      to_service(server, flow, request, service->service);
+    } else if (core_.registrar) {
+      sip::Message response = core_.registrar->on_register(request, flow, core_.now);
+      bool good = response.status() < 300;
+      ++(good ? core_.counters.registrations : core_.counters.registration_failures);
+      response.add(HeaderId::server, core_.config.software);
+      core_.respond(server, std::move(response));
+    } else {
+      core_.reject(server, request, 405, "No registrar here");
+    }
+  }
+
+  void to_service(sip::TransactionId server, const sip::Flow& flow, const sip::Message& request,
+                  MediaService service) {
+    if (request.method() == Method::invite) {
+      services_.start(server, flow, request, service);
+    } else if (request.method() == Method::options) {
+      sip::Message response = sip::Message::response_to(request, 200, {}, core_.random.token(12));
+      response.add(HeaderId::accept, "application/sdp");
+      response.add(HeaderId::allow, "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE");
+      response.add(HeaderId::server, core_.config.software);
+      core_.respond(server, std::move(response));
+    } else {
+      core_.reject(server, request, 405, {});
+    }
+  }
+
+  void sweep_if_due() {
+    if (core_.now < next_sweep_) return;
+    next_sweep_ = core_.now + kSweepInterval;
+    calls_.sweep();
+    services_.sweep();
+    core_.bindings.expire(core_.now);
+  }
+
+  BridgeCore core_;
+  CallManager calls_;
+  ExchangeRelay exchanges_;
+  ServiceAgent services_;
+  Instant next_sweep_{};
+};
+
+Bridge::Bridge(BridgeConfig config, Router& router, MediaPlane& media, BindingTable& bindings,
+               RegisterHandler* registrar, Random& random)
+    : impl_(std::make_unique<Impl>(std::move(config), router, media, bindings, registrar, random)) {
+}
+Bridge::~Bridge() = default;
+
+void Bridge::on_message(sip::Message message, const sip::Flow& flow, Instant now, Actions& out) {
+  impl_->run(now, out, [&] {
+    impl_->core_.layer.on_message(std::move(message), flow, now, impl_->core_.events);
+  });
+}
+
+void Bridge::on_flow_failed(const sip::Flow& flow, Instant now, Actions& out) {
+  impl_->run(now, out, [&] { impl_->core_.layer.on_flow_failed(flow, now, impl_->core_.events); });
+}
+
+void Bridge::on_session_closed(std::uint64_t session, Instant now, Actions& out) {
+  impl_->run(now, out, [&] {
+    impl_->core_.bindings.session_closed(session);
+    impl_->calls_.on_session_closed(session);
+    impl_->services_.on_session_closed(session);
+    impl_->exchanges_.on_session_closed(session);
+    impl_->core_.layer.on_flow_failed(sip::Flow::link(session), now, impl_->core_.events);
+  });
+}
+
+void Bridge::on_timeout(Instant now, Actions& out) {
+  impl_->run(now, out, [&] {
+    impl_->core_.layer.on_timeout(now, impl_->core_.events);
+    impl_->services_.on_timeout();
+    impl_->sweep_if_due();
+  });
+}
+
+std::optional<Instant> Bridge::next_deadline() const {
+  std::optional<Instant> next = impl_->core_.layer.next_deadline();
+  auto consider = [&](std::optional<Instant> other) {
+    if (other && (!next || *other < *next)) next = other;
+  };
+  consider(impl_->services_.next_deadline());
+  if (impl_->calls_.size() + impl_->services_.size() + impl_->core_.bindings.size() > 0)
+    consider(impl_->next_sweep_);
+  return next;
+}
+
+bool Bridge::end_call(CallId id, std::string_view reason, Instant now, Actions& out) {
+  bool found = false;
+  impl_->run(now, out, [&] {
+    found = impl_->calls_.end_call(id, reason) || impl_->services_.end_call(id, reason);
+  });
+  return found;
+}
+
+bool Bridge::is_dialog_peer(const Endpoint& endpoint) const {
+  return impl_->calls_.is_dialog_peer(endpoint);
+}
+
+std::size_t Bridge::call_count() const {
+  return impl_->calls_.size() + impl_->services_.size();
+}
+
+std::vector<CallRecord> Bridge::calls(Instant now) const {
+  impl_->core_.now = std::max(impl_->core_.now, now);
+  std::vector<CallRecord> records = impl_->calls_.records();
+  std::vector<CallRecord> services = impl_->services_.records();
+  records.insert(records.end(), std::make_move_iterator(services.begin()),
+                 std::make_move_iterator(services.end()));
+  return records;
+}
+
+const BridgeCounters& Bridge::counters() const {
+  return impl_->core_.counters;
+}
+const sip::TransactionLayer& Bridge::transactions() const {
+  return impl_->core_.layer;
+}
+
+}  // namespace isthmus::call

@@ -1,0 +1,106 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/random.hpp"
+#include "base/time.hpp"
+#include "call/binding_table.hpp"
+#include "call/call.hpp"
+#include "call/media_plane.hpp"
+#include "call/router.hpp"
+#include "sip/flow.hpp"
+#include "sip/message.hpp"
+#include "sip/transaction_layer.hpp"
+
+namespace isthmus::call {
+
+struct BridgeConfig {
+  sip::TransactionTimers timers;
+  std::string software = "Isthmus";  ///< Server header of responses that are our own
+  std::string link_host =
+      "isthmus.invalid";  ///< sent-by and Contact host on links (RFC 7118 §5 words)
+  std::vector<std::string>
+      network_sent_by;             ///< "host:port" of each local SIP listener, as advertised
+  std::size_t max_calls = 10'000;  ///< calls at once; over it 503 with Retry-After
+  std::size_t max_calls_per_session = 256;
+  std::size_t max_bindings_per_session = 1024;
+  Duration media_timeout = seconds(60);  ///< silence on both legs that ends a call; zero: never
+  Duration session_grace = seconds(0);   ///< reserved for resume
+};
+
+/// What the bridge wants done or known. Drain after every input.
+struct SendSip {
+  sip::Flow flow;
+  std::string bytes;
+};
+struct CallChanged {
+  CallRecord record;
+  bool ended = false;
+};
+struct RegistrationChanged {
+  std::string aor, owner;
+  bool registered = false;
+};
+using Action = std::variant<SendSip, CallChanged, RegistrationChanged>;
+using Actions = std::vector<Action>;
+
+struct BridgeCounters {
+  std::uint64_t calls_started = 0, calls_answered = 0, calls_failed = 0, calls_ended = 0;
+  std::uint64_t registrations = 0, registration_failures = 0;
+  std::uint64_t rejected_over_limit = 0, unmatched_dialog = 0, loops = 0, bad_sdp = 0,
+                media_timeouts = 0;
+};
+
+/// A local answerer of REGISTER requests (provider/registrar.hpp implements it).
+class RegisterHandler {
+ public:
+  virtual ~RegisterHandler() = default;
+  virtual sip::Message on_register(const sip::Message& request, const sip::Flow& flow,
+                                   Instant now) = 0;
+};
+
+/// The back-to-back user agent that joins a link and standard SIP (design: bridge.md). Pure:
+/// messages, time and randomness come in, actions go out; media goes through the MediaPlane
+/// interface. Call-ID, tags, CSeq and everything it has no reason to touch cross byte for byte. The
+/// same class serves the gateway and the connector; their Router makes the difference.
+/// Single-threaded.
+class Bridge {
+ public:
+  /// @param registrar  answers what the router sends to it; may be null.
+  Bridge(BridgeConfig config, Router& router, MediaPlane& media, BindingTable& bindings,
+         RegisterHandler* registrar, Random& random);
+  ~Bridge();
+  Bridge(const Bridge&) = delete;
+  Bridge& operator=(const Bridge&) = delete;
+
+  /// A message that passed sip::Message::check(), from a source that may speak to us.
+  void on_message(sip::Message message, const sip::Flow& flow, Instant now, Actions& out);
+  /// A datagram or link frame could not be delivered there.
+  void on_flow_failed(const sip::Flow& flow, Instant now, Actions& out);
+  /// The session is gone for good: its calls end with BYE and a Reason toward the other leg.
+  void on_session_closed(std::uint64_t session, Instant now, Actions& out);
+  void on_timeout(Instant now, Actions& out);
+  std::optional<Instant> next_deadline() const;
+
+  /// Ends a call from outside (administrator, shutdown): BYE or CANCEL on both legs. @return false:
+  /// no such call.
+  bool end_call(CallId id, std::string_view reason, Instant now, Actions& out);
+  /// Whether a dialog in progress has a leg at this address: a provider's second host, learned from
+  /// its Contact.
+  bool is_dialog_peer(const Endpoint& endpoint) const;
+
+  std::size_t call_count() const;
+  std::vector<CallRecord> calls(Instant now) const;
+  const BridgeCounters& counters() const;
+  const sip::TransactionLayer& transactions() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace isthmus::call

@@ -1,0 +1,41 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "call/bridge.hpp"
+
+namespace isthmus::call {
+
+/// What the parts of a Bridge share: the transaction layer, the doors to the outside, the moment.
+/// Internal to the room.
+struct BridgeCore {
+  BridgeConfig config;
+  Router& router;
+  MediaPlane& media;
+  BindingTable& bindings;
+  RegisterHandler* registrar;
+  Random& random;
+  sip::TransactionLayer layer;
+  sip::TransactionEvents events;  ///< raised by the layer, not yet handled
+  BridgeCounters counters;
+  Actions* out = nullptr;  ///< where the current input's actions go
+  Instant now{};
+
+  BridgeCore(BridgeConfig configuration, Router& r, MediaPlane& m, BindingTable& b,
+             RegisterHandler* reg, Random& rnd);
+
+  /// Our "host:port" toward that flow, and the parameters that our Contact URI takes there.
+  const std::string& host_of(const sip::Flow& flow) const;
+  std::string_view contact_params_of(const sip::Flow& flow) const;
+  std::string new_token() { return random.token(20); }
+
+  sip::TransactionId send(sip::Message request, const sip::Flow& flow);
+  void send_ack(sip::Message ack, const sip::Flow& flow, std::string* sent = nullptr);
+  void respond(sip::TransactionId server, sip::Message response);
+  /// A response of our own to a request that came.
+  void reject(sip::TransactionId server, const sip::Message& request, int status,
+              std::string_view reason, unsigned retry_after_s = 0);
+  void emit(Action action) { out->push_back(std::move(action)); }
+};
+
+}  // namespace isthmus::call

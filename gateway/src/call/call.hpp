@@ -1,0 +1,87 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.hpp"
+#include "call/media_session.hpp"
+#include "sip/dialog.hpp"
+#include "sip/message.hpp"
+#include "sip/transaction_layer.hpp"
+
+namespace isthmus::call {
+
+using CallId = std::uint64_t;
+
+/// One dialog of a branch: the pair of legs that share Call-ID and tags. Early until a 2xx.
+struct DialogPair {
+  std::string callee_tag;
+  std::array<std::string, 2>
+      party;  ///< From value of the caller, To value of the callee, with tags
+  std::array<std::string, 2> remote_target;  ///< Contact URI that each leg's peer gave
+  std::array<std::vector<std::string>, 2> route_set;
+  std::array<std::uint32_t, 2> last_cseq{};  ///< highest CSeq of requests that came from that leg
+  bool confirmed = false;
+  std::string last_ack;  ///< the ACK that went to the callee for the last 2xx, to repeat
+  std::uint32_t last_ack_cseq = 0;
+};
+
+enum class BranchState : std::uint8_t { calling, cancelled, won, lost };
+
+/// One target of the first request: its client transaction, both legs and their media.
+struct Branch {
+  std::array<sip::Flow, 2> flow;
+  std::array<std::string, 2> token;  ///< user part of our Contact toward that leg
+  sip::TransactionId client = 0;
+  BranchState state = BranchState::calling;
+  sip::Message sent =
+      sip::Message::request("INVITE", "sip:invalid.invalid");  ///< as it went out, without Via
+  bool initial_offer = false;  ///< the first request carried the offer
+  std::unique_ptr<MediaSession> media;
+  std::vector<std::unique_ptr<DialogPair>> dialogs;
+  std::optional<sip::Message> failure;     ///< its final failure, translated for the caller
+  std::string unwanted_tag, unwanted_ack;  ///< of a 2xx that was acknowledged and hung up
+};
+
+enum class CallState : std::uint8_t { setup, answered, ending };
+
+/// A dialog-forming request and all that comes of it. INVITE: a call. SUBSCRIBE and REFER: a
+/// subscription, with no media.
+///
+///     setup ──2xx──▶ answered ──BYE, session or media lost──▶ ending ──final response, timeout──▶
+///     (gone)
+///       └── failure, CANCEL, nobody left ──▶ (gone)
+struct Call {
+  CallId id = 0;
+  CallState state = CallState::setup;
+  sip::TransactionId server = 0;  ///< 0 once answered finally
+  sip::Message request = sip::Message::request("INVITE", "sip:invalid.invalid");  ///< as it came
+  sip::Flow caller;  ///< the flow it came on
+  bool invite = true;
+  std::vector<std::unique_ptr<Branch>> branches;
+  Branch* winner = nullptr;
+  std::array<std::string, 2> owner;  ///< Router::owner_of each leg, for limits and records
+  Instant started{};
+  std::optional<Instant> answered, expires;
+  int final_status = 0;
+  std::string end_reason;
+  std::size_t transactions = 0;  ///< in-dialog requests under way
+};
+
+/// What is told of a call when it changes (for records, metrics, the admin interface).
+struct CallRecord {
+  CallId id = 0;
+  std::string call_id, from, to;
+  std::array<std::string, 2> owner;
+  CallState state = CallState::setup;
+  Duration setup_time{};                 ///< INVITE to 2xx, once answered
+  Duration talk_time{};                  ///< 2xx to the end
+  int status = 0;                        ///< final status of the INVITE
+  std::string end_reason;                ///< "BYE from caller", "link lost", "media timeout"
+  std::array<MediaStatistics, 2> media;  ///< received from caller, from callee
+};
+
+}  // namespace isthmus::call

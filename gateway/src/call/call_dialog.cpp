@@ -1,0 +1,305 @@
+// CallManager: requests inside a dialog, and its end.
+#include <algorithm>
+
+#include "base/limits.hpp"
+#include "call/call_manager.hpp"
+#include "call/crossing.hpp"
+
+namespace isthmus::call {
+
+using sip::HeaderId;
+using sip::Method;
+
+namespace {
+
+bool refreshes_target(Method method) {
+  return method == Method::invite || method == Method::update || method == Method::subscribe ||
+         method == Method::notify || method == Method::refer;
+}
+
+constexpr std::size_t kKnownPeers = 10'000;  // hosts that Contacts led to; the oldest give way
+constexpr Duration kPeerLife = std::chrono::hours(4);  // of one, since last used
+
+}  // namespace
+
+CallManager::DialogRef CallManager::find_dialog(const sip::Flow& flow,
+                                                const sip::Message& request) {
+  auto token = tokens_.find(request_user(request));
+  if (token == tokens_.end()) return {};
+  const TokenUse& use = token->second;
+  const sip::Flow& expected = use.branch->flow[index_of(use.side)];
+  // One session's tokens are of no use to another session, nor to the network.
+  if (expected.is_link() != flow.is_link() || (flow.is_link() && expected.session != flow.session))
+    return {};
+  if (request.call_id() != use.call->request.call_id()) return {};
+  std::string callee_tag = use.side == Side::caller ? request.to_tag() : request.from_tag();
+  for (auto& dialog : use.branch->dialogs) {
+    if (dialog->callee_tag == callee_tag) return {use.call, use.branch, dialog.get(), use.side};
+  }
+  // A request of the callee may overtake the response that would have made its dialog (NOTIFY, RFC
+  // 6665 §4.4.1).
+  if (use.side == Side::callee && use.call->state != CallState::ending && !callee_tag.empty()) {
+    sip::Message stand_in = sip::Message::response_to(use.call->request, 200, {}, callee_tag);
+    DialogPair& dialog = dialog_of(*use.call, *use.branch, stand_in);
+    dialog.party[1] = std::string(request.get(HeaderId::from).value_or(""));
+    if (auto contact = request.contact()) dialog.remote_target[1] = contact->uri;
+    dialog.route_set[1] = record_route(request, false);
+    return {use.call, use.branch, &dialog, use.side};
+  }
+  return {};
+}
+
+bool CallManager::on_dialog_request(sip::TransactionId server, const sip::Flow& flow,
+                                    sip::Message& request) {
+  DialogRef ref = find_dialog(flow, request);
+  if (!ref.call) return false;
+  auto cseq = request.cseq();
+  std::uint32_t& last = ref.dialog->last_cseq[index_of(ref.from)];
+  if (cseq && cseq->number > last) last = cseq->number;
+  if (refreshes_target(request.method())) {
+    if (auto contact = request.contact())
+      ref.dialog->remote_target[index_of(ref.from)] = contact->uri;
+  }
+  forward(ref, server, request);
+  return true;
+}
+
+void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::Message& request) {
+  Side to = other(ref.from);
+  sip::Message out = request;
+  make_outgoing_request(out);
+  address_to(*ref.dialog, to, out);
+  sip::Flow hop = next_hop(*ref.branch, *ref.dialog, to);
+  replace_contact(out, ref.branch->token[index_of(to)], core_.host_of(hop),
+                  core_.contact_params_of(hop));
+  bool offer = is_sdp(out.content_type());
+  if (request.method() == Method::prack) offer = offer && ref.branch->initial_offer;
+  if (std::optional<MediaFault> fault = carry_body(*ref.branch, ref.from, out, offer)) {
+    ++core_.counters.bad_sdp;
+    if (ref.branch->media) ref.branch->media->rollback();
+    core_.reject(server, request, fault->status, fault->reason);
+    return;
+  }
+  if (request.method() == Method::bye) {
+    ref.call->state = CallState::ending;
+    ref.call->end_reason = ref.from == Side::caller ? "BYE from caller" : "BYE from callee";
+  }
+  sip::TransactionId client = core_.send(std::move(out), hop);
+  if (client == 0) {
+    core_.reject(server, request, 503, "Too many transactions", 5);
+    return;
+  }
+  note_peer(hop);
+  bool had_offer = is_sdp(request.content_type());
+  ++ref.call->transactions;
+  in_dialog_.emplace(client, DialogUse{ref.call,
+                                       ref.branch,
+                                       ref.dialog,
+                                       ref.from,
+                                       server,
+                                       std::move(request),
+                                       had_offer,
+                                       false,
+                                       {}});
+}
+
+/// Rewrites a session description in the body; other bodies pass.
+std::optional<MediaFault> CallManager::carry_body(Branch& branch, Side from, sip::Message& message,
+                                                  bool offer) {
+  if (!branch.media || !is_sdp(message.content_type()) || message.body().empty())
+    return std::nullopt;
+  Result<std::string, MediaFault> carried = branch.media->translate(from, message.body(), offer);
+  if (!carried) return carried.error();
+  message.set_body(*carried);
+  return std::nullopt;
+}
+
+void CallManager::address_to(const DialogPair& dialog, Side to, sip::Message& request) const {
+  const std::string& target = dialog.remote_target[index_of(to)];
+  std::vector<std::string> route = dialog.route_set[index_of(to)];
+  std::string request_uri = target;
+  if (!route.empty()) {
+    Result<sip::NameAddr, sip::Fault> first = sip::NameAddr::parse(route.front());
+    Result<sip::Uri, sip::Fault> uri = first ? sip::Uri::parse(first->uri) : sip::Uri::parse("");
+    if (uri && !uri->params.has("lr")) {  // strict router (RFC 3261 §12.2.1.1)
+      request_uri = first->uri;
+      route.erase(route.begin());
+      route.push_back("<" + target + ">");
+    }
+    for (const std::string& value : route) request.add(HeaderId::route, value);
+  }
+  if (!request_uri.empty()) request.set_request_uri(request_uri);
+}
+
+sip::Flow CallManager::next_hop(const Branch& branch, const DialogPair& dialog, Side to) {
+  const sip::Flow& flow = branch.flow[index_of(to)];
+  if (flow.is_link() || !core_.router.follows_targets(flow)) return flow;
+  std::string text = dialog.remote_target[index_of(to)];
+  if (const auto& route = dialog.route_set[index_of(to)]; !route.empty()) {
+    Result<sip::NameAddr, sip::Fault> first = sip::NameAddr::parse(route.front());
+    if (first) text = first->uri;
+  }
+  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(text);
+  if (!uri || !uri->is_sip()) return flow;
+  std::optional<IpAddress> address = IpAddress::parse(uri->params.get("maddr").value_or(uri->host));
+  if (!address) return flow;  // a name: the host that set the dialog up is asked to pass it on
+  sip::Flow hop = flow;
+  hop.remote = Endpoint{*address, uri->port ? uri->port : std::uint16_t{5060}};
+  return hop;
+}
+
+bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack) {
+  DialogRef ref = find_dialog(flow, ack);
+  if (!ref.call) return false;
+  Side to = other(ref.from);
+  make_outgoing_request(ack);
+  address_to(*ref.dialog, to, ack);
+  sip::Flow hop = next_hop(*ref.branch, *ref.dialog, to);
+  if (ack.has(HeaderId::contact)) {
+    replace_contact(ack, ref.branch->token[index_of(to)], core_.host_of(hop),
+                    core_.contact_params_of(hop));
+  }
+  if (carry_body(*ref.branch, ref.from, ack, false)) {
+    ++core_.counters.bad_sdp;
+    hang_up(*ref.call, std::nullopt, 488, "The answer in ACK is malformed");
+    return true;
+  }
+  auto cseq = ack.cseq();
+  ref.dialog->last_ack_cseq = cseq ? cseq->number : 0;
+  core_.send_ack(std::move(ack), hop, &ref.dialog->last_ack);
+  return true;
+}
+
+void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
+                                     sip::Message& response) {
+  if (response.status() == 100) return;
+  bool invite = use.request.method() == Method::invite;
+  if (use.finished) {
+    // A retransmitted 2xx of a re-INVITE whose ACK was lost, or has not come yet.
+    auto cseq = response.cseq();
+    if (cseq && !use.dialog->last_ack.empty() && use.dialog->last_ack_cseq == cseq->number) {
+      core_.emit(
+          SendSip{next_hop(*use.branch, *use.dialog, other(use.from)), use.dialog->last_ack});
+      return;
+    }
+  }
+  Side answering = other(use.from);
+  int status = response.status();
+  if (status < 300 && refreshes_target(use.request.method())) {
+    if (auto contact = response.contact())
+      use.dialog->remote_target[index_of(answering)] = contact->uri;
+  }
+  if (status >= 300 && use.had_offer && use.branch->media) use.branch->media->rollback();
+  if (std::optional<MediaFault> fault =
+          carry_body(*use.branch, answering, response, !use.had_offer)) {
+    ++core_.counters.bad_sdp;
+    if (status >= 200) {
+      core_.reject(use.server, use.request, 502, fault->reason);
+      after_final(client, use, nullptr);
+    }
+    return;
+  }
+  make_outgoing_response(response, use.request);
+  const sip::Flow& back = use.branch->flow[index_of(use.from)];
+  if (status < 300) {
+    replace_contact(response, use.branch->token[index_of(use.from)], core_.host_of(back),
+                    core_.contact_params_of(back));
+  }
+  core_.respond(use.server, response);
+  if (status < 200) return;
+  if (invite && status < 300) {
+    if (!use.finished) --use.call->transactions;
+    use.finished = true;
+    use.kept_until = core_.now + core_.config.timers.timeout();
+    return;
+  }
+  after_final(client, use, &response);
+}
+
+void CallManager::on_dialog_failed(DialogUse& use, sip::ClientFailure why) {
+  if (use.request.method() == Method::bye) {
+    core_.reject(use.server, use.request, 200,
+                 {});  // the dialog is over for this leg, whatever became of the other
+    return;
+  }
+  if (use.had_offer && use.branch->media) use.branch->media->rollback();
+  bool timeout = why == sip::ClientFailure::timeout;
+  core_.reject(use.server, use.request, timeout ? 408 : 503,
+               timeout ? "Request Timeout" : "Peer unreachable");
+}
+
+void CallManager::after_final(sip::TransactionId client, DialogUse& use,
+                              const sip::Message* response) {
+  Call& call = *use.call;
+  Method method = use.request.method();
+  bool ended = method == Method::bye;
+  if (!call.invite && response && response->status() < 300) {
+    std::string_view state = use.request.get(HeaderId::subscription_state).value_or("");
+    if (method == Method::notify && state.substr(0, 10) == "terminated") {
+      ended = true;
+      call.end_reason = "subscription terminated";
+    } else if (method == Method::subscribe) {
+      call.expires =
+          core_.now + seconds(response->number(HeaderId::expires).value_or(300)) + seconds(64);
+    }
+  }
+  --call.transactions;
+  in_dialog_.erase(client);
+  if (ended) end(call, call.end_reason);
+}
+
+void CallManager::send_bye(Branch& branch, DialogPair& dialog, Side to, int cause,
+                           std::string_view reason) {
+  Side from = other(to);
+  sip::Message bye = sip::Message::request("BYE", "sip:invalid.invalid");
+  bye.add(HeaderId::max_forwards, std::to_string(limits::kMaxForwards));
+  bye.add(HeaderId::from, dialog.party[index_of(from)]);
+  bye.add(HeaderId::to, dialog.party[index_of(to)]);
+  bye.add(HeaderId::call_id, tokens_.at(branch.token[0]).call->request.call_id());
+  bye.add(HeaderId::cseq, std::to_string(++dialog.last_cseq[index_of(from)]) + " BYE");
+  bye.add(HeaderId::reason, reason_value(cause, reason));
+  address_to(dialog, to, bye);
+  core_.send(std::move(bye), next_hop(branch, dialog, to));
+}
+
+/// Ends a call from our side: BYE to both legs of an answered call but for `except`; cancels one in
+/// set-up.
+void CallManager::hang_up(Call& call, std::optional<Side> except, int cause,
+                          std::string_view reason) {
+  if (call.state == CallState::setup) {
+    call.final_status = except == Side::caller ? 487 : cause;
+    ++core_.counters.calls_failed;
+    if (except != Side::caller) core_.reject(call.server, call.request, cause, reason);
+    call.state = CallState::ending;
+    call.end_reason = reason;
+    cancel_branches(call, nullptr, reason);
+    finish_if_nobody_left(call);
+    return;
+  }
+  if (call.winner && call.invite) {
+    for (auto& dialog : call.winner->dialogs) {
+      if (!dialog->confirmed) continue;
+      for (Side side : {Side::caller, Side::callee}) {
+        if (except != side) send_bye(*call.winner, *dialog, side, cause, reason);
+      }
+    }
+  }
+  // In-dialog requests that still wait for an answer get one.
+  for (auto& [client, use] : in_dialog_) {
+    if (use.call != &call || use.finished) continue;
+    int status = use.request.method() == Method::bye ? 200 : 481;
+    core_.reject(use.server, use.request, status, status == 200 ? "OK" : "Call ended");
+  }
+  end(call, reason);
+}
+
+void CallManager::note_peer(const sip::Flow& flow) {
+  if (flow.is_link()) return;
+  if (peers_.size() >= kKnownPeers) {
+    std::erase_if(peers_, [&](const auto& entry) { return entry.second <= core_.now; });
+    if (peers_.size() >= kKnownPeers) peers_.erase(peers_.begin());
+  }
+  peers_[flow.remote] = core_.now + kPeerLife;
+}
+
+}  // namespace isthmus::call

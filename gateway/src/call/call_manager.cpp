@@ -1,0 +1,180 @@
+#include "call/call_manager.hpp"
+
+#include "call/crossing.hpp"
+
+namespace isthmus::call {
+
+using sip::HeaderId;
+
+bool CallManager::on_response(sip::TransactionId client, sip::Message& response) {
+  if (auto initial = initial_.find(client); initial != initial_.end()) {
+    on_initial_response(*initial->second.call, *initial->second.branch, response);
+    return true;
+  }
+  if (auto use = in_dialog_.find(client); use != in_dialog_.end()) {
+    on_dialog_response(client, use->second, response);
+    return true;
+  }
+  return false;
+}
+
+bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure why) {
+  bool timeout = why == sip::ClientFailure::timeout;
+  if (auto initial = initial_.find(client); initial != initial_.end()) {
+    Call& call = *initial->second.call;
+    Branch& branch = *initial->second.branch;
+    if (branch.state == BranchState::won) return true;
+    // RFC 3261 §8.1.3.1: a timeout counts as 408, a transport fault as 503.
+    sip::Message response = sip::Message::response_to(
+        call.request, timeout ? 408 : 503,
+        timeout ? "No answer from the next hop" : "Next hop unreachable", core_.random.token(12));
+    response.add(HeaderId::server, core_.config.software);
+    on_refused(call, branch, std::move(response));
+    return true;
+  }
+  auto found = in_dialog_.find(client);
+  if (found == in_dialog_.end()) return false;
+  DialogUse& use = found->second;
+  if (!use.finished) {
+    on_dialog_failed(use, why);
+    after_final(client, use, nullptr);
+  }
+  return true;
+}
+
+/// Nobody acknowledged our final response. A 2xx that is never acknowledged ends the call (RFC 3261
+/// §13.3.1.4).
+void CallManager::on_server_failed(sip::TransactionId server) {
+  Call* call = call_of_server(server);
+  if (call && call->state == CallState::answered) hang_up(*call, std::nullopt, 408, "No ACK");
+}
+
+Call* CallManager::call_of_server(sip::TransactionId server) {
+  auto found = servers_.find(server);
+  if (found == servers_.end()) return nullptr;
+  return calls_.at(found->second).get();
+}
+
+void CallManager::on_session_closed(std::uint64_t session) {
+  std::vector<CallId> ids;
+  for (const auto& [id, call] : calls_) ids.push_back(id);
+  for (CallId id : ids) {
+    auto found = calls_.find(id);
+    if (found == calls_.end()) continue;
+    Call& call = *found->second;
+    auto on_it = [&](const sip::Flow& flow) { return flow.is_link() && flow.session == session; };
+    if (on_it(call.caller)) {
+      hang_up(call, Side::caller, 503, "Link lost");
+      continue;
+    }
+    if (call.winner) {
+      if (on_it(call.winner->flow[1])) hang_up(call, Side::callee, 503, "Link lost");
+      continue;
+    }
+    for (std::size_t i = 0; i < call.branches.size(); ++i) {
+      Branch& branch = *call.branches[i];
+      if (!on_it(branch.flow[1]) || branch.state == BranchState::lost) continue;
+      sip::Message gone =
+          sip::Message::response_to(call.request, 480, "Link lost", core_.random.token(12));
+      initial_.erase(branch.client);
+      on_refused(call, branch, std::move(gone));
+      if (!calls_.contains(id)) break;
+    }
+  }
+  session_calls_.erase(session);
+}
+
+bool CallManager::end_call(CallId id, std::string_view reason) {
+  auto found = calls_.find(id);
+  if (found == calls_.end()) return false;
+  hang_up(*found->second, std::nullopt, 503, reason);
+  return true;
+}
+
+void CallManager::sweep() {
+  std::vector<CallId> silent, lapsed;
+  Duration limit = core_.config.media_timeout;
+  for (const auto& [id, call] : calls_) {
+    if (call->expires && *call->expires <= core_.now) lapsed.push_back(id);
+    if (!call->answered || !call->invite || call->state != CallState::answered ||
+        limit == Duration::zero())
+      continue;
+    const Branch& branch = *call->winner;
+    if (!branch.media || !branch.media->expects_media() || core_.now - *call->answered < limit)
+      continue;
+    std::optional<std::uint64_t> idle = branch.media->idle_ms();
+    if (!idle || milliseconds(*idle) >= limit) silent.push_back(id);
+  }
+  for (CallId id : silent) {
+    ++core_.counters.media_timeouts;
+    hang_up(*calls_.at(id), std::nullopt, 408, "Media timeout");
+  }
+  for (CallId id : lapsed) {
+    if (auto found = calls_.find(id); found != calls_.end())
+      end(*found->second, "subscription expired");
+  }
+  std::erase_if(in_dialog_, [&](const auto& entry) {
+    return entry.second.finished && entry.second.kept_until <= core_.now;
+  });
+}
+
+bool CallManager::is_dialog_peer(const Endpoint& endpoint) const {
+  auto found = peers_.find(endpoint);
+  return found != peers_.end() && found->second > core_.now;
+}
+
+void CallManager::end(Call& call, std::string_view reason) {
+  call.state = CallState::ending;
+  call.end_reason = std::string(reason);
+  if (call.invite) ++core_.counters.calls_ended;
+  report(call, true);
+  remove(call);
+}
+
+void CallManager::remove(Call& call) {
+  for (auto& branch : call.branches) {
+    initial_.erase(branch->client);
+    for (const std::string& token : branch->token) tokens_.erase(token);
+  }
+  std::erase_if(in_dialog_, [&](const auto& entry) { return entry.second.call == &call; });
+  servers_.erase(call.server);
+  if (call.caller.is_link()) {
+    auto count = session_calls_.find(call.caller.session);
+    if (count != session_calls_.end() && --count->second == 0) session_calls_.erase(count);
+  }
+  calls_.erase(call.id);
+}
+
+void CallManager::report(Call& call, bool ended) {
+  core_.emit(CallChanged{record_of(call), ended});
+}
+
+CallRecord CallManager::record_of(const Call& call) const {
+  CallRecord record;
+  record.id = call.id;
+  record.call_id = call.request.call_id();
+  if (auto from = call.request.from()) record.from = from->uri;
+  if (auto to = call.request.to()) record.to = to->uri;
+  record.owner = call.owner;
+  record.state = call.state;
+  if (call.answered) {
+    record.setup_time = *call.answered - call.started;
+    record.talk_time = core_.now - *call.answered;
+  }
+  record.status = call.final_status;
+  record.end_reason = call.end_reason;
+  if (call.winner && call.winner->media) {
+    record.media = {call.winner->media->statistics(Side::caller),
+                    call.winner->media->statistics(Side::callee)};
+  }
+  return record;
+}
+
+std::vector<CallRecord> CallManager::records() const {
+  std::vector<CallRecord> out;
+  out.reserve(calls_.size());
+  for (const auto& [id, call] : calls_) out.push_back(record_of(*call));
+  return out;
+}
+
+}  // namespace isthmus::call

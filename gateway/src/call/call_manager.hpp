@@ -1,0 +1,114 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "call/bridge_core.hpp"
+#include "call/call.hpp"
+
+namespace isthmus::call {
+
+/// All calls and subscriptions of a bridge: what happens from the dialog-forming request to the
+/// last response of its BYE. Internal to the room; one per bridge.
+class CallManager {
+ public:
+  explicit CallManager(BridgeCore& core) : core_(core) {}
+
+  /// A dialog-forming request outside any dialog, and where it goes.
+  void start(sip::TransactionId server, const sip::Flow& flow, sip::Message request,
+             const RouteTargets& route);
+  /// @return false if no dialog of ours is meant (the caller answers 481 or drops an ACK).
+  bool on_dialog_request(sip::TransactionId server, const sip::Flow& flow, sip::Message& request);
+  bool on_ack(const sip::Flow& flow, sip::Message& ack);
+  bool on_cancel(sip::TransactionId server, const sip::Message& cancel);
+  bool on_response(sip::TransactionId client, sip::Message& response);
+  bool on_client_failed(sip::TransactionId client, sip::ClientFailure why);
+  void on_server_failed(sip::TransactionId server);
+  void on_session_closed(std::uint64_t session);
+  bool end_call(CallId id, std::string_view reason);
+  void sweep();  ///< timeouts of media and subscriptions; about once a second
+
+  bool is_dialog_peer(const Endpoint& endpoint) const;
+  std::size_t size() const { return calls_.size(); }
+  std::vector<CallRecord> records() const;
+
+ private:
+  /// A client transaction and what its response means.
+  struct InitialUse {
+    Call* call;
+    Branch* branch;
+  };
+  struct DialogUse {
+    Call* call;
+    Branch* branch;
+    DialogPair* dialog;
+    Side from;  ///< the side that sent the request
+    sip::TransactionId server;
+    sip::Message request;  ///< as it came
+    bool had_offer;
+    bool finished = false;  ///< a final response went back (kept for 2xx retransmissions)
+    Instant kept_until{};
+  };
+  struct TokenUse {
+    Call* call;
+    Branch* branch;
+    Side side;  ///< requests to this token come from this side
+  };
+  struct DialogRef {
+    Call* call = nullptr;
+    Branch* branch = nullptr;
+    DialogPair* dialog = nullptr;
+    Side from = Side::caller;
+  };
+
+  // call_setup.cpp
+  std::optional<MediaFault> add_branch(Call& call, const sip::Flow& from,
+                                       const RouteTarget& target);
+  void on_initial_response(Call& call, Branch& branch, sip::Message& response);
+  void on_provisional(Call& call, Branch& branch, sip::Message& response);
+  void on_answered(Call& call, Branch& branch, sip::Message& response);
+  void on_repeated_answer(Call& call, Branch& branch, sip::Message& response);
+  void on_refused(Call& call, Branch& branch, sip::Message response);
+  void finish_if_nobody_left(Call& call);
+  void cancel_branches(Call& call, const Branch* except, std::string_view reason);
+  void hang_up_answer(Branch& branch, const sip::Message& response, std::string_view reason);
+  bool carry_to_caller(Call& call, Branch& branch, sip::Message& response);
+  DialogPair& dialog_of(Call& call, Branch& branch, const sip::Message& response);
+  void fail_setup(Call& call, int status, std::string_view reason, unsigned retry_after_s = 0);
+
+  // call_dialog.cpp
+  DialogRef find_dialog(const sip::Flow& flow, const sip::Message& request);
+  void forward(const DialogRef& ref, sip::TransactionId server, sip::Message& request);
+  void on_dialog_response(sip::TransactionId client, DialogUse& use, sip::Message& response);
+  void on_dialog_failed(DialogUse& use, sip::ClientFailure why);
+  void after_final(sip::TransactionId client, DialogUse& use, const sip::Message* response);
+  std::optional<MediaFault> carry_body(Branch& branch, Side from, sip::Message& message,
+                                       bool offer);
+  sip::Flow next_hop(const Branch& branch, const DialogPair& dialog, Side to);
+  void address_to(const DialogPair& dialog, Side to, sip::Message& request) const;
+  void send_bye(Branch& branch, DialogPair& dialog, Side to, int cause, std::string_view reason);
+  void hang_up(Call& call, std::optional<Side> except, int cause, std::string_view reason);
+
+  // call_manager.cpp
+  void note_peer(const sip::Flow& flow);
+  void end(Call& call, std::string_view reason);
+  void remove(Call& call);
+  void report(Call& call, bool ended);
+  CallRecord record_of(const Call& call) const;
+  Call* call_of_server(sip::TransactionId server);
+
+  BridgeCore& core_;
+  CallId next_id_ = 1;
+  std::unordered_map<CallId, std::unique_ptr<Call>> calls_;
+  std::unordered_map<std::string, TokenUse> tokens_;
+  std::unordered_map<sip::TransactionId, InitialUse> initial_;
+  std::unordered_map<sip::TransactionId, DialogUse> in_dialog_;
+  std::unordered_map<sip::TransactionId, CallId>
+      servers_;  ///< INVITE server transactions still open
+  std::unordered_map<std::uint64_t, std::size_t> session_calls_;
+  std::unordered_map<Endpoint, Instant, EndpointHash> peers_;  ///< until when each is known
+};
+
+}  // namespace isthmus::call

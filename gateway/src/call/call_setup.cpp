@@ -1,0 +1,292 @@
+// CallManager: from the first request to its final response.
+#include "base/limits.hpp"
+#include "call/call_manager.hpp"
+#include "call/crossing.hpp"
+
+namespace isthmus::call {
+
+using sip::HeaderId;
+
+void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::Message request,
+                        const RouteTargets& route) {
+  std::size_t& of_session = session_calls_[flow.session];
+  bool over_session = flow.is_link() && of_session >= core_.config.max_calls_per_session;
+  if (calls_.size() >= core_.config.max_calls || over_session) {
+    ++core_.counters.rejected_over_limit;
+    core_.reject(server, request, 503,
+                 over_session ? "Too many calls on this link" : "Too many calls", 5);
+    return;
+  }
+  auto owned = std::make_unique<Call>();
+  Call& call = *owned;
+  call.id = next_id_++;
+  call.server = server;
+  call.caller = flow;
+  call.invite = request.method() == sip::Method::invite;
+  call.request = std::move(request);
+  call.started = core_.now;
+  call.owner = {core_.router.owner_of(flow), core_.router.owner_of(route.targets.front().flow)};
+  calls_.emplace(call.id, std::move(owned));
+  servers_.emplace(server, call.id);
+  if (flow.is_link()) ++of_session;
+  if (call.invite) ++core_.counters.calls_started;
+
+  std::optional<MediaFault> fault;
+  for (const RouteTarget& target : route.targets) {
+    if (call.branches.size() >= limits::kForksPerCall) break;
+    if (std::optional<MediaFault> refused = add_branch(call, flow, target)) fault = refused;
+  }
+  if (call.branches.empty()) {
+    fail_setup(call, fault ? fault->status : 500, fault ? fault->reason : "No target",
+               fault ? 2 : 0);
+    return;
+  }
+  report(call, false);
+}
+
+std::optional<MediaFault> CallManager::add_branch(Call& call, const sip::Flow& from,
+                                                  const RouteTarget& target) {
+  auto owned = std::make_unique<Branch>();
+  Branch& branch = *owned;
+  branch.flow = {from, target.flow};
+  branch.token = {core_.new_token(), core_.new_token()};
+
+  sip::Message out = call.request;
+  make_outgoing_request(out);
+  if (!target.request_uri.empty()) out.set_request_uri(target.request_uri);
+  replace_contact(out, branch.token[1], core_.host_of(target.flow),
+                  core_.contact_params_of(target.flow));
+  if (call.invite) branch.media = std::make_unique<MediaSession>(core_.media, from, target.flow);
+  branch.initial_offer = is_sdp(out.content_type());
+  if (std::optional<MediaFault> fault = carry_body(branch, Side::caller, out, true)) return fault;
+
+  branch.sent = out;
+  branch.client = core_.send(std::move(out), target.flow);
+  if (branch.client == 0) return MediaFault{503, "Too many transactions"};
+  initial_.emplace(branch.client, InitialUse{&call, &branch});
+  for (Side side : {Side::caller, Side::callee}) {
+    tokens_.emplace(branch.token[index_of(side)], TokenUse{&call, &branch, side});
+  }
+  call.branches.push_back(std::move(owned));
+  return std::nullopt;
+}
+
+void CallManager::on_initial_response(Call& call, Branch& branch, sip::Message& response) {
+  int status = response.status();
+  if (status == 100) return;
+  if (status < 200) {
+    if (call.state == CallState::setup && branch.state == BranchState::calling)
+      on_provisional(call, branch, response);
+  } else if (status >= 300) {
+    on_refused(call, branch, std::move(response));
+  } else if (call.winner == &branch) {
+    on_repeated_answer(call, branch, response);
+  } else if (call.state == CallState::setup && branch.state == BranchState::calling) {
+    on_answered(call, branch, response);
+  } else {
+    hang_up_answer(branch, response, "Answered elsewhere or cancelled");
+    branch.state = BranchState::lost;
+    finish_if_nobody_left(call);
+  }
+}
+
+DialogPair& CallManager::dialog_of(Call& call, Branch& branch, const sip::Message& response) {
+  std::string tag = response.to_tag();
+  for (auto& dialog : branch.dialogs) {
+    if (dialog->callee_tag == tag) return *dialog;
+  }
+  auto owned = std::make_unique<DialogPair>();
+  DialogPair& dialog = *owned;
+  dialog.callee_tag = tag;
+  dialog.party = {std::string(call.request.get(HeaderId::from).value_or("")),
+                  std::string(response.get(HeaderId::to).value_or(""))};
+  if (auto contact = call.request.contact()) dialog.remote_target[0] = contact->uri;
+  dialog.route_set = {record_route(call.request, false), record_route(response, true)};
+  if (auto cseq = call.request.cseq()) dialog.last_cseq[0] = cseq->number;
+  if (branch.dialogs.size() >= limits::kForksPerCall) branch.dialogs.erase(branch.dialogs.begin());
+  branch.dialogs.push_back(std::move(owned));
+  return dialog;
+}
+
+/// Makes the callee's response the caller's. False: its description could not be carried.
+bool CallManager::carry_to_caller(Call& call, Branch& branch, sip::Message& response) {
+  if (carry_body(branch, Side::callee, response, !branch.initial_offer)) return false;
+  make_outgoing_response(response, call.request);
+  const sip::Flow& caller = branch.flow[0];
+  replace_contact(response, branch.token[0], core_.host_of(caller),
+                  core_.contact_params_of(caller));
+  return true;
+}
+
+void CallManager::on_provisional(Call& call, Branch& branch, sip::Message& response) {
+  if (!response.to_tag().empty()) {
+    DialogPair& dialog = dialog_of(call, branch, response);
+    if (auto contact = response.contact()) {
+      dialog.remote_target[1] = contact->uri;
+      dialog.route_set[1] = record_route(response, true);
+    }
+  }
+  if (!carry_to_caller(call, branch, response)) {
+    ++core_.counters.bad_sdp;
+    return;  // early media that cannot be carried is no reason to fail a call that may still be
+             // answered
+  }
+  core_.respond(call.server, response);
+}
+
+void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response) {
+  DialogPair& dialog = dialog_of(call, branch, response);
+  dialog.route_set[1] = record_route(response, true);  // the 2xx decides (RFC 3261 §13.2.2.4)
+  if (auto contact = response.contact()) dialog.remote_target[1] = contact->uri;
+  dialog.confirmed = true;
+  note_peer(next_hop(branch, dialog, Side::callee));
+  sip::Message original = response;
+  if (!carry_to_caller(call, branch, response)) {
+    ++core_.counters.bad_sdp;
+    hang_up_answer(branch, original, "Session description not understood");
+    branch.state = BranchState::lost;
+    cancel_branches(call, nullptr, "Call failed");
+    fail_setup(call, 502, "The answer's session description is malformed");
+    return;
+  }
+  branch.state = BranchState::won;
+  call.winner = &branch;
+  call.state = CallState::answered;
+  call.answered = core_.now;
+  call.final_status = response.status();
+  call.owner[1] = core_.router.owner_of(branch.flow[1]);
+  if (call.invite) ++core_.counters.calls_answered;
+  cancel_branches(call, &branch, "Call completed elsewhere");
+  core_.respond(call.server, response);
+  if (!call.invite) {
+    std::uint32_t expires_s = response.number(HeaderId::expires).value_or(300);
+    call.expires = core_.now + seconds(expires_s) + seconds(64);
+  }
+  report(call, false);
+}
+
+/// A retransmitted 2xx: the ACK was lost, or has not come yet (RFC 6026 §8.5).
+void CallManager::on_repeated_answer(Call& call, Branch& branch, sip::Message& response) {
+  std::string tag = response.to_tag();
+  for (auto& dialog : branch.dialogs) {
+    if (dialog->callee_tag != tag || !dialog->confirmed) continue;
+    auto cseq = response.cseq();
+    if (cseq && !dialog->last_ack.empty() && dialog->last_ack_cseq == cseq->number) {
+      core_.emit(SendSip{next_hop(branch, *dialog, Side::callee), dialog->last_ack});
+    } else if (carry_to_caller(call, branch, response)) {
+      core_.respond(call.server, response);
+    }
+    return;
+  }
+  hang_up_answer(branch, response, "Answered elsewhere");  // a second 2xx of a fork upstream
+}
+
+void CallManager::on_refused(Call& call, Branch& branch, sip::Message response) {
+  if (branch.state == BranchState::won) return;
+  branch.state = BranchState::lost;
+  branch.media.reset();
+  make_outgoing_response(response, call.request);
+  if (call.state == CallState::setup && response.status() >= 600) {
+    cancel_branches(call, &branch, "Declined everywhere");  // RFC 3261 §16.7 step 5
+  }
+  branch.failure = std::move(response);
+  finish_if_nobody_left(call);
+}
+
+/// Rank by RFC 3261 §16.7 step 6: 6xx first, then the lowest class; within a class, what a caller
+/// can act on.
+static int rank(int status) {
+  if (status >= 600) return 0;
+  if (status == 401 || status == 407 || status == 415 || status == 420 || status == 484)
+    return status / 100 * 10 - 1;
+  return status == 503 ? 59 : status / 100 * 10;
+}
+
+void CallManager::finish_if_nobody_left(Call& call) {
+  const sip::Message* best = nullptr;
+  for (const auto& branch : call.branches) {
+    if (branch->state == BranchState::calling || branch->state == BranchState::cancelled) return;
+    if (branch->failure && (!best || rank(branch->failure->status()) < rank(best->status()))) {
+      best = &*branch->failure;
+    }
+  }
+  if (call.state == CallState::answered) return;
+  if (call.state == CallState::ending) {
+    end(call, call.end_reason);
+    return;
+  }
+  if (!best) {
+    fail_setup(call, 500, "No target answered");
+    return;
+  }
+  call.final_status = best->status();
+  if (call.invite) ++core_.counters.calls_failed;
+  core_.respond(call.server, *best);
+  end(call, "refused with " + std::to_string(call.final_status));
+}
+
+void CallManager::fail_setup(Call& call, int status, std::string_view reason,
+                             unsigned retry_after_s) {
+  call.final_status = status;
+  if (call.invite) ++core_.counters.calls_failed;
+  core_.reject(call.server, call.request, status, reason, retry_after_s);
+  call.state = CallState::ending;
+  call.end_reason = reason;
+  for (const auto& branch : call.branches) {
+    if (branch->state == BranchState::calling || branch->state == BranchState::cancelled) return;
+  }
+  end(call, reason);
+}
+
+void CallManager::cancel_branches(Call& call, const Branch* except, std::string_view reason) {
+  if (!call.invite) return;  // only INVITE can be cancelled (RFC 3261 §9.1)
+  for (auto& branch : call.branches) {
+    if (branch.get() == except || branch->state != BranchState::calling) continue;
+    branch->state = BranchState::cancelled;
+    branch->media.reset();
+    core_.layer.cancel(branch->client, {{"Reason", reason_value(200, reason)}}, core_.now,
+                       core_.events);
+  }
+}
+
+/// Takes a 2xx that nobody wants: ACK, then BYE (RFC 3261 §13.2.2.4).
+void CallManager::hang_up_answer(Branch& branch, const sip::Message& response,
+                                 std::string_view reason) {
+  if (branch.sent.method() != sip::Method::invite) return;
+  if (!branch.unwanted_ack.empty() && branch.unwanted_tag == response.to_tag()) {
+    core_.emit(SendSip{branch.flow[1], branch.unwanted_ack});
+    return;
+  }
+  branch.unwanted_tag = response.to_tag();
+  sip::Dialog dialog = sip::Dialog::as_uac(branch.sent, response);
+  sip::Flow flow = branch.flow[1];
+  auto cseq = response.cseq();
+  core_.send_ack(dialog.request("ACK", cseq ? cseq->number : 1), flow, &branch.unwanted_ack);
+  sip::Message bye = dialog.request("BYE");
+  bye.add(HeaderId::reason, reason_value(200, reason));
+  core_.send(std::move(bye), flow);
+}
+
+bool CallManager::on_cancel(sip::TransactionId server, const sip::Message& cancel) {
+  Call* call = call_of_server(server);
+  if (!call || call->state != CallState::setup) return false;
+  std::string_view why = cancel.get(HeaderId::reason).value_or("");
+  call->final_status = 487;
+  ++core_.counters.calls_failed;
+  // The caller is answered at once; a 2xx that crosses the CANCEL is acknowledged and hung up here.
+  core_.reject(call->server, call->request, 487, "Request Terminated");
+  call->state = CallState::ending;
+  call->end_reason = "cancelled by caller";
+  for (auto& branch : call->branches) {
+    if (branch->state != BranchState::calling) continue;
+    branch->state = BranchState::cancelled;
+    branch->media.reset();
+    std::vector<std::pair<std::string, std::string>> extra;
+    if (!why.empty()) extra.emplace_back("Reason", std::string(why));
+    core_.layer.cancel(branch->client, std::move(extra), core_.now, core_.events);
+  }
+  finish_if_nobody_left(*call);
+  return true;
+}
+
+}  // namespace isthmus::call

@@ -1,0 +1,74 @@
+#include "call/crossing.hpp"
+
+#include <algorithm>
+
+#include "base/limits.hpp"
+
+namespace isthmus::call {
+
+using sip::HeaderId;
+
+void make_outgoing_request(sip::Message& request) {
+  request.remove(HeaderId::via);
+  request.remove(HeaderId::route);
+  request.remove(HeaderId::record_route);
+  std::uint32_t hops = request.number(HeaderId::max_forwards).value_or(limits::kMaxForwards + 1);
+  request.set(HeaderId::max_forwards, std::to_string(hops > 0 ? hops - 1 : 0));
+}
+
+void make_outgoing_response(sip::Message& response, const sip::Message& request) {
+  response.remove(HeaderId::via);
+  response.remove(HeaderId::record_route);
+  auto put_first = [&](HeaderId id) {
+    std::vector<std::string_view> fields = request.fields(id);
+    for (auto field = fields.rbegin(); field != fields.rend(); ++field)
+      response.prepend(id, *field);
+  };
+  if (response.status() > 100 && response.status() < 300) put_first(HeaderId::record_route);
+  put_first(HeaderId::via);
+}
+
+std::string contact_uri(std::string_view token, std::string_view host,
+                        std::string_view uri_params) {
+  std::string uri = "sip:";
+  uri += token;
+  uri += '@';
+  uri += host;
+  uri += uri_params;
+  return uri;
+}
+
+void replace_contact(sip::Message& message, std::string_view token, std::string_view host,
+                     std::string_view uri_params) {
+  if (!message.has(HeaderId::contact)) return;
+  std::string values;
+  for (std::string_view value : message.values(HeaderId::contact)) {
+    Result<sip::NameAddr, sip::Fault> contact = sip::NameAddr::parse(value);
+    if (!values.empty()) values += ", ";
+    if (!contact || contact->star) {
+      values += value;
+      continue;
+    }
+    contact->uri = contact_uri(token, host, uri_params);
+    values += contact->to_string();
+  }
+  message.set(HeaderId::contact, values);
+}
+
+std::string request_user(const sip::Message& request) {
+  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(request.request_uri());
+  return uri && uri->is_sip() ? uri->user : std::string();
+}
+
+std::vector<std::string> record_route(const sip::Message& message, bool reversed) {
+  std::vector<std::string> route;
+  for (std::string_view value : message.values(HeaderId::record_route)) route.emplace_back(value);
+  if (reversed) std::reverse(route.begin(), route.end());
+  return route;
+}
+
+std::string reason_value(int cause, std::string_view text) {
+  return "SIP;cause=" + std::to_string(cause) + ";text=\"" + std::string(text) + "\"";
+}
+
+}  // namespace isthmus::call

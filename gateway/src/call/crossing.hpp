@@ -1,0 +1,38 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sip/message.hpp"
+
+namespace isthmus::call {
+
+/// Takes off what belongs to one hop only: all Via, Route and Record-Route fields. Max-Forwards
+/// goes down by one (70 put in when absent, RFC 3261 §16.6 step 3).
+void make_outgoing_request(sip::Message& request);
+
+/// Turns the response of one leg into the response to the other leg's request: that request's Via
+/// fields (RFC 3261 §8.2.6.2) and, where a dialog may come of it, its Record-Route fields
+/// (§12.1.1).
+void make_outgoing_response(sip::Message& response, const sip::Message& request);
+
+/// Puts our own address in every Contact of a message, keeping display name and header parameters;
+/// "*" stays.
+/// @param host "host:port" of ours on that leg; @param uri_params as ";transport=tls".
+void replace_contact(sip::Message& message, std::string_view token, std::string_view host,
+                     std::string_view uri_params);
+
+/// "sip:token@host;params".
+std::string contact_uri(std::string_view token, std::string_view host, std::string_view uri_params);
+
+/// User part of the Request-URI; empty if it is no sip URI or has none.
+std::string request_user(const sip::Message& request);
+
+/// Record-Route of a request or response as the route set of the side that did (reversed) or did
+/// not send it.
+std::vector<std::string> record_route(const sip::Message& message, bool reversed);
+
+/// A Reason header value (RFC 3326), as `SIP;cause=503;text="Link lost"`.
+std::string reason_value(int cause, std::string_view text);
+
+}  // namespace isthmus::call

@@ -1,0 +1,183 @@
+#include "call/media_session.hpp"
+
+#include "base/text.hpp"
+
+namespace isthmus::call {
+
+const char* to_text(MediaError error) {
+  switch (error) {
+    case MediaError::ports_exhausted:
+      return "No media port is free";
+    case MediaError::channels_exhausted:
+      return "No media channel is free";
+    case MediaError::no_such_session:
+      return "The link is gone";
+    case MediaError::socket_failed:
+      return "A media socket could not be opened";
+  }
+  return "Media failed";
+}
+
+bool is_sdp(std::string_view content_type) {
+  return content_type == "application/sdp";
+}
+
+void strip_ice(sdp::SessionDescription& description) {
+  for (const char* name : {"ice-ufrag", "ice-pwd", "ice-options", "ice-lite", "ice-pacing"}) {
+    description.remove_session_attribute(name);
+    for (auto& media : description.media()) media.remove_attribute(name);
+  }
+  for (auto& media : description.media()) {
+    for (const char* name :
+         {"candidate", "remote-candidates", "end-of-candidates", "ice-mismatch"}) {
+      media.remove_attribute(name);
+    }
+  }
+}
+
+RemoteMedia remote_of(const sdp::SessionDescription& description,
+                      const sdp::SessionDescription::Media& media) {
+  RemoteMedia remote;
+  remote.port = media.port();
+  std::optional<sdp::Connection> connection = description.connection_of(media);
+  if (connection && connection->ip) remote.address = *connection->ip;
+  remote.rtcp_port =
+      media.rtcp_port().value_or(static_cast<std::uint16_t>(remote.port ? remote.port + 1 : 0));
+  remote.rtcp_mux = media.rtcp_mux();
+  std::vector<std::string> formats = media.formats();
+  for (const sdp::RtpMap& map : media.rtpmaps()) {
+    if (!formats.empty() && formats.front() == std::to_string(map.payload_type) &&
+        map.clock_rate > 0) {
+      remote.clock_rate = map.clock_rate;
+    }
+  }
+  return remote;
+}
+
+MediaSession::MediaSession(MediaPlane& plane, sip::Flow caller, sip::Flow callee)
+    : plane_(plane), flows_{caller, callee} {}
+
+MediaSession::~MediaSession() {
+  for (Stream& stream : streams_) close(stream);
+}
+
+Result<LocalMedia, MediaError> MediaSession::open_end(const sip::Flow& flow) {
+  return flow.is_link() ? plane_.open_link(flow.session)
+                        : plane_.open_network(!flow.remote.address.is_v4());
+}
+
+std::optional<MediaFault> MediaSession::open(Stream& stream) {
+  for (std::size_t side : {std::size_t{0}, std::size_t{1}}) {
+    Result<LocalMedia, MediaError> local = open_end(flows_[side]);
+    if (!local) {
+      if (side == 1) plane_.close(stream.local[0].id);
+      return MediaFault{503, to_text(local.error())};
+    }
+    stream.local[side] = *local;
+  }
+  plane_.join(stream.local[0].id, stream.local[1].id);
+  stream.open = true;
+  return std::nullopt;
+}
+
+void MediaSession::close(Stream& stream) {
+  if (!stream.open) return;
+  for (const LocalMedia& local : stream.local) plane_.close(local.id);
+  stream.open = false;
+}
+
+void MediaSession::learn_remote(Stream& stream, std::size_t from,
+                                const sdp::SessionDescription& description,
+                                const sdp::SessionDescription::Media& media, bool offer) {
+  RemoteMedia remote = remote_of(description, media);
+  if (offer) {
+    stream.remote_before = stream.remote;
+    // Until the answer agrees, the offerer gets RTCP on its own port (RFC 5761 §5.1.1).
+    remote.rtcp_mux = remote.rtcp_mux && stream.remote[from].rtcp_mux;
+  } else if (RemoteMedia& offerer = stream.remote[1 - from]; offerer.rtcp_mux != remote.rtcp_mux) {
+    offerer.rtcp_mux = remote.rtcp_mux;
+    plane_.set_remote(stream.local[1 - from].id, offerer);
+  }
+  stream.remote[from] = remote;
+  stream.held = description.direction_of(media) != sdp::Direction::sendrecv;
+  plane_.set_remote(stream.local[from].id, remote);
+}
+
+Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::string_view sdp,
+                                                        bool offer) {
+  Result<sdp::SessionDescription, sdp::Fault> parsed = sdp::SessionDescription::parse(sdp);
+  if (!parsed) return MediaFault{offer ? 400 : 488, parsed.error().reason()};
+  sdp::SessionDescription description = std::move(*parsed);
+  strip_ice(description);
+  std::size_t from = index_of(from_side), to = 1 - from;
+  if (streams_.size() < description.media().size()) streams_.resize(description.media().size());
+
+  std::optional<IpAddress> address;
+  for (std::size_t i = 0; i < description.media().size(); ++i) {
+    auto& media = description.media()[i];
+    Stream& stream = streams_[i];
+    if (media.port() == 0) {
+      if (!offer) close(stream);
+      if (stream.open) learn_remote(stream, from, description, media, offer);
+      continue;
+    }
+    if (!stream.open) {
+      if (std::optional<MediaFault> fault = open(stream)) return *fault;
+    }
+    learn_remote(stream, from, description, media, offer);
+    const LocalMedia& local = stream.local[to];
+    address = local.address;
+    if (std::optional<std::uint16_t> rtcp = media.rtcp_port()) {
+      bool muxed = *rtcp == media.port();
+      media.set_attribute("rtcp", std::to_string(muxed ? local.port : local.port + 1));
+    }
+    media.set_port(local.port);
+  }
+  if (address) description.set_address(*address);
+  return description.to_string();
+}
+
+void MediaSession::rollback() {
+  for (Stream& stream : streams_) {
+    if (!stream.open) continue;
+    for (std::size_t side : {std::size_t{0}, std::size_t{1}}) {
+      if (stream.remote_before[side].port == 0) continue;
+      stream.remote[side] = stream.remote_before[side];
+      plane_.set_remote(stream.local[side].id, stream.remote[side]);
+    }
+  }
+}
+
+bool MediaSession::expects_media() const {
+  for (const Stream& stream : streams_) {
+    if (stream.open && !stream.held) return true;
+  }
+  return false;
+}
+
+std::optional<std::uint64_t> MediaSession::idle_ms() const {
+  std::optional<std::uint64_t> least;
+  for (const Stream& stream : streams_) {
+    if (!stream.open) continue;
+    for (const LocalMedia& local : stream.local) {
+      std::optional<std::uint64_t> idle = plane_.idle_ms(local.id);
+      if (idle && (!least || *idle < *least)) least = idle;
+    }
+  }
+  return least;
+}
+
+MediaStatistics MediaSession::statistics(Side side) const {
+  for (const Stream& stream : streams_) {
+    if (stream.open) return plane_.statistics(stream.local[index_of(side)].id);
+  }
+  return {};
+}
+
+std::size_t MediaSession::stream_count() const {
+  std::size_t count = 0;
+  for (const Stream& stream : streams_) count += stream.open;
+  return count;
+}
+
+}  // namespace isthmus::call

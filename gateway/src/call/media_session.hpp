@@ -1,0 +1,85 @@
+#pragma once
+#include <array>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "call/media_plane.hpp"
+#include "sdp/session_description.hpp"
+#include "sip/flow.hpp"
+
+namespace isthmus::call {
+
+/// The two legs of a dialog pair: who sent the first request, and who got it.
+enum class Side : std::uint8_t { caller = 0, callee = 1 };
+constexpr Side other(Side side) {
+  return side == Side::caller ? Side::callee : Side::caller;
+}
+constexpr std::size_t index_of(Side side) {
+  return static_cast<std::size_t>(side);
+}
+
+/// Why a session description could not be carried across, and the status that answers it.
+struct MediaFault {
+  int status = 488;
+  std::string reason;
+};
+
+/// The relayed streams of one call branch: one pair of media endpoints for each m= line, and the
+/// rewriting of descriptions that cross (wire protocol, "SDP inside the link"). What is rewritten:
+/// c=, m= port, a=rtcp; ICE attributes are taken out, because their candidates would contradict the
+/// address (RFC 8839 §4.2.5) and name hosts that the other side cannot reach. All else passes as it
+/// is. Closes its endpoints when destroyed.
+class MediaSession {
+ public:
+  MediaSession(MediaPlane& plane, sip::Flow caller, sip::Flow callee);
+  ~MediaSession();
+  MediaSession(const MediaSession&) = delete;
+  MediaSession& operator=(const MediaSession&) = delete;
+
+  /// Carries a description from one leg to the other. @param offer false: the answer to the last
+  /// offer.
+  /// @return the text for the other leg, or what to answer to an offer that cannot be carried.
+  Result<std::string, MediaFault> translate(Side from, std::string_view sdp, bool offer);
+  /// Puts the remote addresses back as they were before the last offer, which was refused (RFC 3264
+  /// §8).
+  void rollback();
+
+  /// Neither side said hold or inactive for every stream: silence on both is a fault.
+  bool expects_media() const;
+  /// Longest-silent to liveliest: time since any packet came from either leg; nothing before the
+  /// first.
+  std::optional<std::uint64_t> idle_ms() const;
+  /// Figures of the first audio stream, as received from that leg.
+  MediaStatistics statistics(Side side) const;
+  std::size_t stream_count() const;
+
+ private:
+  struct Stream {
+    std::array<LocalMedia, 2> local;
+    std::array<RemoteMedia, 2> remote, remote_before;
+    bool open = false;
+    bool held = false;
+  };
+  std::optional<MediaFault> open(Stream& stream);
+  void close(Stream& stream);
+  void learn_remote(Stream& stream, std::size_t from, const sdp::SessionDescription& description,
+                    const sdp::SessionDescription::Media& media, bool offer);
+  Result<LocalMedia, MediaError> open_end(const sip::Flow& flow);
+
+  MediaPlane& plane_;
+  std::array<sip::Flow, 2> flows_;
+  std::vector<Stream> streams_;
+};
+
+/// Whether a message body is a session description that must be rewritten.
+bool is_sdp(std::string_view content_type);
+/// Removes what only makes sense between the two that wrote it: ICE attributes.
+void strip_ice(sdp::SessionDescription& description);
+/// Where a section's sender wants to receive. An address that is a host name stays unspecified:
+/// learned from packets.
+RemoteMedia remote_of(const sdp::SessionDescription& description,
+                      const sdp::SessionDescription::Media& media);
+
+}  // namespace isthmus::call

@@ -1,0 +1,41 @@
+#pragma once
+#include <optional>
+#include <string>
+
+#include "call/binding_table.hpp"
+#include "call/router.hpp"
+
+namespace isthmus::provider {
+
+/// Routing of the connector: phones on the local network on one side, one link to the gateway on
+/// the other. Everything from a phone goes to the link; what comes from the link finds its phone by
+/// the token of a binding.
+class ConnectorRouter final : public call::Router {
+ public:
+  /// @param own_hosts "host" and "host:port" of the connector: a phone that has it as registrar
+  /// means the gateway's domain.
+  ConnectorRouter(std::vector<std::string> own_hosts, call::BindingTable& bindings)
+      : own_hosts_(std::move(own_hosts)), bindings_(bindings) {}
+
+  void link_up(std::uint64_t session, std::string sip_domain) {
+    session_ = session;
+    sip_domain_ = std::move(sip_domain);
+  }
+  void link_down() { session_.reset(); }
+
+  call::Route route(const sip::Message& request, const sip::Flow& from, Instant now) override;
+  bool follows_targets(const sip::Flow&) const override {
+    return false;
+  }  // phones answer from where they stand
+  std::string owner_of(const sip::Flow& flow) const override;
+
+ private:
+  bool is_own_host(const sip::Uri& uri) const;
+
+  std::vector<std::string> own_hosts_;
+  call::BindingTable& bindings_;
+  std::optional<std::uint64_t> session_;
+  std::string sip_domain_;
+};
+
+}  // namespace isthmus::provider
