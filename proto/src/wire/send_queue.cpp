@@ -10,8 +10,6 @@ namespace {
 
 // Most links carry one call; a ring of a few slots grows only where a connector needs it.
 constexpr std::size_t kFirstSlots = 8;
-// Channel (at most 4 bytes below 65536) and length 0.
-constexpr std::size_t kMediaOverhead = 5;
 static_assert((limits::kMediaQueueFrames & (limits::kMediaQueueFrames - 1)) == 0, "ring size");
 
 }  // namespace
@@ -91,7 +89,8 @@ ByteView SendQueue::pop_reliable() {
 
 ByteView SendQueue::pop_media(std::size_t max_bytes) {
   media_out_.clear();
-  const std::size_t alone = media_[media_head_].bytes.size() + kMediaOverhead;
+  const MediaSlot& first = media_[media_head_];
+  const std::size_t alone = varint_size(first.channel) + 1 + first.bytes.size();
   MediaWriter writer(media_out_, std::max(max_bytes, alone));
   while (media_count_ > 0) {
     const MediaSlot& slot = media_[media_head_];
