@@ -1,0 +1,143 @@
+#pragma once
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/bytes.hpp"
+#include "base/random.hpp"
+#include "base/time.hpp"
+#include "call/media_plane.hpp"
+#include "media/drop_reason.hpp"
+#include "media/port_pool.hpp"
+#include "media/source_latch.hpp"
+#include "media/tone.hpp"
+#include "transport/udp_socket.hpp"
+
+namespace isthmus::media {
+
+/// A session's link as the relay sees it.
+class MediaLink {
+ public:
+  virtual ~MediaLink() = default;
+  /// May be lost. `bytes` are valid during the call only.
+  virtual void send_media(std::uint32_t channel, ByteView bytes) = 0;
+};
+
+struct RelayConfig {
+  IpAddress bind_v4;                 ///< 0.0.0.0: every address
+  std::optional<IpAddress> bind_v6;  ///< none: IPv6 legs get no media (MediaError::socket_failed)
+  std::optional<IpAddress>
+      advertised_v4;  ///< for SDP, when a 1:1 NAT or a wildcard stands before it
+  std::optional<IpAddress> advertised_v6;
+  std::uint16_t port_low = 20000, port_high = 29999;  ///< inclusive
+  SourcePolicy source = SourcePolicy::learn;
+  bool mark_traffic = true;               ///< DSCP EF
+  int receive_buffer_bytes = 256 * 1024;  ///< of each socket: a burst of video
+};
+
+struct RelayCounters {
+  std::uint64_t packets_in = 0, bytes_in = 0, packets_out = 0, bytes_out = 0;
+  std::uint64_t service_packets = 0;                ///< taken by an echo or tone service
+  std::uint64_t receive_errors = 0;                 ///< of the receive call; the loop went on
+  std::array<std::uint64_t, kDropReasons> drops{};  ///< by DropReason; [none] stays 0
+  std::uint64_t dropped(DropReason reason) const { return drops[static_cast<std::size_t>(reason)]; }
+};
+
+/// Relays RTP and RTCP between network sockets, links and services, byte for byte and blind to
+/// codecs.
+///
+/// Everything runs on the io_context's thread. A packet goes from its socket or link to its
+/// destination synchronously, without allocation, lock or log line. RTCP is told from RTP by its
+/// port or channel, and on a side that agreed to rtcp-mux by its second byte (RFC 5761 §4); it
+/// leaves on the port that the other side wants. The echo service sends RTP back with an SSRC of
+/// its own, all else unchanged (the sender's own SSRC would look like a loop, RFC 3550 §8.2), and
+/// takes RTCP without answer. The tone service plays a 425 Hz tone in the first format of its
+/// peer's SDP, if that is PCMU or PCMA, as long as the peer has a destination.
+class Relay final : public call::MediaPlane {
+ public:
+  /// @param random outlives the relay; SSRCs and the first port. Cannot fail: sockets come with
+  /// streams.
+  Relay(boost::asio::io_context& io, const RelayConfig& config, Random& random);
+  ~Relay() override;
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
+  /// A session's link came up, or another took its place. `link` stays valid until remove_session
+  /// or another add.
+  void add_session(std::uint64_t session, MediaLink& link);
+  /// Its streams stay until they are closed, but nothing goes in or out of them. Unknown ids are
+  /// ignored.
+  void remove_session(std::uint64_t session);
+  /// A media frame from a link. Never fails; bad ones are counted.
+  void on_link_media(std::uint64_t session, std::uint32_t channel, ByteView bytes, Instant now);
+
+  Result<call::LocalMedia, call::MediaError> open_network(bool ipv6) override;
+  Result<call::LocalMedia, call::MediaError> open_link(std::uint64_t session) override;
+  Result<call::LocalMedia, call::MediaError> open_service(call::MediaService service) override;
+  void set_remote(call::MediaEndpointId id, const call::RemoteMedia& remote) override;
+  void join(call::MediaEndpointId a, call::MediaEndpointId b) override;
+  void close(call::MediaEndpointId id) override;
+  call::MediaStatistics statistics(call::MediaEndpointId id) const override;
+  std::optional<std::uint64_t> idle_ms(call::MediaEndpointId id) const override;
+
+  const RelayCounters& counters() const { return counters_; }
+  std::size_t open_endpoints() const { return open_; }
+  std::size_t port_pairs() const { return ports_.size(); }
+  std::size_t free_port_pairs() const { return ports_.available(); }
+
+ private:
+  struct Stream;
+  struct Port;
+  struct Session;
+  class Dispatch;
+
+  // Streams (relay.cpp)
+  Stream& add_stream();
+  Stream* find(call::MediaEndpointId id) const;
+  call::LocalMedia local_of(const Stream& stream) const;
+  std::optional<int> bind_pair(Stream& stream, const IpAddress& address, std::uint16_t port);
+  void leave_session(Stream& stream);
+  void schedule_tones();
+  void play_tones(Instant now);
+  void bury();
+
+  // Packets (relay_forward.cpp)
+  void read_port(Port& port);
+  DropReason on_network_packet(Stream& stream, bool control_port, const Endpoint& source,
+                               ByteView bytes, Instant now);
+  DropReason on_link_packet(std::uint64_t session, std::uint32_t channel, ByteView bytes,
+                            Instant now, Stream*& stream);
+  DropReason on_control(Stream& stream, ByteView bytes, Instant now);
+  DropReason forward(Stream& from, ByteView bytes, bool control, Instant now);
+  DropReason send_to(Stream& to, ByteView bytes, bool control);
+  DropReason send_to_network(Stream& to, ByteView bytes, bool control);
+  DropReason send_to_link(Stream& to, ByteView bytes, bool control);
+  DropReason echo(Stream& service, Stream& from, ByteView bytes, Instant now);
+  void count(Stream* stream, DropReason outcome);
+
+  boost::asio::io_context& io_;
+  RelayConfig config_;
+  Random& random_;
+  PortPool ports_;
+  transport::ReceiveBatch batch_;
+  std::vector<std::unique_ptr<Stream>> slots_;  ///< index: low half of an id, less one
+  std::vector<std::uint32_t> free_slots_;
+  std::vector<std::unique_ptr<Stream>> dead_;  ///< closed while a packet was on its way through
+  std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  std::uint32_t next_generation_ = 1;
+  std::size_t open_ = 0, tones_ = 0;
+  int dispatching_ = 0;
+  RelayCounters counters_;
+  Tone tone_;
+  boost::asio::steady_timer tone_timer_;
+  bool tones_scheduled_ = false;
+  std::shared_ptr<Relay*> self_;  ///< emptied on destruction, for the timer
+};
+
+}  // namespace isthmus::media
