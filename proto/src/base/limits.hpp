@@ -42,6 +42,7 @@ inline constexpr std::size_t kSipMessageBytes = 64 * 1024;  ///< one UDP datagra
 inline constexpr std::size_t kSipHeaders = 256;             ///< real messages carry below 60
 inline constexpr std::size_t kSipHeaderBytes = 16 * 1024;   ///< one header field, folded lines joined
 inline constexpr std::size_t kSipTransactions = 200'000;    ///< a shard's, both kinds; 32 s at 6,000 a second
+inline constexpr std::size_t kDigestRealms = 16;            ///< a client's; a path of proxies has below 4
 inline constexpr std::uint32_t kMaxForwards = 70;           ///< RFC 3261 §8.1.1.6
 
 inline constexpr std::size_t kSipDatagramBytes = 65'000;  ///< largest sent over UDP; IPv4 carries 65,507
@@ -75,7 +76,20 @@ inline constexpr unsigned kAuthBurstPerUser = 50;           ///< above a source'
 inline constexpr Duration kAuthRefillPerUser = seconds(2);
 inline constexpr std::size_t kAuthKeys = 20'000;          ///< remembered sources, and users: about 3 MB
 
+// Operation
+inline constexpr std::size_t kConfigFileBytes = 1024 * 1024;  ///< 10,000 users fit; a wrong path does not fill memory
+inline constexpr std::size_t kLogValueBytes = 512;        ///< one value of a log line
+inline constexpr unsigned kLogBurstPerEvent = 50;         ///< lines of one event in a row,
+inline constexpr Duration kLogRefillPerEvent = milliseconds(200);  ///< and then five a second
+inline constexpr std::size_t kLogEvents = 512;            ///< event names are ours: a few hundred
+inline constexpr std::size_t kMetricSeries = 20'000;      ///< label values must not come from outside; this shows if one does
+inline constexpr std::size_t kAdminConnections = 64;      ///< scrapers and operators
+inline constexpr std::size_t kAdminHeaderBytes = 8 * 1024;
+inline constexpr Duration kAdminIdle = seconds(30);       ///< also the time a request may take to arrive
+
 // Media
+inline constexpr std::size_t kDtmfQueueDigits = 64;    ///< digits waiting to be played; a calling card's number and PIN
+inline constexpr Duration kDtmfEventLife = seconds(60);  ///< one digit; an INFO may ask for any length
 inline constexpr Duration kLearnWindow = seconds(5);  ///< source learning after the remote SDP is known
 inline constexpr std::size_t kMediaBatchPackets = 32;     ///< read from one socket at once: 0.6 s of one audio stream
 inline constexpr int kMediaBatchesPerTurn = 4;            ///< then the other sockets have their turn

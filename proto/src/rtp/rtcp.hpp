@@ -15,8 +15,8 @@ struct ReportBlock {
   std::uint8_t fraction_lost = 0;    ///< of 256, since the last report
   std::int32_t cumulative_lost = 0;  ///< packets, 24 bits signed on the wire
   std::uint32_t highest_sequence = 0;
-  std::uint32_t jitter = 0;          ///< RTP ticks
-  std::uint32_t last_sr = 0;         ///< middle 32 bits of the NTP time of the last SR
+  std::uint32_t jitter = 0;               ///< RTP ticks
+  std::uint32_t last_sr = 0;              ///< middle 32 bits of the NTP time of the last SR
   std::uint32_t delay_since_last_sr = 0;  ///< 1/65536 s
 };
 
@@ -35,9 +35,13 @@ struct RtcpCompound {
   std::string cname;
   std::vector<std::uint32_t> bye;
 
-  /// Bounded; nothing if the lengths do not add up or the version is not 2.
+  /// Bounded by limits::kMediaFrameBytes; nothing if the lengths do not add up or the version is
+  /// not 2. Reports of all SRs and RRs are put together; sender_ssrc is that of the last of them,
+  /// cname the one it goes by.
   static std::optional<RtcpCompound> parse(ByteView packet);
-  /// SR (when `sender`) or RR, then SDES CNAME when not empty, then BYE when listed.
+  /// Appends an SR (when `sender`) or RR, then SDES CNAME when not empty (at most 255 bytes of it),
+  /// then BYE when listed. More than 31 reports or BYEs take further packets. Lost is clipped to
+  /// its 24 bits.
   void write(Bytes& out) const;
 };
 

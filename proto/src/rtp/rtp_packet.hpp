@@ -6,7 +6,8 @@
 
 namespace isthmus::rtp {
 
-/// Read-only view of an RTP packet (RFC 3550 §5.1) over bytes it does not own; valid as long as they are.
+/// Read-only view of an RTP packet (RFC 3550 §5.1) over bytes it does not own; valid as long as
+/// they are.
 class RtpView {
  public:
   /// @return nothing unless version 2, header, CSRCs, extension and padding all fit.
