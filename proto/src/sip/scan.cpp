@@ -187,8 +187,7 @@ std::optional<std::string_view> find_param(std::string_view params, std::string_
   return std::nullopt;
 }
 
-std::size_t List::comma() const {
-  bool comments = true;
+std::size_t List::comma() {
   for (std::size_t i = 0; i < rest_.size();) {
     const char c = rest_[i];
     if (c == ',') return i;
@@ -198,11 +197,10 @@ std::size_t List::comma() const {
     } else if (c == '<') {
       const std::size_t close = rest_.find('>', i);
       next = close == std::string_view::npos ? close : close + 1;
-    } else if (c == '(' && comments) {
+    } else if (c == '(' && comments_) {
       next = comment_end(rest_, i);
-      // A lone parenthesis is text; not looking again keeps the scan linear.
       if (next == std::string_view::npos) {
-        comments = false;
+        comments_ = false;  // a lone parenthesis is text
         next = i + 1;
       }
     }

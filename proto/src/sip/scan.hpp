@@ -40,8 +40,10 @@ class List {
   bool next(std::string_view& item);
 
  private:
-  std::size_t comma() const;
+  std::size_t comma();
+
   std::string_view rest_;
+  bool comments_ = true;  ///< false once a parenthesis never closed: keeps the scan linear
 };
 
 struct Uri {
