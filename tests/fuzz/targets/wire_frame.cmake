@@ -1,0 +1,1 @@
+isthmus_fuzz(wire_frame LINKS isthmus_wire)

@@ -1,0 +1,1 @@
+isthmus_fuzz(wire_session LINKS isthmus_wire)
