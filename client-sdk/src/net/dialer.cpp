@@ -1,0 +1,217 @@
+#include "net/dialer.hpp"
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http/field.hpp>
+#include <boost/beast/websocket/error.hpp>
+#include <utility>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "net/asio_address.hpp"
+#include "net/asio_error.hpp"
+#include "net/websocket_stream.hpp"
+
+namespace isthmus::net {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+namespace websocket = boost::beast::websocket;
+using boost::system::error_code;
+using tcp = asio::ip::tcp;
+using wire::CloseCode;
+
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+
+}  // namespace
+
+struct Dialer::Attempt : std::enable_shared_from_this<Attempt> {
+  Attempt(asio::io_context& context, std::shared_ptr<ClientTrust> client_trust, Options with,
+          Done then)
+      : io(context),
+        trust(std::move(client_trust)),
+        options(std::move(with)),
+        done(std::move(then)),
+        resolver(context),
+        timer(context),
+        deadline(std::chrono::steady_clock::now() + options.time_limit) {}
+
+  static asio::awaitable<void> run(std::shared_ptr<Attempt> self);
+  asio::awaitable<std::optional<DialError>> try_address(tcp::endpoint endpoint, Duration share);
+  asio::awaitable<std::optional<DialError>> upgrade();
+  void limit(Instant until);
+  void expire(Instant until);
+  void finish(Result<std::unique_ptr<WebSocketLink>, DialError> result);
+  void abandon();
+
+  asio::io_context& io;
+  std::shared_ptr<ClientTrust> trust;
+  Options options;
+  Done done;
+  tcp::resolver resolver;
+  asio::steady_timer timer;
+  Instant deadline;
+  std::unique_ptr<WebSocketStream> stream;  ///< of the address being tried
+  ClientTrust::Verdict verdict = std::make_shared<std::optional<TrustError>>();
+  std::string step = "resolving the name";
+  bool over = false;
+};
+
+/// Bounds the step that follows; the deadline of the whole attempt bounds it too.
+void Dialer::Attempt::limit(Instant until) {
+  until = std::min(until, deadline);
+  timer.expires_at(until);
+  timer.async_wait([self = shared_from_this(), until](const error_code& error) {
+    if (!error) self->expire(until);
+  });
+}
+
+void Dialer::Attempt::expire(Instant until) {
+  if (over || timer.expiry() != until) return;  // a later step re-armed the timer meanwhile
+  error_code ignored;
+  if (stream) stream->tcp().close(ignored);  // the step fails, and the next address comes
+  if (until < deadline) return;
+  finish(DialError{CloseCode::timeout,
+                   options.url.authority() + " did not answer in time, while " + step});
+}
+
+void Dialer::Attempt::finish(Result<std::unique_ptr<WebSocketLink>, DialError> result) {
+  if (over) return;
+  abandon();
+  if (Done then = std::exchange(done, nullptr)) then(std::move(result));
+}
+
+void Dialer::Attempt::abandon() {
+  over = true;
+  timer.cancel();
+  resolver.cancel();
+  error_code ignored;
+  if (stream) stream->tcp().close(ignored);
+}
+
+asio::awaitable<void> Dialer::Attempt::run(std::shared_ptr<Attempt> self) {
+  std::vector<tcp::endpoint> endpoints;
+  const GatewayUrl& url = self->options.url;
+  self->limit(self->deadline);
+  if (const auto address = IpAddress::parse(url.host)) {
+    endpoints.push_back(to_asio<tcp>({*address, url.port}));
+  } else {
+    auto [error, found] =
+        co_await self->resolver.async_resolve(url.host, std::to_string(url.port), kAwait);
+    if (self->over) co_return;
+    if (error) {
+      self->finish(DialError{CloseCode::going_away,
+                             "the name " + url.host + " has no address: " + to_text(error)});
+      co_return;
+    }
+    for (const auto& entry : found) {
+      if (endpoints.size() < limits::kResolvedAddresses) endpoints.push_back(entry.endpoint());
+    }
+  }
+  DialError last{CloseCode::going_away, "the name " + url.host + " has no address"};
+  for (std::size_t i = 0; i < endpoints.size() && !self->over; ++i) {
+    // Every address gets its part of the time that is left, and TLS one more.
+    const auto parts = static_cast<Duration::rep>(endpoints.size() - i + 1);
+    const Duration left = self->deadline - std::chrono::steady_clock::now();
+    auto error = co_await self->try_address(endpoints[i], left / parts);
+    if (self->over) co_return;
+    if (!error) {
+      const error_code none;
+      error_code failed;
+      const auto local = self->stream->tcp().local_endpoint(failed);
+      auto link = std::make_unique<WebSocketLink>(std::move(self->stream), from_asio(local),
+                                                  from_asio(endpoints[i]));
+      self->finish(std::move(link));
+      co_return;
+    }
+    last = std::move(*error);
+  }
+  self->finish(std::move(last));
+}
+
+asio::awaitable<std::optional<DialError>> Dialer::Attempt::try_address(tcp::endpoint endpoint,
+                                                                       Duration share) {
+  const std::string where = from_asio(endpoint).to_string();
+  stream = std::make_unique<WebSocketStream>(TcpSocket(io), trust->context());
+  step = "connecting to " + where;
+  limit(std::chrono::steady_clock::now() + share);
+  auto [refused] = co_await stream->tcp().async_connect(endpoint, kAwait);
+  if (over) co_return std::nullopt;
+  if (refused == asio::error::operation_aborted) {
+    co_return DialError{CloseCode::timeout, where + " did not answer"};
+  }
+  if (refused) {
+    co_return DialError{CloseCode::going_away, "connecting to " + where + ": " + to_text(refused)};
+  }
+  error_code ignored;
+  stream->tcp().set_option(tcp::no_delay(true), ignored);
+
+  step = "TLS handshake with " + where;
+  limit(deadline);
+  verdict->reset();
+  auto verify = trust->prepare(stream->tls().native_handle(), options.url.host, verdict);
+  stream->tls().set_verify_callback(
+      [verify = std::move(verify)](bool preverified, asio::ssl::verify_context& context) {
+        return verify(preverified, context.native_handle());
+      });
+  auto [untrusted] = co_await stream->tls().async_handshake(asio::ssl::stream_base::client, kAwait);
+  if (over) co_return std::nullopt;
+  if (*verdict) co_return DialError{CloseCode::forbidden, (*verdict)->text};
+  if (untrusted) {
+    co_return DialError{CloseCode::protocol_error,
+                        "TLS handshake with " + where + ": " + to_text(untrusted)};
+  }
+  step = "asking " + where + " for the WebSocket";
+  co_return co_await upgrade();
+}
+
+asio::awaitable<std::optional<DialError>> Dialer::Attempt::upgrade() {
+  auto& ws = stream->websocket;
+  const std::string software = options.software;
+  ws.set_option(websocket::stream_base::decorator([software](websocket::request_type& request) {
+    request.set(http::field::sec_websocket_protocol, kLinkSubprotocol);
+    if (!software.empty()) request.set(http::field::user_agent, software);
+  }));
+  websocket::response_type response;
+  auto [error] =
+      co_await ws.async_handshake(response, options.url.authority(), options.url.target, kAwait);
+  if (over) co_return std::nullopt;
+  if (error == websocket::error::upgrade_declined) {
+    co_return DialError{CloseCode::protocol_error,
+                        options.url.to_string() + " answers HTTP " +
+                            std::to_string(response.result_int()) +
+                            " in place of a link; is it an Isthmus gateway's URL?"};
+  }
+  if (error) {
+    co_return DialError{
+        error == websocket::condition::handshake_failed ? CloseCode::protocol_error
+                                                        : CloseCode::going_away,
+        "WebSocket handshake with " + options.url.authority() + ": " + to_text(error)};
+  }
+  if (response[http::field::sec_websocket_protocol] != kLinkSubprotocol) {
+    co_return DialError{CloseCode::protocol_error, options.url.to_string() + " does not speak " +
+                                                       std::string(kLinkSubprotocol)};
+  }
+  co_return std::nullopt;
+}
+
+Dialer::Dialer(asio::io_context& io, std::shared_ptr<ClientTrust> trust, Options options, Done done)
+    : attempt_(
+          std::make_shared<Attempt>(io, std::move(trust), std::move(options), std::move(done))) {
+  asio::co_spawn(io, Attempt::run(attempt_), asio::detached);
+}
+
+Dialer::~Dialer() {
+  attempt_->abandon();
+}
+
+}  // namespace isthmus::net

@@ -1,0 +1,52 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "net/gateway_url.hpp"
+#include "net/trust.hpp"
+#include "net/websocket_link.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace isthmus::net {
+
+/// Why no link came about. The code tells a refusal that repeating will not cure (forbidden: the
+/// certificate is not trusted; protocol_error: what answers is no gateway) from an absence
+/// (timeout, going_away).
+struct DialError {
+  wire::CloseCode code = wire::CloseCode::going_away;
+  std::string text;
+};
+
+/// Makes one link: resolves the name, tries its addresses in order, does TLS and the WebSocket
+/// upgrade (RFC 6455, subprotocol isthmus.v1). Destroying it abandons the attempt.
+class Dialer {
+ public:
+  using Done = std::function<void(Result<std::unique_ptr<WebSocketLink>, DialError>)>;
+
+  struct Options {
+    GatewayUrl url;
+    std::string software;               ///< User-Agent
+    Duration time_limit = seconds(10);  ///< for all addresses and steps together
+  };
+
+  /// @param done  called once, from the io_context's thread and never from inside the constructor;
+  /// not called
+  ///              after the dialer is destroyed, which it may do itself
+  Dialer(boost::asio::io_context& io, std::shared_ptr<ClientTrust> trust, Options options,
+         Done done);
+  ~Dialer();
+  Dialer(const Dialer&) = delete;
+  Dialer& operator=(const Dialer&) = delete;
+
+ private:
+  struct Attempt;
+  std::shared_ptr<Attempt> attempt_;
+};
+
+}  // namespace isthmus::net

@@ -1,0 +1,32 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+
+namespace isthmus::net {
+
+/// Where a gateway listens: "wss://host[:port][/path]".
+struct GatewayUrl {
+  std::string host;  ///< a name, or an address without brackets
+  std::uint16_t port = 443;
+  std::string target = "/isthmus/v1";  ///< path and query
+
+  std::string authority()
+      const;  ///< "host" or "host:port", IPv6 in brackets, as the Host header takes it
+  std::string to_string() const;
+};
+
+enum class UrlError : std::uint8_t {
+  not_wss,   ///< another scheme, or none
+  bad_host,  ///< empty, over 253 bytes, or with characters that no host has; user names are not
+             ///< taken
+  bad_port,
+  bad_path,  ///< white space, control characters, a fragment, or over 1,024 bytes
+};
+const char* to_text(UrlError error);
+
+Result<GatewayUrl, UrlError> parse_gateway_url(std::string_view text);
+
+}  // namespace isthmus::net

@@ -1,0 +1,230 @@
+#include "net/trust.hpp"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <boost/asio/ssl/context.hpp>
+#include <utility>
+
+#include "base/address.hpp"
+#include "base/bytes.hpp"
+#include "base/text.hpp"
+#include "net/asio_error.hpp"
+
+namespace isthmus::net {
+
+namespace ssl = boost::asio::ssl;
+using boost::system::error_code;
+
+namespace {
+
+constexpr std::string_view kPinPrefix = "sha256//";
+constexpr std::size_t kPinBase64 = 44;  // 32 bytes, padded
+
+/// Names in a certificate are a stranger's: printable ASCII only, shortened.
+std::string printable(std::string_view text) {
+  std::string out(text.substr(0, 200));
+  std::ranges::replace_if(
+      out, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return out;
+}
+
+std::string issuer_of(const X509& certificate) {
+  char text[256] = {};
+  ::X509_NAME_oneline(::X509_get_issuer_name(&certificate), text, sizeof text);
+  return printable(text);
+}
+
+/// The DNS names and addresses that a certificate is for, the first eight.
+std::string names_of(const X509& certificate) {
+  std::string out;
+  auto* names = static_cast<GENERAL_NAMES*>(
+      ::X509_get_ext_d2i(&certificate, NID_subject_alt_name, nullptr, nullptr));
+  const int count = names == nullptr ? 0 : std::min(sk_GENERAL_NAME_num(names), 8);
+  for (int i = 0; i < count; ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
+    std::string text;
+    if (name->type == GEN_DNS) {
+      const ASN1_STRING* dns = name->d.dNSName;
+      const auto length = static_cast<std::size_t>(::ASN1_STRING_length(dns));
+      text = printable(as_text({::ASN1_STRING_get0_data(dns), length}));
+    } else if (name->type == GEN_IPADD) {
+      const ByteView bytes{::ASN1_STRING_get0_data(name->d.iPAddress),
+                           static_cast<std::size_t>(::ASN1_STRING_length(name->d.iPAddress))};
+      Reader reader(bytes);
+      if (bytes.size() == 4) text = IpAddress::v4(reader.u32()).to_string();
+      if (bytes.size() == 16) {
+        std::array<std::uint8_t, 16> v6{};
+        std::ranges::copy(bytes, v6.begin());
+        text = IpAddress::v6(v6).to_string();
+      }
+    }
+    if (text.empty()) continue;
+    if (!out.empty()) out += ", ";
+    out += text;
+  }
+  ::GENERAL_NAMES_free(names);
+  return out.empty() ? "no name" : out;
+}
+
+std::string date_of(const ASN1_TIME* time) {
+  std::tm parts{};
+  char text[32] = {};
+  if (::ASN1_TIME_to_tm(time, &parts) != 1) return "an unreadable date";
+  std::strftime(text, sizeof text, "%Y-%m-%d", &parts);
+  return text;
+}
+
+TrustError judge(int error, const X509* culprit, const X509& leaf, const std::string& host) {
+  const X509& named = culprit != nullptr ? *culprit : leaf;
+  const std::string pin = Pin::of(leaf).to_string();
+  switch (error) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return {TrustErrorKind::expired, "the certificate of " + host + " expired on " +
+                                           date_of(::X509_get0_notAfter(&named)) +
+                                           " (its pin: " + pin + ")"};
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return {TrustErrorKind::not_yet_valid, "the certificate of " + host + " is valid only from " +
+                                                 date_of(::X509_get0_notBefore(&named)) +
+                                                 "; is this machine's clock right?"};
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return {TrustErrorKind::name_mismatch, "the certificate is for " + names_of(leaf) +
+                                                 ", not for " + host + " (its pin: " + pin + ")"};
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+      return {TrustErrorKind::unknown_issuer,
+              "the certificate of " + host + " was issued by an unknown authority, " +
+                  issuer_of(named) + "; if it is the right one, trust it by its pin: " + pin};
+    default:
+      return {TrustErrorKind::other, "the certificate of " + host + " is not acceptable: " +
+                                         ::X509_verify_cert_error_string(error) +
+                                         " (its pin: " + pin + ")"};
+  }
+}
+
+TrustError bad_options(std::string text) {
+  return {TrustErrorKind::bad_options, std::move(text)};
+}
+
+}  // namespace
+
+Pin Pin::of(const x509_st& certificate) {
+  Pin pin;
+  unsigned char* der = nullptr;
+  const int length = ::i2d_X509_PUBKEY(::X509_get_X509_PUBKEY(&certificate), &der);
+  if (length > 0) {
+    ::EVP_Digest(der, static_cast<std::size_t>(length), pin.sha256.data(), nullptr, ::EVP_sha256(),
+                 nullptr);
+  }
+  ::OPENSSL_free(der);
+  return pin;
+}
+
+std::optional<Pin> Pin::parse(std::string_view text) {
+  text = trim(text);
+  Pin pin;
+  if (text.size() == 2 * pin.sha256.size()) {
+    const auto bytes = from_hex(text);
+    if (!bytes || bytes->size() != pin.sha256.size()) return std::nullopt;
+    std::ranges::copy(*bytes, pin.sha256.begin());
+    return pin;
+  }
+  if (text.starts_with(kPinPrefix)) text.remove_prefix(kPinPrefix.size());
+  if (text.size() != kPinBase64 || text[kPinBase64 - 1] != '=' || text[kPinBase64 - 2] == '=') {
+    return std::nullopt;
+  }
+  std::array<unsigned char, 33>
+      decoded{};  // EVP_DecodeBlock writes the padding's zero byte as well
+  const int length =
+      ::EVP_DecodeBlock(decoded.data(), as_bytes(text).data(), static_cast<int>(text.size()));
+  if (length != static_cast<int>(decoded.size())) return std::nullopt;
+  std::copy_n(decoded.begin(), pin.sha256.size(), pin.sha256.begin());
+  return pin;
+}
+
+std::string Pin::to_string() const {
+  std::array<unsigned char, kPinBase64 + 1> text{};
+  ::EVP_EncodeBlock(text.data(), sha256.data(), static_cast<int>(sha256.size()));
+  return std::string(kPinPrefix) + std::string(as_text({text.data(), kPinBase64}));
+}
+
+ClientTrust::ClientTrust() : context_(std::make_unique<ssl::context>(ssl::context::tls_client)) {}
+
+ClientTrust::~ClientTrust() = default;
+
+Result<std::shared_ptr<ClientTrust>, TrustError> ClientTrust::make(const TrustOptions& options) {
+  std::shared_ptr<ClientTrust> trust(new ClientTrust);
+  ssl::context& context = *trust->context_;
+  SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
+  SSL_CTX_set_mode(context.native_handle(), SSL_MODE_RELEASE_BUFFERS);
+  trust->insecure_ = options.insecure;
+  for (const std::string& text : options.pins) {
+    const auto pin = Pin::parse(text);
+    if (!pin) {
+      return bad_options("\"" + text +
+                         "\" is no pin: 64 hexadecimal digits or sha256// and base64 are");
+    }
+    trust->pins_.push_back(*pin);
+  }
+  error_code error;
+  if (!options.ca_file.empty()) {
+    context.load_verify_file(options.ca_file, error);
+    if (error) {
+      return bad_options("the CA file " + options.ca_file + " cannot be used: " + to_text(error));
+    }
+  } else if (options.pins.empty() && !options.insecure) {
+    context.set_default_verify_paths(error);
+    if (error) return bad_options("the system's root certificates: " + to_text(error));
+  }
+  return trust;
+}
+
+ClientTrust::VerifyCallback ClientTrust::prepare(ssl_st* connection, const std::string& host,
+                                                 Verdict verdict) const {
+  const bool address = IpAddress::parse(host).has_value();
+  if (!address) {  // the macro for this casts in C's way
+    ::SSL_ctrl(connection, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+               const_cast<char*>(host.c_str()));
+  }
+  ::SSL_set_verify(connection, insecure_ ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
+  X509_VERIFY_PARAM* param = ::SSL_get0_param(connection);
+  if (address) {
+    ::X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str());
+  } else {
+    ::X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    ::X509_VERIFY_PARAM_set1_host(param, host.c_str(), host.size());
+  }
+  return [pins = pins_, insecure = insecure_, host, verdict](bool preverified,
+                                                             x509_store_ctx_st* store) {
+    if (insecure) return true;
+    const X509* leaf = ::X509_STORE_CTX_get0_cert(store);
+    if (leaf == nullptr) return false;
+    if (!pins.empty()) {
+      const Pin presented = Pin::of(*leaf);
+      if (std::ranges::find(pins, presented) != pins.end()) {
+        ::X509_STORE_CTX_set_error(store, X509_V_OK);
+        return true;
+      }
+      *verdict = TrustError{TrustErrorKind::pin_mismatch,
+                            host + " presented the key " + presented.to_string() +
+                                ", which is not the pinned one; either its key was renewed or "
+                                "somebody stands in between"};
+      return false;
+    }
+    if (!preverified) {
+      *verdict = judge(::X509_STORE_CTX_get_error(store), ::X509_STORE_CTX_get_current_cert(store),
+                       *leaf, host);
+    }
+    return preverified;
+  };
+}
+
+}  // namespace isthmus::net
