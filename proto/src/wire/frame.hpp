@@ -43,7 +43,6 @@ class MediaWriter {
   /// limits::kMediaFrameBytes, not on a media channel, or the payload would pass `max_bytes`.
   bool add(Channel channel, ByteView bytes);
   std::size_t frames() const { return frames_; }
-  void finish() {}
 
  private:
   Bytes& out_;
