@@ -10,7 +10,14 @@
 
 namespace isthmus::sip {
 
-enum class DigestAlgorithm : std::uint8_t { md5, md5_sess, sha256, sha256_sess, sha512_256, sha512_256_sess };
+enum class DigestAlgorithm : std::uint8_t {
+  md5,
+  md5_sess,
+  sha256,
+  sha256_sess,
+  sha512_256,
+  sha512_256_sess
+};
 
 /// One Digest challenge of WWW-Authenticate or Proxy-Authenticate (RFC 7616 §3.3, RFC 8760).
 struct DigestChallenge {
@@ -18,8 +25,11 @@ struct DigestChallenge {
   DigestAlgorithm algorithm = DigestAlgorithm::md5;
   bool qop_auth = false;  ///< offers qop=auth
   bool stale = false;
-  bool proxy = false;     ///< came in Proxy-Authenticate
+  bool proxy = false;       ///< came in Proxy-Authenticate
+  bool has_opaque = false;  ///< tells an empty opaque, which is echoed too, from none
 
+  /// The first challenge of a header value. Nothing when it is not Digest, lacks realm or nonce, or
+  /// asks for an algorithm or qop that is not known here.
   static std::optional<DigestChallenge> parse(std::string_view value);
   std::string to_string() const;  ///< the header value
 };
@@ -29,31 +39,56 @@ struct DigestCredentials {
   std::string username, realm, nonce, uri, response, cnonce, opaque, nc;
   DigestAlgorithm algorithm = DigestAlgorithm::md5;
   bool qop_auth = false;
+  bool has_opaque = false;
+
+  /// Nothing when a parameter is missing, stands twice or has an impossible value (a response of
+  /// another length, an nc that is not eight hex digits, qop=auth-int). Values come unquoted.
   static std::optional<DigestCredentials> parse(std::string_view value);
+  std::string to_string() const;  ///< the header value
 };
 
 /// Every usable Digest challenge of a 401 or 407, strongest algorithm first (RFC 8760 §2.4).
 std::vector<DigestChallenge> challenges(const Message& response);
 
-/// Answers challenges for one client, counting nonce uses. Not thread-safe.
+/// Answers challenges for one client, counting nonce uses, in as many realms as a path has. Not
+/// thread-safe.
 class DigestClient {
  public:
+  /// @param random must outlive the client.
   DigestClient(std::string username, std::string password, Random& random);
-  /// Adds Authorization or Proxy-Authorization to `request` for the strongest challenge of each realm in
-  /// `response`. @return false when there is none that can be answered, or it repeats a refused answer (same
-  /// nonce not stale): the credentials are wrong.
+  /// Adds Authorization or Proxy-Authorization to `request` for the strongest challenge of each
+  /// realm in `response`, in place of earlier ones for that realm. `request` is the one that was
+  /// challenged, or its successor with the next CSeq number.
+  /// @return false when there is no challenge that can be answered, or it refuses an answer: the
+  /// same nonce again, or another one without stale=true after an answer on a fresh nonce. The
+  /// credentials are wrong then.
   bool authorize(Message& request, const Message& response);
 
  private:
+  struct Realm {
+    DigestChallenge challenge;
+    std::string
+        cnonce;  ///< kept for a nonce's life: -sess algorithms hash the first one (RFC 7616 §3.4.2)
+    std::uint32_t uses = 0;
+    std::string call_id;                ///< of the request that was answered last,
+    std::uint32_t challenged_cseq = 0;  ///< and its CSeq number before the answer
+  };
+
+  Realm& realm_for(const DigestChallenge& challenge);
+  bool refused(const Realm& realm, const DigestChallenge& challenge, const Message& request,
+               const Message& response) const;
+  void answer(Realm& realm, Message& request);
+
   std::string username_, password_;
   Random& random_;
-  std::string last_nonce_;
-  std::uint32_t nonce_count_ = 0;
+  std::vector<Realm> realms_;  ///< least recently challenged first, at most limits::kDigestRealms
 };
 
-/// Lower-case hexadecimal response value (RFC 7616 §3.4.1). `ha1` as stored: H(username:realm:password).
-std::string digest_response(DigestAlgorithm algorithm, std::string_view ha1, std::string_view method,
-                            const DigestCredentials& credentials);
+/// Lower-case hexadecimal response value (RFC 7616 §3.4.1). `ha1` as stored:
+/// H(username:realm:password); -sess is derived from it. "" when the algorithm is not available (a
+/// FIPS provider has no MD5).
+std::string digest_response(DigestAlgorithm algorithm, std::string_view ha1,
+                            std::string_view method, const DigestCredentials& credentials);
 std::string digest_ha1(DigestAlgorithm algorithm, std::string_view username, std::string_view realm,
                        std::string_view password);
 std::string_view to_text(DigestAlgorithm algorithm);  ///< "MD5", "SHA-256"...

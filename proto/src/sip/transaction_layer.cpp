@@ -1,1 +1,597 @@
-// to be written
+#include "sip/transaction_layer.hpp"
+
+#include <algorithm>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "base/text.hpp"
+#include "sip/client_transaction.hpp"
+#include "sip/keyed_hash.hpp"
+#include "sip/server_transaction.hpp"
+
+namespace isthmus::sip {
+namespace {
+
+// What timers and flows know of a transaction of either kind.
+struct Entry {
+  TransactionId id = 0;
+  Flow flow;
+  const std::string* key = nullptr;  // owned by the key table
+  std::size_t flow_slot = 0;         // where it stands in its flow's list
+  Instant armed = kNever;            // where it stands among the timers
+  bool server = false;
+};
+
+struct Client : Entry {
+  std::variant<InviteClientTransaction, NonInviteClientTransaction> machine;
+  std::string bytes;  // the request while it may be sent again or acknowledged; then the ACK
+  std::vector<std::pair<std::string, std::string>> cancel_headers;
+  bool own = false;  // a CANCEL of the layer: nothing about it is reported
+
+  template <typename Machine>
+  Client(Machine m, TransactionId client_id, const Flow& to) : machine(m) {
+    id = client_id;
+    flow = to;
+  }
+  InviteClientTransaction* invite() { return std::get_if<InviteClientTransaction>(&machine); }
+};
+
+struct Server : Entry {
+  std::variant<InviteServerTransaction, NonInviteServerTransaction> machine;
+  std::string bytes;   // the last response, or the 100 to come
+  std::string to_tag;  // that our responses bear
+  bool cancelled = false;
+
+  template <typename Machine>
+  Server(Machine m, TransactionId server_id, const Flow& from) : machine(m) {
+    id = server_id;
+    flow = from;
+    server = true;
+  }
+  InviteServerTransaction* invite() { return std::get_if<InviteServerTransaction>(&machine); }
+};
+
+// Deadlines in order of time, then of age: two runs of the same inputs fire alike.
+struct Timer {
+  Instant at;
+  TransactionId id;
+  Entry* entry;
+  bool operator<(const Timer& other) const {
+    return at != other.at ? at < other.at : id < other.id;
+  }
+};
+
+// A link's responses match within their session only; other flows are free to answer from another
+// address.
+std::string client_key(std::string_view branch, std::string_view method, const Flow& flow) {
+  std::string key = to_lower(branch);
+  key += ' ';
+  key += method;
+  if (flow.is_link()) key += ' ' + std::to_string(flow.session);
+  return key;
+}
+
+template <typename Machine>
+bool ended(const Machine& machine) {
+  return std::visit([](const auto& m) { return m.state() == decltype(m.state())::terminated; },
+                    machine);
+}
+template <typename Machine>
+Instant deadline_of(const Machine& machine) {
+  return std::visit([](const auto& m) { return m.deadline(); }, machine);
+}
+
+InviteClientTransaction::Input invite_input(int status) {
+  using Input = InviteClientTransaction::Input;
+  if (status == 100) return Input::trying;
+  if (status < 200) return Input::provisional;
+  return status < 300 ? Input::success : Input::failure;
+}
+
+TransactionTimers sane(TransactionTimers timers) {
+  // An interval of zero would fire for ever within one on_timeout().
+  timers.t1 = std::max<Duration>(timers.t1, milliseconds(1));
+  timers.t2 = std::max<Duration>(timers.t2, timers.t1);
+  return timers;
+}
+
+}  // namespace
+
+struct TransactionLayer::Impl {
+  Impl(TransactionTimers timers_in, Random& random_in)
+      : timers(sane(timers_in)), random(random_in), hash(random_in) {}
+
+  // Requests and responses that came in.
+  void on_request(Message request, const Flow& flow, Instant now, TransactionEvents& out);
+  void on_ack(Message ack, const Flow& flow, Instant now, TransactionEvents& out);
+  void on_cancel(Message cancel, const Flow& flow, const std::string& key, TransactionEvents& out);
+  void on_response(Message response, const Flow& flow, Instant now, TransactionEvents& out);
+  void open_server(Message request, const Flow& flow, std::string key, Instant now,
+                   TransactionEvents& out);
+  Server* find_server(const ServerKey& key);
+  void reply_stateless(const Message& request, int status, std::string_view to_tag,
+                       const Flow& flow, TransactionEvents& out);
+  std::string derived_tag(const std::string& key) const;
+
+  // Doing what the machines ask for.
+  void perform(Client& client, ClientActions actions, Message* response, const Flow& from,
+               Instant now, TransactionEvents& out);
+  void perform(Server& server, ServerActions actions, Message* message, const Flow& from,
+               TransactionEvents& out);
+  void send_ack(Client& client, const Message* response, TransactionEvents& out);
+  void send_cancel(Client& client, Instant now, TransactionEvents& out);
+  void fire(Entry& entry, Instant now, TransactionEvents& out);
+  void fail(Entry& entry, Instant now, TransactionEvents& out);
+
+  // Bookkeeping.
+  Client& add_client(Client fresh, std::string key);
+  Server& add_server(Server fresh, std::string key);
+  void track(Entry& entry, Instant deadline);
+  void untrack(Entry& entry);
+  void arm(Entry& entry, Instant deadline);
+  void settle(Client& client);
+  void settle(Server& server);
+  bool full() const { return clients.size() + servers.size() >= limits::kSipTransactions; }
+  std::string put_via(Message& message, const Flow& flow, std::string_view sent_by);
+
+  TransactionTimers timers;
+  Random& random;
+  KeyedHash hash;
+  TransactionId last_id = 0;
+  std::unordered_map<TransactionId, Client> clients;
+  std::unordered_map<TransactionId, Server> servers;
+  std::unordered_map<std::string, Client*, KeyedStringHash> clients_by_key{0,
+                                                                           KeyedStringHash{&hash}};
+  std::unordered_map<std::string, Server*, KeyedStringHash> servers_by_key{0,
+                                                                           KeyedStringHash{&hash}};
+  std::unordered_map<Flow, std::vector<Entry*>, FlowHash> by_flow;
+  std::set<Timer> deadlines;
+  Counters counters;
+};
+
+// --- requests
+// -------------------------------------------------------------------------------------------------
+
+void TransactionLayer::Impl::on_request(Message request, const Flow& flow, Instant now,
+                                        TransactionEvents& out) {
+  if (request.method() == Method::ack) return on_ack(std::move(request), flow, now, out);
+  ServerKey key = server_key(request, flow, request.method_text());
+  if (key.text.empty()) return;  // not checked by the caller: no response could find its way either
+  if (Server* known = find_server(key)) {
+    auto actions = std::visit(
+        [now](auto& machine) {
+          using Input = typename std::decay_t<decltype(machine)>::Input;
+          if constexpr (std::is_same_v<std::decay_t<decltype(machine)>, InviteServerTransaction>) {
+            return machine.on(Input::invite, now);
+          } else {
+            return machine.on(Input::request, now);
+          }
+        },
+        known->machine);
+    perform(*known, actions, nullptr, flow, out);
+    return settle(*known);
+  }
+  if (request.method() == Method::cancel) {
+    return on_cancel(std::move(request), flow, key.text, out);
+  }
+  ++counters.requests_in;
+  if (full()) {
+    ++counters.refused_over_limit;
+    return reply_stateless(request, 503, derived_tag(key.text), flow, out);
+  }
+  open_server(std::move(request), flow, std::move(key.text), now, out);
+}
+
+void TransactionLayer::Impl::open_server(Message request, const Flow& flow, std::string key,
+                                         Instant now, TransactionEvents& out) {
+  TransactionId id = ++last_id;
+  bool reliable = flow.reliable();
+  if (request.method() == Method::invite) {
+    Server fresh(InviteServerTransaction(timers, reliable, now), id, flow);
+    fresh.bytes = Message::response_to(request, 100).serialize();
+    add_server(std::move(fresh), std::move(key));
+  } else {
+    add_server(Server(NonInviteServerTransaction(timers, reliable, now), id, flow), std::move(key));
+  }
+  out.push_back(RequestReceived{id, flow, std::move(request)});
+}
+
+void TransactionLayer::Impl::on_ack(Message ack, const Flow& flow, Instant now,
+                                    TransactionEvents& out) {
+  ServerKey key = server_key(ack, flow, to_text(Method::invite));
+  if (key.text.empty()) return;
+  Server* server = find_server(key);
+  // RFC 3261 §17.2.3: an ACK of RFC 2543 must bear the To tag of the response.
+  if (server && key.rfc2543 && ack.to_tag() != server->to_tag) server = nullptr;
+  if (!server || !server->invite()) {
+    ++counters.requests_in;
+    out.push_back(AckReceived{flow, std::move(ack)});
+    return;
+  }
+  ServerActions actions = server->invite()->on(InviteServerTransaction::Input::ack, now);
+  if (!actions.absorbed) ++counters.requests_in;
+  perform(*server, actions, &ack, flow, out);
+  settle(*server);
+}
+
+// CANCELs are answered without a transaction of their own (RFC 3261 §8.2.7): the answer to a repeat
+// is the same, and a flood of CANCELs leaves nothing behind.
+void TransactionLayer::Impl::on_cancel(Message cancel, const Flow& flow, const std::string& key,
+                                       TransactionEvents& out) {
+  Server* server = find_server(server_key(cancel, flow, to_text(Method::invite)));
+  if (!server || !server->invite()) {
+    ++counters.requests_in;
+    return reply_stateless(cancel, 481, derived_tag(key), flow, out);
+  }
+  // §9.2: the To tag of the INVITE's own responses, once there is one.
+  reply_stateless(cancel, 200, server->to_tag.empty() ? derived_tag(key) : server->to_tag, flow,
+                  out);
+  ++(server->cancelled ? counters.retransmissions_in : counters.requests_in);
+  bool open = server->invite()->state() == InviteServerTransaction::State::proceeding;
+  if (open && !server->cancelled) out.push_back(CancelReceived{server->id, std::move(cancel)});
+  server->cancelled = true;
+}
+
+Server* TransactionLayer::Impl::find_server(const ServerKey& key) {
+  auto found = servers_by_key.find(key.text);
+  return found == servers_by_key.end() ? nullptr : found->second;
+}
+
+void TransactionLayer::Impl::reply_stateless(const Message& request, int status,
+                                             std::string_view to_tag, const Flow& flow,
+                                             TransactionEvents& out) {
+  ++counters.responses_out;
+  out.push_back(SendMessage{flow, Message::response_to(request, status, {}, to_tag).serialize()});
+}
+
+std::string TransactionLayer::Impl::derived_tag(const std::string& key) const {
+  std::uint64_t value = hash(key);
+  Bytes raw(8);
+  for (std::uint8_t& byte : raw) {
+    byte = static_cast<std::uint8_t>(value);
+    value >>= 8;
+  }
+  return to_hex(raw);
+}
+
+// --- responses
+// ------------------------------------------------------------------------------------------------
+
+void TransactionLayer::Impl::on_response(Message response, const Flow& flow, Instant now,
+                                         TransactionEvents& out) {
+  auto via = response.top_via();
+  auto cseq = response.cseq();
+  Client* client = nullptr;
+  if (via && cseq) {
+    auto found = clients_by_key.find(client_key(via->branch(), cseq->method_text, flow));
+    if (found != clients_by_key.end()) client = found->second;
+  }
+  if (!client) {
+    ++counters.responses_in;
+    ++counters.stray_responses;
+    out.push_back(StrayResponse{flow, std::move(response)});
+    return;
+  }
+  ClientActions actions;
+  if (auto* invite = client->invite()) {
+    actions = invite->on(invite_input(response.status()), now);
+  } else {
+    using Input = NonInviteClientTransaction::Input;
+    actions = std::get<NonInviteClientTransaction>(client->machine)
+                  .on(response.status() < 200 ? Input::provisional : Input::final, now);
+  }
+  ++(actions.absorbed ? counters.retransmissions_in : counters.responses_in);
+  perform(*client, actions, &response, flow, now, out);
+  settle(*client);
+}
+
+void TransactionLayer::Impl::perform(Client& client, ClientActions actions, Message* response,
+                                     const Flow& from, Instant now, TransactionEvents& out) {
+  if (actions.send_request) {
+    ++counters.retransmissions_out;
+    out.push_back(SendMessage{client.flow, client.bytes});
+  }
+  if (actions.send_ack) send_ack(client, actions.absorbed ? nullptr : response, out);
+  if (actions.pass_up && response && !client.own) {
+    out.push_back(ResponseReceived{client.id, from, std::move(*response)});
+  }
+  if (actions.send_cancel) send_cancel(client, now, out);
+  if (client.own) return;
+  if (actions.report_timeout) {
+    ++counters.timeouts;
+    out.push_back(ClientFailed{client.id, ClientFailure::timeout});
+  }
+  if (actions.report_transport) {
+    out.push_back(ClientFailed{client.id, ClientFailure::transport});
+  }
+}
+
+// @param response the first failure, of which the ACK is made; none: the same ACK again
+void TransactionLayer::Impl::send_ack(Client& client, const Message* response,
+                                      TransactionEvents& out) {
+  if (response) {
+    // The request is kept as bytes, a third of what a parsed message takes, and read again here.
+    auto invite = Message::parse(std::move(client.bytes));
+    client.bytes.clear();
+    if (!invite) return;  // larger than any peer accepts, and nobody has answered such a request
+    client.bytes = make_ack(*invite, *response).serialize();
+    ++counters.requests_out;
+  } else {
+    ++counters.retransmissions_out;
+  }
+  out.push_back(SendMessage{client.flow, client.bytes});
+}
+
+void TransactionLayer::Impl::send_cancel(Client& client, Instant now, TransactionEvents& out) {
+  auto invite = Message::parse(client.bytes);
+  if (!invite) return;
+  Message cancel = make_cancel(*invite, client.cancel_headers);
+  client.cancel_headers = {};
+  auto via = cancel.top_via();
+  if (!via) return;
+  // Not held to the limit: there is one for each INVITE at most, and it is what ends them.
+  Client fresh(NonInviteClientTransaction(timers, client.flow.reliable(), now), ++last_id,
+               client.flow);
+  fresh.own = true;
+  std::string bytes = cancel.serialize();
+  if (!client.flow.reliable()) fresh.bytes = bytes;
+  ++counters.requests_out;
+  out.push_back(SendMessage{client.flow, std::move(bytes)});
+  add_client(std::move(fresh), client_key(via->branch(), to_text(Method::cancel), client.flow));
+}
+
+void TransactionLayer::Impl::perform(Server& server, ServerActions actions, Message* message,
+                                     const Flow& from, TransactionEvents& out) {
+  if (actions.absorbed) ++counters.retransmissions_in;
+  if (actions.send && message) {
+    if (server.to_tag.empty()) server.to_tag = message->to_tag();
+    ++counters.responses_out;
+    server.bytes = message->serialize();
+    out.push_back(SendMessage{server.flow, server.bytes});
+    auto* invite = server.invite();
+    bool accepted = invite && invite->state() == InviteServerTransaction::State::accepted;
+    // Nobody asks again on a reliable flow, and 2xx are the user's to repeat.
+    if (accepted || server.flow.reliable()) server.bytes = {};
+  }
+  if (actions.send_trying) {
+    ++counters.responses_out;
+    out.push_back(SendMessage{server.flow, server.bytes});
+  }
+  if (actions.send_again && !server.bytes.empty()) {
+    ++counters.retransmissions_out;
+    out.push_back(SendMessage{server.flow, server.bytes});
+  }
+  if (actions.pass_ack && message) out.push_back(AckReceived{from, std::move(*message)});
+  if (actions.refused) ++counters.dropped_responses;
+  if (actions.report_timeout) {
+    ++counters.timeouts;
+    out.push_back(ServerFailed{server.id, ClientFailure::timeout});
+  }
+  if (actions.report_transport) {
+    out.push_back(ServerFailed{server.id, ClientFailure::transport});
+  }
+}
+
+void TransactionLayer::Impl::fire(Entry& entry, Instant now, TransactionEvents& out) {
+  if (entry.server) {
+    auto& server = static_cast<Server&>(entry);
+    auto actions = std::visit([now](auto& m) { return m.on_timeout(now); }, server.machine);
+    perform(server, actions, nullptr, server.flow, out);
+    settle(server);
+  } else {
+    auto& client = static_cast<Client&>(entry);
+    auto actions = std::visit([now](auto& m) { return m.on_timeout(now); }, client.machine);
+    perform(client, actions, nullptr, client.flow, now, out);
+    settle(client);
+  }
+}
+
+void TransactionLayer::Impl::fail(Entry& entry, Instant now, TransactionEvents& out) {
+  auto transport_error = [now](auto& machine) {
+    return machine.on(std::decay_t<decltype(machine)>::Input::transport_error, now);
+  };
+  if (entry.server) {
+    auto& server = static_cast<Server&>(entry);
+    perform(server, std::visit(transport_error, server.machine), nullptr, server.flow, out);
+    settle(server);
+  } else {
+    auto& client = static_cast<Client&>(entry);
+    perform(client, std::visit(transport_error, client.machine), nullptr, client.flow, now, out);
+    settle(client);
+  }
+}
+
+// --- bookkeeping
+// ----------------------------------------------------------------------------------------------
+
+Client& TransactionLayer::Impl::add_client(Client fresh, std::string key) {
+  Client& client = clients.emplace(fresh.id, std::move(fresh)).first->second;
+  client.key = &clients_by_key.insert_or_assign(std::move(key), &client).first->first;
+  track(client, deadline_of(client.machine));
+  return client;
+}
+
+Server& TransactionLayer::Impl::add_server(Server fresh, std::string key) {
+  Server& server = servers.emplace(fresh.id, std::move(fresh)).first->second;
+  server.key = &servers_by_key.insert_or_assign(std::move(key), &server).first->first;
+  track(server, deadline_of(server.machine));
+  return server;
+}
+
+void TransactionLayer::Impl::track(Entry& entry, Instant deadline) {
+  auto& list = by_flow[entry.flow];
+  entry.flow_slot = list.size();
+  list.push_back(&entry);
+  arm(entry, deadline);
+}
+
+void TransactionLayer::Impl::untrack(Entry& entry) {
+  arm(entry, kNever);
+  auto found = by_flow.find(entry.flow);
+  auto& list = found->second;
+  list[entry.flow_slot] = list.back();
+  list[entry.flow_slot]->flow_slot = entry.flow_slot;
+  list.pop_back();
+  if (list.empty()) by_flow.erase(found);
+}
+
+void TransactionLayer::Impl::arm(Entry& entry, Instant deadline) {
+  if (entry.armed == deadline) return;
+  if (entry.armed == kNever) {
+    deadlines.insert({deadline, entry.id, &entry});
+  } else {
+    auto node = deadlines.extract({entry.armed, entry.id, nullptr});
+    if (deadline != kNever) {
+      node.value().at = deadline;
+      deadlines.insert(std::move(node));
+    }
+  }
+  entry.armed = deadline;
+}
+
+void TransactionLayer::Impl::settle(Client& client) {
+  auto* invite = client.invite();
+  if (invite && invite->state() == InviteClientTransaction::State::accepted) client.bytes = {};
+  if (!ended(client.machine)) return arm(client, deadline_of(client.machine));
+  untrack(client);
+  clients_by_key.erase(*client.key);
+  clients.erase(client.id);
+}
+
+void TransactionLayer::Impl::settle(Server& server) {
+  if (!ended(server.machine)) return arm(server, deadline_of(server.machine));
+  untrack(server);
+  servers_by_key.erase(*server.key);
+  servers.erase(server.id);
+}
+
+std::string TransactionLayer::Impl::put_via(Message& message, const Flow& flow,
+                                            std::string_view sent_by) {
+  std::string branch = std::string(kBranchCookie) + random.token(20);
+  // On a link the Via says TLS: that is what a link is to SIP (its sent-by ends in .invalid, as in
+  // RFC 7118 §5).
+  std::string via = "SIP/2.0/";
+  via += to_text(flow.is_link() ? Transport::tls : flow.transport);
+  via += ' ';
+  via += sent_by;
+  via += ";branch=";
+  via += branch;
+  if (!flow.reliable()) via += ";rport";  // RFC 3581 §3
+  message.prepend(HeaderId::via, via);
+  return branch;
+}
+
+// --- public
+// ---------------------------------------------------------------------------------------------------
+
+TransactionLayer::TransactionLayer(TransactionTimers timers, Random& random)
+    : impl_(std::make_unique<Impl>(timers, random)) {}
+
+TransactionLayer::~TransactionLayer() = default;
+
+void TransactionLayer::on_message(Message message, const Flow& flow, Instant now,
+                                  TransactionEvents& out) {
+  if (message.is_request()) {
+    impl_->on_request(std::move(message), flow, now, out);
+  } else {
+    impl_->on_response(std::move(message), flow, now, out);
+  }
+}
+
+TransactionId TransactionLayer::send_request(Message request, const Flow& flow,
+                                             std::string_view sent_by, Instant now,
+                                             TransactionEvents& out) {
+  Impl& impl = *impl_;
+  if (impl.full()) {
+    ++impl.counters.refused_over_limit;
+    return 0;
+  }
+  TransactionId id = ++impl.last_id;
+  std::string branch = impl.put_via(request, flow, sent_by);
+  bool invite = request.method() == Method::invite;
+  Client fresh =
+      invite ? Client(InviteClientTransaction(impl.timers, flow.reliable(), now), id, flow)
+             : Client(NonInviteClientTransaction(impl.timers, flow.reliable(), now), id, flow);
+  std::string bytes = request.serialize();
+  if (invite || !flow.reliable()) fresh.bytes = bytes;
+  impl.add_client(std::move(fresh), client_key(branch, request.method_text(), flow));
+  ++impl.counters.requests_out;
+  out.push_back(SendMessage{flow, std::move(bytes)});
+  return id;
+}
+
+void TransactionLayer::respond(TransactionId id, Message response, Instant now,
+                               TransactionEvents& out) {
+  auto found = impl_->servers.find(id);
+  if (found == impl_->servers.end()) {
+    ++impl_->counters.dropped_responses;
+    return;
+  }
+  Server& server = found->second;
+  int status = response.status();
+  ServerActions actions;
+  if (auto* invite = server.invite()) {
+    using Input = InviteServerTransaction::Input;
+    actions = invite->on(status < 200   ? Input::provisional
+                         : status < 300 ? Input::success
+                                        : Input::failure,
+                         now);
+  } else {
+    using Input = NonInviteServerTransaction::Input;
+    actions = std::get<NonInviteServerTransaction>(server.machine)
+                  .on(status < 200 ? Input::provisional : Input::final, now);
+  }
+  impl_->perform(server, actions, &response, server.flow, out);
+  impl_->settle(server);
+}
+
+void TransactionLayer::cancel(TransactionId id,
+                              std::vector<std::pair<std::string, std::string>> extra, Instant now,
+                              TransactionEvents& out) {
+  auto found = impl_->clients.find(id);
+  if (found == impl_->clients.end() || !found->second.invite()) return;
+  Client& client = found->second;
+  if (client.cancel_headers.empty()) client.cancel_headers = std::move(extra);
+  ClientActions actions = client.invite()->on(InviteClientTransaction::Input::cancel, now);
+  impl_->perform(client, actions, nullptr, client.flow, now, out);
+  impl_->settle(client);
+}
+
+void TransactionLayer::on_flow_failed(const Flow& flow, Instant now, TransactionEvents& out) {
+  auto found = impl_->by_flow.find(flow);
+  if (found == impl_->by_flow.end()) return;
+  std::vector<Entry*> entries = found->second;  // a copy: entries leave the list as they end
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry* a, const Entry* b) { return a->id < b->id; });
+  for (Entry* entry : entries) impl_->fail(*entry, now, out);
+}
+
+void TransactionLayer::on_timeout(Instant now, TransactionEvents& out) {
+  auto& deadlines = impl_->deadlines;
+  while (!deadlines.empty() && deadlines.begin()->at <= now) {
+    impl_->fire(*deadlines.begin()->entry, now, out);
+  }
+}
+
+std::optional<Instant> TransactionLayer::next_deadline() const {
+  if (impl_->deadlines.empty()) return std::nullopt;
+  return impl_->deadlines.begin()->at;
+}
+
+void TransactionLayer::add_via(Message& message, const Flow& flow, std::string_view sent_by) {
+  impl_->put_via(message, flow, sent_by);
+}
+
+const TransactionLayer::Counters& TransactionLayer::counters() const {
+  return impl_->counters;
+}
+std::size_t TransactionLayer::open_client_transactions() const {
+  return impl_->clients.size();
+}
+std::size_t TransactionLayer::open_server_transactions() const {
+  return impl_->servers.size();
+}
+
+}  // namespace isthmus::sip
