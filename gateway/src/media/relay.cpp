@@ -29,11 +29,6 @@ bool is_multicast(const IpAddress& address) {
   return address.bytes()[0] == 0xff;
 }
 
-bool is_media_channel(std::uint32_t channel) {
-  return channel >= limits::kFirstMediaChannel &&
-         channel < limits::kFirstMediaChannel + limits::kChannelsPerSession;
-}
-
 std::uint16_t control_port_of(const RemoteMedia& remote) {
   if (remote.rtcp_port != 0) return remote.rtcp_port;
   return static_cast<std::uint16_t>(remote.port + 1);
@@ -215,7 +210,6 @@ void Relay::set_remote(MediaEndpointId id, const RemoteMedia& remote) {
   stream->remote = remote;
   stream->received.set_clock_rate(remote.clock_rate != 0 ? remote.clock_rate : 8000);
   if (stream->kind == Stream::Kind::link) {
-    // A client could otherwise have media sent on its control or SIP channel.
     stream->has_destination = is_media_channel(remote.port);
     return;
   }

@@ -167,8 +167,7 @@ DropReason Relay::send_to_link(Stream& to, ByteView bytes, bool control) {
   std::uint32_t channel = to.remote.port;
   if (control && !to.remote.rtcp_mux) {
     channel = to.remote.rtcp_port != 0 ? to.remote.rtcp_port : channel + 1;
-    // RTCP has a channel of the client's choice too (see set_remote).
-    if (channel < limits::kFirstMediaChannel) return DropReason::no_destination;
+    if (!is_media_channel(channel)) return DropReason::no_destination;
   }
   to.session->link->send_media(channel, bytes);
   return DropReason::none;

@@ -9,6 +9,12 @@
 
 namespace isthmus::media {
 
+/// Channels come from a remote SDP: on another one media would reach the client as control or SIP.
+inline bool is_media_channel(std::uint32_t channel) {
+  return channel >= limits::kFirstMediaChannel &&
+         channel < limits::kFirstMediaChannel + limits::kChannelsPerSession;
+}
+
 /// One socket of a network stream.
 struct Relay::Port final : transport::UdpReader {
   Port(Relay& owner, Stream& of, bool carries_control)

@@ -90,6 +90,7 @@ TEST_F(SipUdpTest, request_gets_received_and_rport_and_answers_go_to_its_source)
 
   EXPECT_EQ(SendOutcome::sent, sip->send(owner.flows[0], "SIP/2.0 200 OK\r\n\r\n"));
   EXPECT_EQ("SIP/2.0 200 OK\r\n\r\n", peer.receive(io));
+  EXPECT_EQ(kClassSelector3, peer.traffic_class());
 }
 
 TEST_F(SipUdpTest, request_without_rport_is_answered_at_the_sent_by_port) {

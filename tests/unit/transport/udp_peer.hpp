@@ -2,10 +2,11 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <gtest/gtest.h>
-#include <poll.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <cstring>
@@ -30,6 +31,8 @@ class UdpPeer {
     socklen_t size = sizeof bound;
     ::getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &size);
     local_ = from_socket(bound);
+    const int on = 1;
+    ::setsockopt(fd_, IPPROTO_IP, IP_RECVTOS, &on, sizeof on);
   }
   ~UdpPeer() { ::close(fd_); }
   UdpPeer(const UdpPeer&) = delete;
@@ -49,10 +52,22 @@ class UdpPeer {
   std::optional<std::string> take() {
     std::string buffer(65536, '\0');
     sockaddr_storage source{};
-    socklen_t size = sizeof source;
-    const auto length = ::recvfrom(fd_, buffer.data(), buffer.size(), MSG_DONTWAIT,
-                                   reinterpret_cast<sockaddr*>(&source), &size);
+    alignas(cmsghdr) std::array<char, 64> control{};
+    iovec vector{buffer.data(), buffer.size()};
+    msghdr message{};
+    message.msg_name = &source;
+    message.msg_namelen = sizeof source;
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const auto length = ::recvmsg(fd_, &message, MSG_DONTWAIT);
     if (length < 0) return std::nullopt;
+    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
+      if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_TOS) {
+        std::memcpy(&traffic_class_, CMSG_DATA(part), 1);
+      }
+    }
     from_ = from_socket(source);
     buffer.resize(static_cast<std::size_t>(length));
     return buffer;
@@ -69,6 +84,8 @@ class UdpPeer {
     }
   }
   const Endpoint& from() const { return from_; }
+  /// Of the last IPv4 datagram taken.
+  std::uint8_t traffic_class() const { return traffic_class_; }
 
  private:
   static std::pair<sockaddr_storage, socklen_t> to_socket(const Endpoint& endpoint) {
@@ -98,6 +115,7 @@ class UdpPeer {
   }
 
   int fd_ = -1;
+  std::uint8_t traffic_class_ = 0;
   Endpoint local_, from_;
 };
 

@@ -1,0 +1,1 @@
+isthmus_fuzz(fault_answer LINKS isthmus_transport)

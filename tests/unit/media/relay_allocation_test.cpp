@@ -1,0 +1,79 @@
+// The hot path must not allocate. A program of its own, because it replaces operator new.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "media/relay.hpp"
+#include "unit/media/media_support.hpp"
+#include "unit/transport/udp_peer.hpp"
+
+namespace {
+bool counting = false;
+std::size_t allocations = 0;
+}  // namespace
+
+void* operator new(std::size_t size) {
+  if (counting) ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+
+namespace isthmus::media {
+namespace {
+
+class CountingLink final : public MediaLink {
+ public:
+  void send_media(std::uint32_t, ByteView) override { ++frames; }
+  std::size_t frames = 0;
+};
+
+TEST(RelayAllocation, a_thousand_packets_each_way_cost_no_allocation) {
+  boost::asio::io_context io;
+  SeededRandom random(1);
+  RelayConfig config;
+  config.bind_v4 = test::own_loopback();
+  Relay relay(io, config, random);
+  CountingLink link;
+  relay.add_session(1, link);
+  const auto net = relay.open_network(false), client = relay.open_link(1);
+  ASSERT_TRUE(net);
+  ASSERT_TRUE(client);
+  test::UdpPeer peer;
+  call::RemoteMedia to_peer, to_link;
+  to_peer.address = peer.local().address;
+  to_peer.port = peer.local().port;
+  to_link.port = 40;
+  relay.set_remote(net->id, to_peer);
+  relay.set_remote(client->id, to_link);
+  relay.join(net->id, client->id);
+
+  const Endpoint us{net->address, net->port};
+  const auto round = [&](std::uint16_t sequence) {
+    const Bytes packet = test::rtp_packet(sequence);
+    peer.send(us, packet);
+    const auto before = link.frames;
+    counting = true;
+    relay.on_link_media(1, client->port, packet, std::chrono::steady_clock::now());
+    while (link.frames == before) {
+      io.restart();
+      io.run_one_for(seconds(1));
+    }
+    counting = false;
+    EXPECT_TRUE(peer.take());
+  };
+  for (std::uint16_t i = 0; i < 10; ++i) round(i);  // Asio fills its caches
+  allocations = 0;
+  for (std::uint16_t i = 10; i < 1010; ++i) round(i);
+  EXPECT_EQ(0u, allocations);
+  EXPECT_EQ(1010u, link.frames);
+}
+
+}  // namespace
+}  // namespace isthmus::media
