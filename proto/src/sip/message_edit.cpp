@@ -94,6 +94,7 @@ void Message::write_status_line(int status, std::string_view reason) {
   uri_or_reason_.begin = static_cast<std::uint32_t>(buffer_.size());
   buffer_.append(reason);
   blank_line_ends(buffer_, uri_or_reason_.begin);
+  std::replace(buffer_.begin() + uri_or_reason_.begin, buffer_.end(), '\0', ' ');
   uri_or_reason_.end = static_cast<std::uint32_t>(buffer_.size());
   buffer_.append("\r\n");
   start_line_.end = static_cast<std::uint32_t>(buffer_.size());

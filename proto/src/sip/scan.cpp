@@ -238,6 +238,7 @@ std::optional<Uri> uri(std::string_view text) {
   if (at != std::string_view::npos) {
     out.user = rest.substr(0, at);
     rest.remove_prefix(at + 1);
+    if (rest.find('@') != std::string_view::npos) return std::nullopt;
     const std::size_t separator = out.user.find(':');
     if (separator != std::string_view::npos) {
       if (separator == 0) return std::nullopt;

@@ -68,9 +68,10 @@ bool same_params(const Params& a, const Params& b) {
   // never a match.
   for (const std::string_view name : {"user", "ttl", "method", "maddr", "transport"})
     if (a.has(name) != b.has(name)) return false;
+  // Of a parameter that stands twice, against the grammar, the first counts.
   return std::all_of(a.all().begin(), a.all().end(), [&](const Params::Param& param) {
     const auto other = b.get(param.name);
-    return !other || same_text_any_case(param.value.value_or(""), *other);
+    return !other || same_text_any_case(*a.get(param.name), *other);
   });
 }
 

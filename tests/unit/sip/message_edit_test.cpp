@@ -208,7 +208,7 @@ TEST(message_edit, no_value_can_add_a_header_field) {
   EXPECT_FALSE(again.get("Evil"));
   EXPECT_EQ(again.get(HeaderId::subject), "a  Evil: 1");
   EXPECT_EQ(again.request_uri(), "sip:x%20SIP/2.0%0D%0AEvil:%093");
-  Message response = Message::response(200, "x\r\nEvil: 1");
+  const Message response = Message::response(200, std::string_view("x\r\nEvil: 1\0", 11));
   EXPECT_FALSE(parsed(response.serialize()).get("Evil"));
 }
 

@@ -65,6 +65,7 @@ TEST(uri_parse, broken_texts_are_refused) {
                            "sip::@h",
                            "sip::x@h",
                            "sip:a@b@c",
+                           "sip:a@b;c=d@e",
                            "sip:h:",
                            "sip:h:0",
                            "sip:h:65536",
@@ -143,6 +144,7 @@ TEST(uri_equality, pairs_that_match) {  // most of them from RFC 3261 §19.1.4
       {"sip:a%3Bb@h", "sip:a%3bb@h"},
       {"tel:+1-201-555-0123", "tel:+12015550123"},
       {"urn:service:sos", "urn:service:sos"},
+      {"sip:h;x=1;x=2", "sip:h;x=1;x=2"},
   };
   for (const auto& [a, b] : pairs) {
     EXPECT_TRUE(equivalent(uri(a), uri(b))) << a << " " << b;

@@ -1,0 +1,1 @@
+isthmus_fuzz(sip_message LINKS isthmus_sip)

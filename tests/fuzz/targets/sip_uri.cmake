@@ -1,0 +1,1 @@
+isthmus_fuzz(sip_uri LINKS isthmus_sip)
