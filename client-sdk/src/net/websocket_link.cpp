@@ -32,6 +32,7 @@ constexpr std::uint16_t kPrivateCloseCodes = 4000;  // RFC 6455 §7.4.2
 constexpr auto kLastCloseCode = static_cast<std::uint16_t>(CloseCode::forbidden);
 /// Channel (at most 8 bytes as a varint) before the largest reliable frame.
 constexpr std::size_t kMessageBytes = limits::kReliableFrameBytes + 8;
+constexpr std::size_t kReadPart = 4096;
 
 std::uint16_t to_websocket(CloseCode code) {
   if (code == CloseCode::normal) return websocket::close_code::normal;
@@ -111,7 +112,7 @@ class WebSocketLink::Socket : public std::enable_shared_from_this<Socket> {
   std::unique_ptr<WebSocketStream> stream_;
   std::shared_ptr<void> ticket_;
   wire::LinkHandler* handler_ = nullptr;
-  boost::beast::flat_buffer buffer_{kMessageBytes};
+  boost::beast::flat_buffer buffer_{kMessageBytes + 1};  ///< one more tells that it is too much
   wire::SendQueue queue_;
   asio::basic_waitable_timer<std::chrono::steady_clock,
                              asio::wait_traits<std::chrono::steady_clock>,
@@ -132,7 +133,7 @@ WebSocketLink::Socket::Socket(std::unique_ptr<WebSocketStream> stream, std::shar
   auto& ws = stream_->websocket;
   ws.binary(true);
   ws.auto_fragment(false);
-  ws.read_message_max(kMessageBytes);
+  ws.read_message_max(0);  // see read_next()
   // Liveness is the session's work (Ping, Pong); this bounds closing handshakes only.
   ws.set_option(websocket::stream_base::timeout{limits::kLinkCloseLife,
                                                 websocket::stream_base::none(), false});
@@ -189,23 +190,40 @@ LinkCounters WebSocketLink::Socket::counters() const {
   return counters;
 }
 
+/// Parts of messages, not whole ones: Beast's own bound (read_message_max) ends a message over it
+/// with a TLS close at once, and a peer in the middle of its megabytes would never hear why.
 void WebSocketLink::Socket::read_next() {
-  stream_->websocket.async_read(
-      buffer_,
+  // Small parts, so that a message's announced length reserves no memory before its bytes are here.
+  const std::size_t part = std::min(kReadPart, buffer_.max_size() - buffer_.size());
+  stream_->websocket.async_read_some(
+      buffer_, part,
       [self = shared_from_this()](const error_code& error, std::size_t) { self->on_read(error); });
 }
 
 void WebSocketLink::Socket::on_read(const error_code& error) {
   if (state_ == State::closed || state_ == State::closing) return;  // begin_close() ends the socket
   if (error) return on_read_error(error);
-  const ByteView message{static_cast<const std::uint8_t*>(buffer_.cdata().data()), buffer_.size()};
-  ++counters_.messages_in;
-  counters_.bytes_in += message.size();
-  if (state_ == State::open) deliver(message);
-  if (state_ == State::closed) return;
-  buffer_.consume(buffer_.size());
-  if (buffer_.capacity() > limits::kLinkBufferKeptBytes) buffer_.shrink_to_fit();
-  if (state_ != State::closing) read_next();
+  const bool too_big = buffer_.size() > kMessageBytes;
+  if (too_big && state_ == State::open) {
+    ++counters_.malformed_messages;
+    close(CloseCode::limit_exceeded,
+          "a message over " + std::to_string(kMessageBytes) + " bytes came");
+  }
+  if (stream_->websocket.is_message_done() && !too_big) {
+    const ByteView message{static_cast<const std::uint8_t*>(buffer_.cdata().data()),
+                           buffer_.size()};
+    ++counters_.messages_in;
+    counters_.bytes_in += message.size();
+    if (state_ == State::open) deliver(message);
+    buffer_.consume(buffer_.size());
+  } else if (too_big) {
+    buffer_.consume(buffer_.size());  // what still comes while we close is thrown away
+  }
+  if (state_ == State::closed || state_ == State::closing) return;
+  if (buffer_.size() == 0 && buffer_.capacity() > limits::kLinkBufferKeptBytes) {
+    buffer_.shrink_to_fit();
+  }
+  read_next();
 }
 
 void WebSocketLink::Socket::deliver(ByteView message) {
@@ -237,11 +255,6 @@ void WebSocketLink::Socket::on_read_error(const error_code& error) {
     std::string text = printable({said.reason.data(), said.reason.size()});
     if (text.empty()) text = "the other end closed the link";
     return finish(from_websocket(said.code), std::move(text));
-  }
-  if (error == websocket::error::message_too_big || error == websocket::error::buffer_overflow) {
-    ++counters_.malformed_messages;
-    return finish(CloseCode::limit_exceeded,
-                  "a message over " + std::to_string(kMessageBytes) + " bytes came");
   }
   if (error == websocket::condition::protocol_violation) {
     ++counters_.malformed_messages;
