@@ -1,0 +1,1 @@
+isthmus_fuzz(rtcp LINKS isthmus_rtp)

@@ -1,0 +1,1 @@
+isthmus_fuzz(rtp LINKS isthmus_rtp)

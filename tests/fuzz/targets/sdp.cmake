@@ -1,0 +1,1 @@
+isthmus_fuzz(sdp LINKS isthmus_sdp)
