@@ -45,6 +45,12 @@ class Router {
   /// Who the flow belongs to, for tokens, limits and records: a user, a provider's name, a phone's
   /// address.
   virtual std::string owner_of(const sip::Flow& flow) const = 0;
+
+  /// Last changes to a request on its way out there, by policy.
+  virtual void dress(sip::Message& request, const sip::Flow& to) const {
+    static_cast<void>(request);
+    static_cast<void>(to);
+  }
 };
 
 }  // namespace isthmus::call

@@ -17,6 +17,7 @@ class ConnectorRouter final : public call::Router {
   ConnectorRouter(std::vector<std::string> own_hosts, call::BindingTable& bindings)
       : own_hosts_(std::move(own_hosts)), bindings_(bindings) {}
 
+  void set_own_hosts(std::vector<std::string> hosts) { own_hosts_ = std::move(hosts); }
   void link_up(std::uint64_t session, std::string sip_domain) {
     session_ = session;
     sip_domain_ = std::move(sip_domain);

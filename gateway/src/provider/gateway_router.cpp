@@ -33,10 +33,22 @@ std::string GatewayRouter::owner_of(const sip::Flow& flow) const {
   return provider ? provider->name : flow.remote.to_string();
 }
 
+void GatewayRouter::dress(sip::Message& request, const sip::Flow& to) const {
+  const Provider* provider = to.is_link() ? nullptr : provider_at(to.remote);
+  if (provider && !provider->user_agent.empty()) {
+    request.set(sip::HeaderId::user_agent, provider->user_agent);
+  }
+}
+
 const Provider* GatewayRouter::provider_at(const Endpoint& endpoint) const {
   for (const Provider& provider : providers_) {
     for (const Endpoint& address : provider.addresses) {
       if (address == endpoint) return &provider;
+    }
+  }
+  for (const Provider& provider : providers_) {
+    for (const Endpoint& address : provider.addresses) {
+      if (address.address == endpoint.address) return &provider;
     }
   }
   return nullptr;

@@ -22,6 +22,7 @@ struct Provider {
   std::vector<std::string> domains;
   std::vector<Endpoint>
       addresses;  ///< [0] is where requests go; all may send to us. Empty: not resolved yet
+  std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
 };
 
 /// First match decides; empty fields match anything.
@@ -48,6 +49,8 @@ class GatewayRouter final : public call::Router {
   GatewayRouter(Config config, call::BindingTable& bindings)
       : config_(std::move(config)), bindings_(bindings) {}
 
+  /// "host" and "host:port" that mean this gateway, known once its sockets are open.
+  void set_own_hosts(std::vector<std::string> hosts) { config_.own_hosts = std::move(hosts); }
   void set_registrar(const Registrar* registrar) { registrar_ = registrar; }
   void set_providers(std::vector<Provider> providers) { providers_ = std::move(providers); }
   const std::vector<Provider>& providers() const { return providers_; }
@@ -59,9 +62,11 @@ class GatewayRouter final : public call::Router {
   call::Route route(const sip::Message& request, const sip::Flow& from, Instant now) override;
   bool follows_targets(const sip::Flow& flow) const override { return !flow.is_link(); }
   std::string owner_of(const sip::Flow& flow) const override;
+  void dress(sip::Message& request, const sip::Flow& to) const override;
 
   /// Whether this session may use a user part of our domain as its own.
   bool may_use(const sip::Flow& flow, std::string_view user) const;
+  /// By address and port, else by address alone.
   const Provider* provider_at(const Endpoint& endpoint) const;
 
  private:

@@ -1,0 +1,333 @@
+#include "app/bridge_host.hpp"
+
+#include <boost/asio/ip/udp.hpp>
+
+#include "net/asio_address.hpp"
+#include "transport/fault_answer.hpp"
+
+namespace isthmus::app {
+
+namespace asio = boost::asio;
+
+namespace {
+
+Instant clock_now() {
+  return std::chrono::steady_clock::now();
+}
+
+double as_seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+media::RelayConfig relay_config(const ops::MediaConfig& media, const IpAddress& advertised) {
+  media::RelayConfig config;
+  if (media.address.is_v4()) {
+    config.bind_v4 = media.address;
+    config.advertised_v4 = advertised;
+  } else {
+    config.bind_v6 = media.address;
+    config.advertised_v6 = advertised;
+  }
+  config.port_low = media.ports.first;
+  config.port_high = media.ports.last;
+  config.source = media.source == ops::MediaSource::strict ? media::SourcePolicy::strict
+                                                           : media::SourcePolicy::learn;
+  return config;
+}
+
+}  // namespace
+
+std::optional<IpAddress> source_address_toward(const Endpoint& destination) {
+  boost::system::error_code error;
+  asio::io_context io;
+  auto endpoint = net::to_asio<asio::ip::udp>(destination);
+  asio::ip::udp::socket socket(io);
+  socket.open(endpoint.protocol(), error);
+  if (!error) socket.connect(endpoint, error);  // sends nothing: asks the routing table
+  if (error) return std::nullopt;
+  auto local = socket.local_endpoint(error);
+  if (error) return std::nullopt;
+  return net::from_asio(local.address());
+}
+
+BridgeHost::BridgeHost(asio::io_context& io, BridgeHostOptions options, Random& random,
+                       ops::Log log, ops::Metrics& metrics)
+    : io_(io),
+      options_(std::move(options)),
+      random_(random),
+      log_(std::move(log)),
+      metrics_(metrics),
+      timer_(io),
+      tick_(io),
+      setup_seconds_(metrics.histogram("isthmus_call_setup_seconds",
+                                       "INVITE to 2xx of answered calls",
+                                       {0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60})) {}
+
+BridgeHost::~BridgeHost() {
+  stop();
+}
+
+std::optional<std::string> BridgeHost::start(call::Router& router, call::BindingTable& bindings,
+                                             call::RegisterHandler* registrar, Allowed allowed) {
+  allowed_ = std::move(allowed);
+  // Our own address toward the network: as configured, as bound, or as the routing table says.
+  Endpoint toward = options_.toward.value_or(Endpoint{IpAddress::v4(0x7f000001), 5060});
+  IpAddress found = source_address_toward(toward).value_or(IpAddress::v4(0x7f000001));
+  const IpAddress& bound = options_.sip_udp.address;
+  sip_advertised_ =
+      options_.sip_udp.advertised_address.value_or(bound.is_unspecified() ? found : bound);
+  const IpAddress& media_bound = options_.media.address;
+  media_advertised_ = options_.media.advertised_address.value_or(
+      media_bound.is_unspecified() ? sip_advertised_ : media_bound);
+
+  transport::SipUdpConfig udp;
+  udp.bind = {bound, options_.sip_udp.port};
+  auto opened = transport::SipUdp::open(io_, udp, *this);
+  if (!opened) {
+    return "sip.udp: cannot listen on " + udp.bind.to_string() + ": " + opened.error().to_string();
+  }
+  sip_ = std::move(*opened);
+  relay_ =
+      std::make_unique<media::Relay>(io_, relay_config(options_.media, media_advertised_), random_);
+
+  call::BridgeConfig config;
+  config.timers.t1 = options_.timers.t1;
+  config.timers.t2 = options_.timers.t2;
+  config.timers.t4 = options_.timers.t4;
+  config.link_host = options_.link_host;
+  config.network_sent_by = {Endpoint{sip_advertised_, sip_->local().port}.to_string()};
+  config.max_calls = options_.max_calls;
+  config.max_calls_per_session = options_.max_calls_per_session;
+  config.max_bindings_per_session = options_.max_bindings_per_session;
+  config.media_timeout = options_.media.timeout;
+  bridge_ = std::make_unique<call::Bridge>(config, router, *relay_, bindings, registrar, random_);
+  metrics_.before_scrape([this] { collect_metrics(); });
+  arm_tick();
+  return std::nullopt;
+}
+
+void BridgeHost::stop() {
+  timer_.cancel();
+  tick_.cancel();
+  if (sip_) sip_->close();
+}
+
+Endpoint BridgeHost::sip_address() const {
+  return sip_->local();
+}
+
+std::vector<std::string> BridgeHost::own_hosts() const {
+  std::uint16_t port = sip_->local().port;
+  std::vector<std::string> hosts = {options_.link_host,
+                                    Endpoint{sip_advertised_, port}.to_string()};
+  if (!options_.sip_udp.address.is_unspecified()) {
+    hosts.push_back(Endpoint{options_.sip_udp.address, port}.to_string());
+  }
+  if (port == 5060) hosts.push_back(sip_advertised_.to_uri_host());
+  return hosts;
+}
+
+bool BridgeHost::allowed(const Endpoint& source) {
+  return allowed_(source) || bridge_->is_dialog_peer(source);
+}
+
+void BridgeHost::on_message(sip::Message message, const sip::Flow& flow, Instant now) {
+  call::Actions actions;
+  bridge_->on_message(std::move(message), flow, now, actions);
+  carry_out(actions);
+}
+
+void BridgeHost::on_flow_failed(const sip::Flow& flow, Instant now) {
+  log_.warning("sip_unreachable", {{"remote", flow.remote}});
+  call::Actions actions;
+  bridge_->on_flow_failed(flow, now, actions);
+  carry_out(actions);
+}
+
+void BridgeHost::session_opened(std::uint64_t session, LinkPort& port) {
+  links_[session] = &port;
+  relay_->add_session(session, port);
+}
+
+void BridgeHost::session_closed(std::uint64_t session) {
+  if (links_.erase(session) == 0) return;
+  call::Actions actions;
+  bridge_->on_session_closed(session, clock_now(), actions);
+  carry_out(actions);
+  relay_->remove_session(session);
+}
+
+void BridgeHost::on_link_sip(std::uint64_t session, std::string bytes) {
+  auto link = links_.find(session);
+  if (link == links_.end()) return;
+  auto message = sip::Message::parse(bytes);
+  std::optional<sip::Fault> fault;
+  if (!message) {
+    fault = message.error();
+  } else {
+    fault = message->check();
+  }
+  if (fault) {
+    ++malformed_from_links_;
+    log_.debug("sip_malformed", {{"session", session}, {"fault", fault->reason()}});
+    if (auto answer = transport::fault_answer(bytes, *fault, link->second->remote())) {
+      link->second->send_sip(*answer);
+    }
+    return;
+  }
+  on_message(std::move(*message), sip::Flow::link(session), clock_now());
+}
+
+void BridgeHost::on_link_media(std::uint64_t session, std::uint32_t channel, ByteView bytes) {
+  relay_->on_link_media(session, channel, bytes, clock_now());
+}
+
+void BridgeHost::end_all_calls(std::string_view reason) {
+  Instant now = clock_now();
+  call::Actions actions;
+  for (const call::CallRecord& record : bridge_->calls(now))
+    bridge_->end_call(record.id, reason, now, actions);
+  carry_out(actions);
+}
+
+void BridgeHost::send(const sip::Flow& flow, const std::string& bytes) {
+  if (flow.is_link()) {
+    auto link = links_.find(flow.session);
+    if (link != links_.end()) link->second->send_sip(bytes);
+    return;
+  }
+  if (sip_->send(flow, bytes) == transport::SendOutcome::too_large) {
+    log_.warning("sip_too_large", {{"bytes", bytes.size()}});
+  }
+}
+
+void BridgeHost::carry_out(call::Actions& actions) {
+  for (call::Action& action : actions) {
+    if (auto* message = std::get_if<call::SendSip>(&action)) {
+      send(message->flow, message->bytes);
+    } else if (auto* change = std::get_if<call::CallChanged>(&action)) {
+      report(*change);
+    } else if (auto* registration = std::get_if<call::RegistrationChanged>(&action)) {
+      log_.info(registration->registered ? "registered" : "unregistered",
+                {{"aor", ops::Personal{registration->aor}},
+                 {"owner", ops::Personal{registration->owner}}});
+    }
+  }
+  arm_timer();
+}
+
+void BridgeHost::report(const call::CallChanged& change) {
+  const call::CallRecord& record = change.record;
+  ops::Log log = log_.with({{"call", record.id}});
+  if (!change.ended) {
+    bool answered = record.state == call::CallState::answered;
+    if (answered) setup_seconds_.observe(as_seconds(record.setup_time));
+    log.info(answered ? "call_answered" : "call_started",
+             {{"call_id", record.call_id},
+              {"from", ops::Personal{record.from}},
+              {"to", ops::Personal{record.to}},
+              {"from_owner", ops::Personal{record.owner[0]}},
+              {"to_owner", ops::Personal{record.owner[1]}}});
+    return;
+  }
+  const call::MediaStatistics &caller = record.media[0], &callee = record.media[1];
+  log.info("call_ended", {{"call_id", record.call_id},
+                          {"reason", record.end_reason},
+                          {"status", record.status},
+                          {"setup_s", as_seconds(record.setup_time)},
+                          {"talk_s", as_seconds(record.talk_time)},
+                          {"caller_packets", caller.packets},
+                          {"caller_loss", caller.loss_ratio},
+                          {"caller_jitter_ms", caller.jitter_ms},
+                          {"caller_mos", caller.mos},
+                          {"callee_packets", callee.packets},
+                          {"callee_loss", callee.loss_ratio},
+                          {"callee_jitter_ms", callee.jitter_ms},
+                          {"callee_mos", callee.mos}});
+}
+
+void BridgeHost::arm_timer() {
+  std::optional<Instant> next = bridge_->next_deadline();
+  if (!next) return;
+  if (armed_for_ && *armed_for_ <= *next) return;  // fires early enough; looks again then
+  armed_for_ = next;
+  timer_.expires_at(*next);
+  timer_.async_wait([this](boost::system::error_code error) {
+    if (error) return;
+    armed_for_.reset();
+    call::Actions actions;
+    bridge_->on_timeout(clock_now(), actions);
+    carry_out(actions);
+  });
+}
+
+void BridgeHost::arm_tick() {
+  tick_.expires_after(seconds(1));
+  tick_.async_wait([this](boost::system::error_code error) {
+    if (error) return;
+    if (on_tick) on_tick();
+    arm_tick();
+  });
+}
+
+void BridgeHost::collect_metrics() {
+  const call::BridgeCounters& calls = bridge_->counters();
+  auto set = [&](const char* name, const char* help, std::uint64_t value) {
+    metrics_.counter(name, help).set(value);
+  };
+  auto gauge = [&](const char* name, const char* help, std::size_t value) {
+    metrics_.gauge(name, help).set(static_cast<double>(value));
+  };
+  gauge("isthmus_calls", "Calls at this moment", bridge_->call_count());
+  set("isthmus_calls_started_total", "Calls that were routed", calls.calls_started);
+  set("isthmus_calls_answered_total", "Calls that got a 2xx", calls.calls_answered);
+  set("isthmus_calls_failed_total", "Calls that got a failure or were cancelled",
+      calls.calls_failed);
+  set("isthmus_calls_ended_total", "Calls that are over", calls.calls_ended);
+  set("isthmus_registrations_total", "REGISTER requests that succeeded", calls.registrations);
+  set("isthmus_registration_failures_total", "REGISTER requests that were refused",
+      calls.registration_failures);
+  set("isthmus_refused_over_limit_total", "Requests refused because a limit was reached",
+      calls.rejected_over_limit);
+  set("isthmus_media_timeouts_total", "Calls ended for silence", calls.media_timeouts);
+  set("isthmus_bad_sdp_total", "Session descriptions that could not be carried", calls.bad_sdp);
+
+  const sip::TransactionLayer& layer = bridge_->transactions();
+  gauge("isthmus_sip_client_transactions", "Open client transactions",
+        layer.open_client_transactions());
+  gauge("isthmus_sip_server_transactions", "Open server transactions",
+        layer.open_server_transactions());
+  set("isthmus_sip_retransmissions_in_total", "Retransmissions that came",
+      layer.counters().retransmissions_in);
+  set("isthmus_sip_retransmissions_out_total", "Retransmissions that went",
+      layer.counters().retransmissions_out);
+  set("isthmus_sip_timeouts_total", "Transactions that timed out", layer.counters().timeouts);
+
+  const transport::SipUdpCounters& udp = sip_->counters();
+  set("isthmus_sip_datagrams_in_total", "Datagrams on the SIP socket", udp.datagrams_in);
+  set("isthmus_sip_datagrams_out_total", "Datagrams sent from the SIP socket", udp.datagrams_out);
+  set("isthmus_sip_source_refused_total", "Datagrams from sources that are not served",
+      udp.source_refused);
+  std::uint64_t malformed = 0;
+  for (std::uint64_t count : udp.faults) malformed += count;
+  set("isthmus_sip_malformed_total", "Datagrams that are no sound SIP message", malformed);
+  set("isthmus_link_sip_malformed_total", "Link frames that are no sound SIP message",
+      malformed_from_links_);
+
+  const media::RelayCounters& media = relay_->counters();
+  gauge("isthmus_media_endpoints", "Open media endpoints", relay_->open_endpoints());
+  gauge("isthmus_media_port_pairs_free", "RTP port pairs not in use", relay_->free_port_pairs());
+  set("isthmus_media_packets_in_total", "Media packets received", media.packets_in);
+  set("isthmus_media_packets_out_total", "Media packets sent", media.packets_out);
+  set("isthmus_media_bytes_in_total", "Media bytes received", media.bytes_in);
+  set("isthmus_media_bytes_out_total", "Media bytes sent", media.bytes_out);
+  for (std::size_t i = 1; i < media::kDropReasons; ++i) {
+    auto reason = static_cast<media::DropReason>(i);
+    metrics_
+        .counter("isthmus_media_dropped_total", "Media packets dropped",
+                 {{"reason", media::to_text(reason)}})
+        .set(media.dropped(reason));
+  }
+}
+
+}  // namespace isthmus::app

@@ -1,0 +1,106 @@
+#pragma once
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "base/random.hpp"
+#include "call/bridge.hpp"
+#include "media/relay.hpp"
+#include "ops/config.hpp"
+#include "ops/log.hpp"
+#include "ops/metrics.hpp"
+#include "transport/sip_udp.hpp"
+
+namespace isthmus::app {
+
+/// One session's link as the bridge's host sees it.
+class LinkPort : public media::MediaLink {
+ public:
+  virtual void send_sip(std::string_view message) = 0;
+  virtual const Endpoint& remote() const = 0;
+};
+
+struct BridgeHostOptions {
+  ops::SipUdpConfig sip_udp;
+  ops::MediaConfig media;
+  ops::TimersConfig timers;
+  std::string link_host;  ///< our name on links, ending in .invalid
+  std::size_t max_calls = 5000, max_calls_per_session = 256, max_bindings_per_session = 1024;
+  std::optional<Endpoint>
+      toward;  ///< whom the SIP socket will mostly speak to: finds our own address
+};
+
+/// The address that the system would use to send there; nothing when it has no route.
+std::optional<IpAddress> source_address_toward(const Endpoint& destination);
+
+/// Runs a Bridge on an io_context: the SIP/UDP socket, the media relay, links by session, timers;
+/// call records go to the log and the metrics. The gateway and the connector both own one. One
+/// thread.
+class BridgeHost final : private transport::SipUdpHandler {
+ public:
+  using Allowed = std::function<bool(const Endpoint& source)>;
+
+  BridgeHost(boost::asio::io_context& io, BridgeHostOptions options, Random& random, ops::Log log,
+             ops::Metrics& metrics);
+  ~BridgeHost() override;
+  BridgeHost(const BridgeHost&) = delete;
+  BridgeHost& operator=(const BridgeHost&) = delete;
+
+  /// Opens the SIP socket and starts. @param allowed whether a source may speak SIP to us, beside
+  /// peers of dialogs.
+  /// @return what failed, in words.
+  std::optional<std::string> start(call::Router& router, call::BindingTable& bindings,
+                                   call::RegisterHandler* registrar, Allowed allowed);
+  void stop();
+
+  /// `port` stays valid until session_closed().
+  void session_opened(std::uint64_t session, LinkPort& port);
+  void session_closed(std::uint64_t session);
+  /// One SIP frame of a link. A malformed one is answered where it can be, and counted.
+  void on_link_sip(std::uint64_t session, std::string bytes);
+  void on_link_media(std::uint64_t session, std::uint32_t channel, ByteView bytes);
+
+  /// Ends every call with BYE and the reason.
+  void end_all_calls(std::string_view reason);
+
+  call::Bridge& bridge() { return *bridge_; }
+  const call::Bridge& bridge() const { return *bridge_; }
+  const media::Relay& relay() const { return *relay_; }
+  Endpoint sip_address() const;  ///< bound
+  const IpAddress& sip_advertised() const { return sip_advertised_; }
+  std::vector<std::string> own_hosts() const;  ///< "host" and "host:port" that mean this program
+  std::function<void()> on_tick;               ///< about once a second, for the owner's expiries
+
+ private:
+  bool allowed(const Endpoint& source) override;
+  void on_message(sip::Message message, const sip::Flow& flow, Instant now) override;
+  void on_flow_failed(const sip::Flow& flow, Instant now) override;
+  void carry_out(call::Actions& actions);
+  void send(const sip::Flow& flow, const std::string& bytes);
+  void report(const call::CallChanged& change);
+  void arm_timer();
+  void arm_tick();
+  void collect_metrics();
+
+  boost::asio::io_context& io_;
+  BridgeHostOptions options_;
+  Random& random_;
+  ops::Log log_;
+  ops::Metrics& metrics_;
+  Allowed allowed_;
+  std::unique_ptr<media::Relay> relay_;
+  std::unique_ptr<transport::SipUdp> sip_;
+  std::unique_ptr<call::Bridge> bridge_;
+  std::unordered_map<std::uint64_t, LinkPort*> links_;
+  boost::asio::steady_timer timer_, tick_;
+  std::optional<Instant> armed_for_;
+  IpAddress sip_advertised_, media_advertised_;
+  std::uint64_t malformed_from_links_ = 0;
+  ops::Histogram& setup_seconds_;
+};
+
+}  // namespace isthmus::app

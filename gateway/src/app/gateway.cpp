@@ -1,0 +1,349 @@
+#include "app/gateway.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include "app/state_secret.hpp"
+#include "app/version.hpp"
+
+namespace isthmus::app {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr Duration kResolveAgain = seconds(60);  // addresses of providers by name
+constexpr Duration kDrainTime = seconds(2);      // BYEs and Closes are on their way in far less
+
+Instant clock_now() {
+  return std::chrono::steady_clock::now();
+}
+
+WallSeconds wall_now() {
+  return std::chrono::floor<seconds>(std::chrono::system_clock::now());
+}
+
+std::vector<session::Account> accounts_of(const ops::GatewayConfig& config) {
+  std::vector<session::Account> accounts;
+  for (const ops::UserConfig& user : config.users) {
+    if (auto hash = session::PasswordHash::parse(user.password_hash)) {
+      accounts.push_back({user.name, *hash, user.aors});
+    }
+  }
+  return accounts;
+}
+
+session::TokenVerifier verifier_of(const ops::TokensConfig& tokens) {
+  if (!tokens.enabled()) return {};
+  session::TokenVerifier::Policy policy;
+  policy.issuer = tokens.issuer;
+  policy.audience = tokens.audience;
+  policy.leeway = tokens.leeway;
+  for (const ops::Secret& secret : tokens.hmac_secrets) {
+    policy.hmac_keys.push_back({to_bytes(as_bytes(secret.reveal()))});
+  }
+  for (const std::string& key : tokens.ed25519_public_keys) {
+    policy.ed25519_keys.push_back({to_bytes(as_bytes(key))});
+  }
+  return session::TokenVerifier(std::move(policy));
+}
+
+BridgeHostOptions host_options(const ops::GatewayConfig& config) {
+  BridgeHostOptions options;
+  options.sip_udp = config.sip_udp;
+  options.media = config.media;
+  options.timers = config.timers;
+  options.link_host = "gateway.invalid";
+  options.max_calls = config.limits.calls;
+  options.max_calls_per_session = config.limits.calls_per_session;
+  options.max_bindings_per_session = config.limits.registrations_per_session;
+  for (const ops::ProviderConfig& provider : config.providers) {
+    if (auto address = IpAddress::parse(provider.target.host)) {
+      options.toward = Endpoint{*address, provider.target.port};
+      break;
+    }
+  }
+  return options;
+}
+
+}  // namespace
+
+Gateway::Gateway(asio::io_context& io, ops::GatewayConfig config, std::string state_dir,
+                 ops::Log log)
+    : io_(io),
+      config_(std::move(config)),
+      state_dir_(std::move(state_dir)),
+      log_(std::move(log)),
+      started_(clock_now()),
+      bindings_(load_or_make_secret(state_dir_, "contact-key", random_)),
+      host_(io, host_options(config_), random_, log_, metrics_),
+      authenticator_(accounts_of(config_), verifier_of(config_.tokens)),
+      resolver_(io),
+      drain_timer_(io),
+      resolve_timer_(io) {}
+
+Gateway::~Gateway() {
+  password_thread_.join();
+}
+
+std::vector<std::string> Gateway::start() {
+  std::vector<std::string> faults;
+  provider::GatewayRouter::Config routing;
+  routing.domain = config_.domain;
+  if (config_.services.echo) routing.echo_user = config_.services.echo_user;
+  if (config_.services.tone) routing.tone_user = config_.services.tone_user;
+  for (const ops::RouteConfig& route : config_.routes) {
+    routing.routes.push_back({route.domain, route.user_prefix, route.to});
+  }
+  router_ = std::make_unique<provider::GatewayRouter>(std::move(routing), bindings_);
+  registrar_ = std::make_unique<provider::Registrar>(
+      provider::Registrar::Config{config_.domain},
+      [this](const sip::Flow& flow, std::string_view user) { return router_->may_use(flow, user); },
+      random_);
+  router_->set_registrar(registrar_.get());
+  auto fault = host_.start(*router_, bindings_, registrar_.get(),
+                           [this](const Endpoint& source) { return serves(source); });
+  if (fault) {
+    faults.push_back(*fault);
+  } else {
+    router_->set_own_hosts(host_.own_hosts());
+    host_.on_tick = [this] { on_tick(); };
+  }
+  for (const ops::ProviderConfig& provider : config_.providers) {
+    provider::Provider entry{provider.name, provider.domains, {}, provider.user_agent};
+    if (entry.domains.empty()) entry.domains.push_back(provider.target.host);
+    if (auto address = IpAddress::parse(provider.target.host)) {
+      entry.addresses = {Endpoint{*address, provider.target.port}};
+    }
+    providers_.push_back(std::move(entry));
+  }
+  router_->set_providers(providers_);
+  open_listener(faults);
+  open_admin(faults);
+  if (!faults.empty()) return faults;
+  resolve_providers();
+  metrics_.before_scrape([this] { collect_metrics(); });
+  serving_ = true;
+  log_.info("serving", {{"version", kVersion},
+                        {"websocket", listener_->local()},
+                        {"sip_udp", host_.sip_address()},
+                        {"domain", config_.domain},
+                        {"providers", config_.providers.size()}});
+  return faults;
+}
+
+void Gateway::open_listener(std::vector<std::string>& faults) {
+  link::ListenerOptions options;
+  options.bind = {config_.websocket.address, config_.websocket.port};
+  options.certificate.chain_file = config_.websocket.certificate;
+  options.certificate.key_file = config_.websocket.private_key;
+  options.certificate.state_directory = state_dir_;
+  options.certificate.names = config_.websocket.names;
+  options.max_connections = config_.websocket.max_connections;
+  auto opened = link::Listener::open(
+      io_, options, [this](std::unique_ptr<net::WebSocketLink> link) { on_link(std::move(link)); });
+  if (!opened) {
+    faults.push_back("listen.websocket: " + opened.error().text);
+    return;
+  }
+  listener_ = std::move(*opened);
+  log_certificate(listener_->certificate());
+}
+
+void Gateway::log_certificate(const link::CertificateReport& report) {
+  for (const std::string& warning : report.warnings)
+    log_.warning("certificate", {{"problem", warning}});
+  if (!report.self_signed) return;
+  log_.warning(
+      "certificate_self_signed",
+      {{"made_now", report.made_now},
+       {"pin", report.pin},
+       {"advice",
+        "clients must be given this pin; set listen.websocket.certificate for a real one"}});
+}
+
+void Gateway::open_admin(std::vector<std::string>& faults) {
+  if (config_.admin.port == 0) return;
+  admin_ = std::make_unique<ops::AdminServer>(io_.get_executor(), *this, metrics_, log_);
+  auto port = admin_->listen(config_.admin.address, config_.admin.port);
+  if (!port) faults.push_back("admin: " + port.error().text);
+}
+
+void Gateway::resolve_providers() {
+  bool by_name = false;
+  for (std::size_t i = 0; i < providers_.size(); ++i) {
+    const ops::SipTarget& target = config_.providers[i].target;
+    if (IpAddress::parse(target.host)) continue;
+    by_name = true;
+    resolver_.resolve(target.host, target.port,
+                      [this, i](const transport::Resolver::Answer& answer) {
+                        if (!answer) {
+                          log_.warning("provider_not_resolved",
+                                       {{"provider", providers_[i].name},
+                                        {"problem", transport::to_text(answer.error())}});
+                          return;  // addresses that were known stay in use
+                        }
+                        providers_[i].addresses = *answer;
+                        router_->set_providers(providers_);
+                      });
+  }
+  if (!by_name) return;
+  resolve_timer_.expires_after(kResolveAgain);
+  resolve_timer_.async_wait([this](boost::system::error_code error) {
+    if (!error) resolve_providers();
+  });
+}
+
+bool Gateway::serves(const Endpoint& source) const {
+  if (router_->provider_at(source)) return true;
+  for (const ops::ProviderConfig& provider : config_.providers) {
+    for (const ops::Network& network : provider.addresses) {
+      if (network.contains(source.address)) return true;
+    }
+  }
+  return false;
+}
+
+void Gateway::on_link(std::unique_ptr<net::WebSocketLink> link) {
+  if (!serving_) return;
+  std::uint64_t id = next_session_++;
+  auto session = std::make_unique<LinkSession>(io_, id, std::move(link), *this);
+  LinkSession& started = *session;
+  sessions_.emplace(id, std::move(session));
+  started.start();
+}
+
+void Gateway::on_hello(LinkSession& session, const wire::HelloInfo& hello) {
+  if (sessions_.size() > config_.limits.sessions) {
+    ++sessions_refused_;
+    session.reject(wire::CloseCode::limit_exceeded, "Too many sessions on this gateway", 30);
+    return;
+  }
+  const auto* password = std::get_if<wire::PasswordCredentials>(&hello.credentials);
+  std::string user = password ? password->user : std::string();
+  if (auto wait = guard_.begin(session.remote().address, user, clock_now())) {
+    ++sessions_refused_;
+    auto seconds_left = std::chrono::ceil<seconds>(*wait).count();
+    session.reject(wire::CloseCode::limit_exceeded, "Too many failed attempts",
+                   static_cast<std::uint32_t>(seconds_left));
+    return;
+  }
+  if (password) {
+    judge_password(session.id(), *password);
+    return;
+  }
+  auto judged = authenticator_.with_token(std::get<wire::TokenCredentials>(hello.credentials).token,
+                                          wall_now());
+  if (judged) {
+    guard_.succeeded(session.remote().address, {});
+    admit(session, std::move(*judged));
+  } else {
+    refuse(session, judged.error());
+  }
+}
+
+/// scrypt takes a tenth of a second: calls must not wait for it.
+void Gateway::judge_password(std::uint64_t id, wire::PasswordCredentials credentials) {
+  asio::post(password_thread_, [this, id, credentials = std::move(credentials)] {
+    auto judged = authenticator_.with_password(credentials.user, credentials.password);
+    asio::post(io_, [this, id, judged = std::move(judged), user = credentials.user]() mutable {
+      auto found = sessions_.find(id);
+      if (found == sessions_.end()) return;  // it left meanwhile
+      if (judged) {
+        guard_.succeeded(found->second->remote().address, user);
+        admit(*found->second, std::move(*judged));
+      } else {
+        refuse(*found->second, judged.error());
+      }
+    });
+  });
+}
+
+void Gateway::admit(LinkSession& session, session::Identity identity) {
+  wire::WelcomeInfo welcome;
+  welcome.session_id = session.id();
+  welcome.software = std::string("isthmus-gateway/") + kVersion;
+  welcome.user = identity.user;
+  welcome.sip_domain = config_.domain;
+  welcome.observed_address = session.remote().to_string();
+  welcome.keep_alive_ms = static_cast<std::uint32_t>(
+      milliseconds(std::chrono::duration_cast<milliseconds>(limits::kKeepAlive)).count());
+  welcome.max_channels = limits::kChannelsPerSession;
+  ++sessions_opened_;
+  log_.with({{"session", session.id()}})
+      .info("session_established", {{"user", ops::Personal{identity.user}},
+                                    {"remote", session.remote()},
+                                    {"software", session.software()}});
+  router_->add_session(session.id(), {identity.user, identity.aors});
+  host_.session_opened(session.id(), session);
+  session.accept(std::move(welcome), std::move(identity));
+}
+
+void Gateway::refuse(LinkSession& session, const session::AuthError& error) {
+  ++auth_failures_;
+  log_.warning("authentication_failed", {{"remote", session.remote()}, {"why", error.text}});
+  bool expired = error.token && *error.token == session::TokenFault::expired;
+  session.reject(expired ? wire::CloseCode::credentials_expired : wire::CloseCode::unauthorized,
+                 error.text, 0);
+}
+
+void Gateway::on_sip(LinkSession& session, std::string message) {
+  host_.on_link_sip(session.id(), std::move(message));
+}
+
+void Gateway::on_media(LinkSession& session, std::uint32_t channel, ByteView bytes) {
+  host_.on_link_media(session.id(), channel, bytes);
+}
+
+void Gateway::on_over(LinkSession& session, wire::CloseCode code, const std::string& reason) {
+  std::uint64_t id = session.id();
+  log_.with({{"session", id}})
+      .info("session_over", {{"code", wire::to_text(code)}, {"reason", reason}});
+  registrar_->session_closed(id);
+  host_.session_closed(id);
+  router_->remove_session(id);
+  asio::post(io_, [this, id] { sessions_.erase(id); });
+}
+
+void Gateway::on_tick() {
+  registrar_->expire(clock_now());
+}
+
+void Gateway::drain(std::function<void()> done) {
+  if (!serving_) {
+    done();
+    return;
+  }
+  serving_ = false;
+  log_.info("draining", {{"calls", host_.bridge().call_count()}, {"sessions", sessions_.size()}});
+  listener_->close();
+  host_.end_all_calls("Gateway is shutting down");
+  for (auto& [id, session] : sessions_)
+    session->close(wire::CloseCode::going_away, "Gateway is shutting down");
+  drain_timer_.expires_after(kDrainTime);
+  drain_timer_.async_wait([this, done = std::move(done)](boost::system::error_code) {
+    if (admin_) admin_->stop();
+    resolve_timer_.cancel();
+    host_.stop();
+    log_.info("stopped");
+    done();
+  });
+}
+
+void Gateway::reload_certificates() {
+  auto report = listener_->reload_certificates();
+  if (report) {
+    log_.info("certificate_reloaded", {{"pin", report->pin}});
+    log_certificate(*report);
+  } else {
+    log_.error("certificate_not_reloaded", {{"problem", report.error().text}});
+  }
+}
+
+std::uint16_t Gateway::websocket_port() const {
+  return listener_->local().port;
+}
+std::string Gateway::certificate_pin() const {
+  return listener_->certificate().pin;
+}
+
+}  // namespace isthmus::app

@@ -1,0 +1,95 @@
+#pragma once
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/bridge_host.hpp"
+#include "app/link_session.hpp"
+#include "link/listener.hpp"
+#include "net/system_random.hpp"
+#include "ops/admin_http.hpp"
+#include "ops/config.hpp"
+#include "ops/log.hpp"
+#include "ops/metrics.hpp"
+#include "provider/gateway_router.hpp"
+#include "provider/registrar.hpp"
+#include "session/authenticator.hpp"
+#include "session/limiter.hpp"
+#include "transport/resolver.hpp"
+
+namespace isthmus::app {
+
+/// The gateway: owns the listener, the sessions, the bridge's host, the registrar and the admin
+/// server, and wires them together. Everything runs on the io_context's one thread; passwords are
+/// judged on a thread of their own.
+class Gateway final : public LinkSessionOwner, public ops::AdminSource {
+ public:
+  Gateway(boost::asio::io_context& io, ops::GatewayConfig config, std::string state_dir,
+          ops::Log log);
+  ~Gateway() override;
+
+  /// Opens everything. @return all that failed, in words; empty: serving.
+  std::vector<std::string> start();
+  /// Ends calls and sessions, lets the last messages out, then calls `done`.
+  void drain(std::function<void()> done);
+  /// Reads the certificate again (SIGHUP).
+  void reload_certificates();
+
+  std::uint16_t websocket_port() const;
+  std::string certificate_pin() const;
+
+ private:
+  void open_listener(std::vector<std::string>& faults);
+  void open_admin(std::vector<std::string>& faults);
+  void log_certificate(const link::CertificateReport& report);
+  void resolve_providers();
+  bool serves(const Endpoint& source) const;
+  void on_link(std::unique_ptr<net::WebSocketLink> link);
+  void on_tick();
+  void collect_metrics();
+
+  void on_hello(LinkSession& session, const wire::HelloInfo& hello) override;
+  void on_sip(LinkSession& session, std::string message) override;
+  void on_media(LinkSession& session, std::uint32_t channel, ByteView bytes) override;
+  void on_over(LinkSession& session, wire::CloseCode code, const std::string& reason) override;
+  void judge_password(std::uint64_t id, wire::PasswordCredentials credentials);
+  void admit(LinkSession& session, session::Identity identity);
+  void refuse(LinkSession& session, const session::AuthError& error);
+
+  bool serving() const override { return serving_; }
+  boost::json::value status() const override;
+  boost::json::value sessions() const override;
+  boost::json::value calls() const override;
+  boost::json::value registrations() const override;
+
+  boost::asio::io_context& io_;
+  ops::GatewayConfig config_;
+  std::string state_dir_;
+  ops::Log log_;
+  ops::Metrics metrics_;
+  net::SystemRandom random_;
+  Instant started_;
+  call::BindingTable bindings_;
+  std::unique_ptr<provider::GatewayRouter> router_;
+  std::unique_ptr<provider::Registrar> registrar_;
+  BridgeHost host_;
+  session::Authenticator authenticator_;
+  session::AuthenticationGuard guard_;
+  transport::Resolver resolver_;
+  std::vector<provider::Provider> providers_;
+  std::map<std::uint64_t, std::unique_ptr<LinkSession>> sessions_;
+  std::uint64_t next_session_ = 1;
+  std::unique_ptr<link::Listener> listener_;
+  std::unique_ptr<ops::AdminServer> admin_;
+  boost::asio::thread_pool password_thread_{1};
+  boost::asio::steady_timer drain_timer_, resolve_timer_;
+  std::uint64_t auth_failures_ = 0, sessions_opened_ = 0, sessions_refused_ = 0;
+  bool serving_ = false;
+};
+
+}  // namespace isthmus::app

@@ -1,0 +1,87 @@
+// Gateway: what the admin server and the metrics show.
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "app/admin_json.hpp"
+#include "app/gateway.hpp"
+#include "app/version.hpp"
+
+namespace isthmus::app {
+
+namespace json = boost::json;
+
+json::value Gateway::status() const {
+  auto uptime = std::chrono::steady_clock::now() - started_;
+  return json::object{{"software", std::string("isthmus-gateway/") + kVersion},
+                      {"uptime_s", as_seconds(uptime)},
+                      {"domain", config_.domain},
+                      {"sessions", sessions_.size()},
+                      {"calls", host_.bridge().call_count()},
+                      {"registrations", registrar_->contact_count() + bindings_.size()},
+                      {"media_endpoints", host_.relay().open_endpoints()},
+                      {"media_port_pairs_free", host_.relay().free_port_pairs()}};
+}
+
+json::value Gateway::sessions() const {
+  json::array list;
+  for (const auto& [id, session] : sessions_) {
+    if (!session->established()) continue;
+    wire::SessionStatistics statistics = session->statistics();
+    net::LinkCounters counters = session->link_counters();
+    list.push_back(
+        json::object{{"id", id},
+                     {"user", session->identity().user},
+                     {"remote", session->remote().to_string()},
+                     {"software", session->software()},
+                     {"age_s", as_seconds(std::chrono::steady_clock::now() - session->opened())},
+                     {"sip_frames_in", statistics.sip_frames_in},
+                     {"sip_frames_out", statistics.sip_frames_out},
+                     {"media_frames_in", counters.media_frames_in},
+                     {"media_frames_out", counters.media_frames_out},
+                     {"media_dropped", counters.media_dropped},
+                     {"bytes_in", counters.bytes_in},
+                     {"bytes_out", counters.bytes_out}});
+  }
+  return list;
+}
+
+json::value Gateway::calls() const {
+  return calls_json(host_.bridge());
+}
+
+json::value Gateway::registrations() const {
+  Instant now = std::chrono::steady_clock::now();
+  json::array list;
+  for (const provider::Registrar::Entry& entry : registrar_->all()) {
+    list.push_back(json::object{{"aor", "sip:" + entry.user + "@" + config_.domain},
+                                {"contact", entry.contact.uri},
+                                {"session", entry.contact.flow.session},
+                                {"registrar", "built-in"},
+                                {"expires_s", as_seconds(entry.contact.expires - now)}});
+  }
+  append_bindings(list, bindings_, now);
+  return list;
+}
+
+void Gateway::collect_metrics() {
+  std::size_t established = 0;
+  for (const auto& [id, session] : sessions_) established += session->established();
+  metrics_.gauge("isthmus_sessions", "Established sessions").set(static_cast<double>(established));
+  metrics_.gauge("isthmus_registrations", "Live registrations, built-in and passed through")
+      .set(static_cast<double>(registrar_->contact_count() + bindings_.size()));
+  auto set = [&](const char* name, const char* help, std::uint64_t value) {
+    metrics_.counter(name, help).set(value);
+  };
+  set("isthmus_sessions_opened_total", "Sessions that were welcomed", sessions_opened_);
+  set("isthmus_sessions_refused_total", "Sessions refused over a limit", sessions_refused_);
+  set("isthmus_authentication_failures_total", "Credentials that were refused", auth_failures_);
+  link::ListenerCounters listener = listener_->counters();
+  set("isthmus_connections_accepted_total", "TCP connections accepted", listener.accepted);
+  set("isthmus_connections_over_limit_total", "TCP connections closed for max_connections",
+      listener.over_limit);
+  set("isthmus_tls_failures_total", "TLS handshakes that failed", listener.tls_failed);
+  set("isthmus_handshake_timeouts_total", "TLS or HTTP handshakes that took too long",
+      listener.timed_out);
+}
+
+}  // namespace isthmus::app

@@ -1,0 +1,107 @@
+#include "app/link_session.hpp"
+
+namespace isthmus::app {
+namespace {
+
+Instant clock_now() {
+  return std::chrono::steady_clock::now();
+}
+
+}  // namespace
+
+LinkSession::LinkSession(boost::asio::io_context& io, std::uint64_t id,
+                         std::unique_ptr<net::WebSocketLink> link, LinkSessionOwner& owner)
+    : id_(id),
+      link_(std::move(link)),
+      owner_(owner),
+      opened_(clock_now()),
+      session_(opened_),
+      timer_(io) {}
+
+void LinkSession::start() {
+  link_->start(*this);
+  arm_timer();
+}
+
+void LinkSession::accept(wire::WelcomeInfo welcome, session::Identity identity) {
+  identity_ = std::move(identity);
+  wire::SessionEvents events;
+  session_.accept(std::move(welcome), clock_now(), events);
+  carry_out(events);
+}
+
+void LinkSession::reject(wire::CloseCode code, std::string_view reason,
+                         std::uint32_t retry_after_s) {
+  wire::SessionEvents events;
+  session_.reject(code, reason, retry_after_s, events);
+  carry_out(events);
+}
+
+void LinkSession::close(wire::CloseCode code, std::string_view reason) {
+  wire::SessionEvents events;
+  session_.close(code, reason, events);
+  carry_out(events);
+}
+
+void LinkSession::send_sip(std::string_view message) {
+  wire::SessionEvents events;
+  session_.send_sip(as_bytes(message), events);
+  carry_out(events);
+}
+
+void LinkSession::on_reliable(wire::Channel channel, ByteView bytes) {
+  wire::SessionEvents events;
+  session_.on_frame(channel, bytes, clock_now(), events);
+  carry_out(events);
+}
+
+void LinkSession::on_media(wire::Channel channel, ByteView bytes) {
+  if (!session_.established()) return;
+  session_.on_media(clock_now());
+  owner_.on_media(*this, channel, bytes);
+}
+
+void LinkSession::on_closed(wire::CloseCode code, const std::string& reason) {
+  finish(code, reason);
+}
+
+void LinkSession::carry_out(wire::SessionEvents& events) {
+  for (wire::SessionEvent& event : events) {
+    if (auto* send = std::get_if<wire::SendFrame>(&event)) {
+      link_->send_reliable(send->channel, send->bytes);
+    } else if (auto* hello = std::get_if<wire::AuthenticateHello>(&event)) {
+      software_ = hello->hello.software;
+      owner_.on_hello(*this, hello->hello);
+    } else if (auto* sip = std::get_if<wire::SipFrameReceived>(&event)) {
+      owner_.on_sip(*this, std::move(sip->bytes));
+    } else if (auto* closed = std::get_if<wire::SessionClosed>(&event)) {
+      link_->close(closed->code, closed->reason);
+      finish(closed->code, closed->reason);
+      return;
+    }
+  }
+  arm_timer();
+}
+
+void LinkSession::finish(wire::CloseCode code, const std::string& reason) {
+  if (over_) return;
+  over_ = true;
+  timer_.cancel();
+  owner_.on_over(*this, code, reason);
+}
+
+void LinkSession::arm_timer() {
+  std::optional<Instant> next = session_.next_deadline();
+  if (over_ || !next || (armed_for_ && *armed_for_ <= *next)) return;
+  armed_for_ = next;
+  timer_.expires_at(*next);
+  timer_.async_wait([this](boost::system::error_code error) {
+    if (error || over_) return;
+    armed_for_.reset();
+    wire::SessionEvents events;
+    session_.on_timeout(clock_now(), events);
+    carry_out(events);
+  });
+}
+
+}  // namespace isthmus::app

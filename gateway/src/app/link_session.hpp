@@ -1,0 +1,74 @@
+#pragma once
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "app/bridge_host.hpp"
+#include "net/websocket_link.hpp"
+#include "session/authenticator.hpp"
+#include "wire/session.hpp"
+
+namespace isthmus::app {
+
+class LinkSession;
+
+/// What a session asks of the gateway. From the io_context's thread.
+class LinkSessionOwner {
+ public:
+  virtual ~LinkSessionOwner() = default;
+  /// Judge and then call accept() or reject() on the session, now or later.
+  virtual void on_hello(LinkSession& session, const wire::HelloInfo& hello) = 0;
+  virtual void on_sip(LinkSession& session, std::string message) = 0;
+  virtual void on_media(LinkSession& session, std::uint32_t channel, ByteView bytes) = 0;
+  /// The last callback; the owner destroys the session later, not from within.
+  virtual void on_over(LinkSession& session, wire::CloseCode code, const std::string& reason) = 0;
+};
+
+/// The gateway's end of one client: its link, and the protocol state that runs over it.
+class LinkSession final : public LinkPort, private wire::LinkHandler {
+ public:
+  LinkSession(boost::asio::io_context& io, std::uint64_t id,
+              std::unique_ptr<net::WebSocketLink> link, LinkSessionOwner& owner);
+
+  void start();
+  void accept(wire::WelcomeInfo welcome, session::Identity identity);
+  void reject(wire::CloseCode code, std::string_view reason, std::uint32_t retry_after_s);
+  void close(wire::CloseCode code, std::string_view reason);
+
+  void send_sip(std::string_view message) override;
+  void send_media(std::uint32_t channel, ByteView bytes) override {
+    link_->send_media(channel, bytes);
+  }
+  const Endpoint& remote() const override { return link_->remote(); }
+
+  std::uint64_t id() const { return id_; }
+  bool established() const { return session_.established(); }
+  const session::Identity& identity() const { return identity_; }
+  const std::string& software() const { return software_; }
+  Instant opened() const { return opened_; }
+  wire::SessionStatistics statistics() const { return session_.statistics(); }
+  net::LinkCounters link_counters() const { return link_->counters(); }
+
+ private:
+  void on_reliable(wire::Channel channel, ByteView bytes) override;
+  void on_media(wire::Channel channel, ByteView bytes) override;
+  void on_closed(wire::CloseCode code, const std::string& reason) override;
+  void carry_out(wire::SessionEvents& events);
+  void arm_timer();
+  void finish(wire::CloseCode code, const std::string& reason);
+
+  std::uint64_t id_;
+  std::unique_ptr<net::WebSocketLink> link_;
+  LinkSessionOwner& owner_;
+  Instant opened_;
+  wire::ServerSession session_;
+  session::Identity identity_;
+  std::string software_;
+  boost::asio::steady_timer timer_;
+  std::optional<Instant> armed_for_;
+  bool over_ = false;
+};
+
+}  // namespace isthmus::app
