@@ -151,7 +151,7 @@ struct GatewayConfig {
 /// How the connector judges the gateway's certificate. Nothing set: the system's authorities.
 struct TrustConfig {
   std::string ca_file;  ///< PEM file of authorities to use in place of the system's
-  std::string pin;      ///< 64 lower-case hex digits: SHA-256 of the certificate (DER); empty: none
+  std::string pin;  ///< SHA-256 of the public key: "sha256//<base64>" or 64 hex digits; empty: none
   bool insecure = false;  ///< accept any certificate: laboratory only
   bool operator==(const TrustConfig&) const = default;
 };

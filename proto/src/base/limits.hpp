@@ -98,7 +98,6 @@ inline constexpr std::size_t kMediaPortTries = 64;        ///< pairs that anothe
 // Audio (client SDK)
 inline constexpr unsigned kAudioPacketMs = 120;  ///< longest RTP audio packet: Opus's (RFC 7587 §4.2)
 inline constexpr std::size_t kJitterPackets = 256;  ///< 5 s of 20 ms: a consumer that slow has stopped
-inline constexpr std::size_t kDtmfDigits = 128;     ///< waiting to be played: a long calling card number
 inline constexpr unsigned kAudioFileSeconds = 3600;  ///< a file to play lies in memory: 115 MB at 16 kHz
 inline constexpr unsigned kDeviceRingMs = 400;  ///< between sound card and media thread: a busy scheduler
 

@@ -1,0 +1,262 @@
+#include "ops/config_keys.hpp"
+
+#include "base/limits.hpp"
+
+namespace isthmus::ops {
+namespace {
+
+constexpr std::uint32_t kMostSessions = 1'000'000;
+
+void visit_websocket(KeyVisitor& v, WebSocketConfig& c) {
+  v.value("address", {"Address to listen on; `::` listens on IPv6 and IPv4."},
+          ip_address(c.address));
+  v.value("port", {"TCP port; 0 takes any free one and logs it."}, port(c.port));
+  v.value("certificate",
+          {"Certificate chain (PEM), the gateway's own first. Without it the gateway makes a "
+           "self-signed certificate, keeps it in the state directory, and logs its pin.",
+           "", "self-signed"},
+          readable_file(c.certificate));
+  v.value("private_key", {"Private key (PEM) of `certificate`; both or none.", "", "self-signed"},
+          readable_file(c.private_key));
+  v.values(
+      "names",
+      {"Names that clients may ask for in the Host header; others are refused. Also the names in a "
+       "self-signed certificate.",
+       "", "any"},
+      list_of(c.names, domain_name));
+  v.value("max_connections", {"Connections beyond this are closed at once.", "connections"},
+          count(c.max_connections, 1, kMostSessions));
+}
+
+void visit_sip_udp(KeyVisitor& v, SipUdpConfig& c, std::string_view toward) {
+  v.section("sip", "", [&] {
+    v.section("udp", toward, [&] {
+      v.value("address", {"Address to bind."}, ip_address(c.address));
+      v.value("port", {"UDP port; 0 takes any free one and logs it."}, port(c.port));
+      v.value(
+          "advertised_address",
+          {"Address to write into Via and Contact, when others reach this host by another one than "
+           "it has (1:1 NAT, containers).",
+           "", "the address from which packets leave"},
+          advertised(c.advertised_address));
+    });
+  });
+}
+
+void visit_media(KeyVisitor& v, MediaConfig& c) {
+  v.section("media", "RTP and RTCP toward the SIP side.", [&] {
+    v.value("address", {"Address to bind."}, ip_address(c.address));
+    v.value("advertised_address",
+            {"Address to write into SDP.", "", "as sip.udp.advertised_address"},
+            advertised(c.advertised_address));
+    v.value("ports", {"Port range; a call with audio takes two ports (RTP and RTCP)."},
+            port_range(c.ports));
+    v.value(
+        "source",
+        {"Where media may come from: `learn` locks to the first valid stream of the first seconds "
+         "and prefers the SDP's address (for peers behind NAT); `strict` takes the SDP's address "
+         "only."},
+        choice(c.source));
+    v.value("timeout_s", {"A call that received no media for this long is ended; 0 never.", "s"},
+            duration(c.timeout, seconds(0), seconds(86400)));
+  });
+}
+
+void visit_admin(KeyVisitor& v, AdminConfig& c) {
+  v.section("admin",
+            "HTTP server for /metrics, /healthz and /api/v1. It has no authentication: keep it on "
+            "loopback or a management network.",
+            [&] {
+              v.value("address", {"Address to listen on."}, ip_address(c.address));
+              v.value("port", {"TCP port; 0 switches the server off."}, port(c.port));
+            });
+}
+
+void visit_log(KeyVisitor& v, LogConfig& c) {
+  v.section("log", "Log lines go to standard error.", [&] {
+    v.value("level", {"Least severe level that is written."}, choice(c.level));
+    v.value("format", {"`text` is key=value lines, `json` one object a line."}, choice(c.format));
+    v.value("redact",
+            {"Hide all but the last two characters of phone numbers and user names, and the host "
+             "part of "
+             "addresses. "
+             "Credentials are never written."},
+            boolean(c.redact));
+  });
+}
+
+void visit_timers(KeyVisitor& v, TimersConfig& c) {
+  v.section("timers", "SIP timers (RFC 3261, table 4). Meant for tests.", [&] {
+    v.value("t1_ms", {"Round-trip estimate: first retransmission.", "ms"},
+            duration(c.t1, milliseconds(1), milliseconds(5000)));
+    v.value("t2_ms", {"Longest interval between retransmissions.", "ms"},
+            duration(c.t2, milliseconds(1), milliseconds(60000)));
+    v.value("t4_ms", {"Longest time that a message stays in the network.", "ms"},
+            duration(c.t4, milliseconds(1), milliseconds(60000)));
+  });
+}
+
+void visit_user(KeyVisitor& v, UserConfig& c) {
+  v.value("name", {"Name to authenticate with.", "", "", true}, user_name(c.name));
+  v.value("password_hash", {"Output of `isthmus-gateway hash-password`.", "", "", true},
+          password_hash(c.password_hash));
+  v.values(
+      "aors",
+      {"Addresses of record in the domain (user parts) that this user may register and call as; "
+       "`\"*\"` is any, for a connector or a PBX.",
+       "", "the user's name"},
+      list_of(c.aors, address_of_record));
+}
+
+void visit_tokens(KeyVisitor& v, TokensConfig& c) {
+  v.section(
+      "tokens",
+      "Bearer tokens (JWT) as an alternative to passwords. `sub` is the user, `exp` is required, "
+      "`aors` (a list) is optional and means the same as for users.",
+      [&] {
+        v.value("issuer", {"Required `iss`.", "", "not checked"}, text(c.issuer));
+        v.value("audience", {"Required `aud`, or one of them.", "", "not checked"},
+                text(c.audience));
+        v.values("hmac_secrets",
+                 {"Secrets for HS256: base64url of 32 bytes or more, or `file:PATH` of a file that "
+                  "holds that. Any may have signed.",
+                  "", "none"},
+                 list_of(c.hmac_secrets, hmac_secret));
+        v.values("ed25519_public_keys",
+                 {"Public keys for EdDSA: `file:PATH` of a PEM, or base64url of the 32 bytes.", "",
+                  "none"},
+                 list_of(c.ed25519_public_keys, ed25519_key));
+        v.value("leeway_s", {"How far the issuer's clock may be off.", "s"},
+                duration(c.leeway, seconds(0), seconds(600)));
+      });
+}
+
+void visit_provider(KeyVisitor& v, ProviderConfig& c) {
+  v.value("name", {"Name for routes, logs and metrics.", "", "", true}, provider_name(c.name));
+  v.value("target", {"Where requests go.", "", "", true}, sip_target(c.target));
+  v.values("domains",
+           {"SIP domains that belong to this provider: requests for them go to it.", "",
+            "the target's host"},
+           list_of(c.domains, domain_name));
+  v.value("registration",
+          {"`passthrough`: clients register with their own credentials, the gateway in between."},
+          choice(c.registration));
+  v.values("addresses",
+           {"Addresses or networks, besides the target's, from which its requests may come.", "",
+            "none"},
+           list_of(c.addresses, network));
+  v.value("user_agent",
+          {"Replaces User-Agent and Server toward the provider.", "", "as the client says"},
+          header_text(c.user_agent));
+}
+
+void visit_route(KeyVisitor& v, RouteConfig& c) {
+  v.section("match", "Both must match; a missing one matches anything.", [&] {
+    v.value("domain", {"Domain of the request.", "", "any"}, domain_name(c.domain));
+    v.value("user_prefix", {"Beginning of the user part or number.", "", "any"},
+            user_prefix(c.user_prefix));
+  });
+  v.value("to", {"Name of a provider, or `local` for the built-in registrar.", "", "", true},
+          provider_name(c.to));
+}
+
+void visit_services(KeyVisitor& v, ServicesConfig& c) {
+  v.section("services", "Answered by the gateway itself, for a first call and for monitoring.",
+            [&] {
+              v.value("echo", {"Calls to `echo_user` hear themselves."}, boolean(c.echo));
+              v.value("tone", {"Calls to `tone_user` hear a test tone."}, boolean(c.tone));
+              v.value("echo_user", {"User part in the domain."}, user_name(c.echo_user));
+              v.value("tone_user", {"User part in the domain."}, user_name(c.tone_user));
+            });
+}
+
+void visit_limits(KeyVisitor& v, LimitsConfig& c) {
+  v.section("limits", "What is above is refused and counted.", [&] {
+    v.value("sessions", {"Sessions at once.", "sessions"}, count(c.sessions, 1, kMostSessions));
+    v.value("calls", {"Calls at once.", "calls"}, count(c.calls, 1, kMostSessions));
+    v.value("calls_per_session", {"Calls of one session at once.", "calls"},
+            count(c.calls_per_session, 1, limits::kCallsPerSession));
+    v.value("registrations_per_session",
+            {"Contacts that one session may register.", "registrations"},
+            count(c.registrations_per_session, 1, limits::kBindingsPerSession));
+  });
+}
+
+void visit_upstream(KeyVisitor& v, UpstreamConfig& c) {
+  v.value("url", {"Where the gateway listens.", "", "", true}, gateway_url(c.url));
+  v.value("user", {"User of the gateway, with `password` or `password_file`.", "", "none"},
+          user_name(c.user));
+  v.value("password", {"Password in this file.", "", "none"}, secret(c.password));
+  v.value("password_file", {"File that holds the password in its first line.", "", "none"},
+          secret_file(c.password));
+  v.value("token", {"Bearer token in this file, in place of user and password.", "", "none"},
+          secret(c.token));
+  v.value("token_file", {"File that holds the token in its first line.", "", "none"},
+          secret_file(c.token));
+  v.section(
+      "trust",
+      "How the gateway's certificate is judged: at most one of these; without, by the system's "
+      "authorities.",
+      [&] {
+        v.value("ca_file", {"Authorities (PEM) in place of the system's.", "", "system"},
+                readable_file(c.trust.ca_file));
+        v.value("pin",
+                {"SHA-256 of the gateway's public key, as its log shows it: `sha256//BASE64` or "
+                 "64 hexadecimal digits.",
+                 "", "none"},
+                key_pin(c.trust.pin));
+        v.value("insecure", {"Accept any certificate. For a laboratory only."},
+                boolean(c.trust.insecure));
+      });
+}
+
+constexpr KeyDoc kStateDir{
+    "Directory for what must survive a restart. Created if its parent exists.", "",
+    "$STATE_DIRECTORY, else /var/lib/isthmus if writable, else $XDG_STATE_HOME/isthmus or "
+    "~/.local/state/isthmus"};
+
+}  // namespace
+
+void visit_keys(KeyVisitor& v, GatewayConfig& c) {
+  v.value("domain", {"SIP domain of the built-in registrar and the services."},
+          domain_name(c.domain));
+  v.value("state_dir", kStateDir, directory(c.state_dir));
+  v.section("listen", "Where clients connect.", [&] {
+    v.section("websocket", "WebSocket over TLS.", [&] { visit_websocket(v, c.websocket); });
+  });
+  visit_sip_udp(v, c.sip_udp, "SIP toward providers.");
+  visit_media(v, c.media);
+  v.sections(
+      "users",
+      "Who may connect. With neither users nor tokens configured, the gateway makes one user, "
+      "`demo`, with a random password that it keeps in the state directory and prints at start.",
+      [&] { visit_user(v, c.users.emplace_back()); });
+  visit_tokens(v, c.tokens);
+  v.sections("providers", "SIP providers, PBXs and trunks.",
+             [&] { visit_provider(v, c.providers.emplace_back()); });
+  v.sections(
+      "routes",
+      "Ordered: the first that matches decides. Without a match, a request for a provider's domain "
+      "goes to that provider and one for the gateway's own domain stays local.",
+      [&] { visit_route(v, c.routes.emplace_back()); });
+  visit_services(v, c.services);
+  visit_admin(v, c.admin);
+  visit_limits(v, c.limits);
+  visit_log(v, c.log);
+  visit_timers(v, c.timers);
+}
+
+void visit_keys(KeyVisitor& v, ConnectorConfig& c) {
+  v.value("state_dir", kStateDir, directory(c.state_dir));
+  v.section("gateway", "The gateway to connect to.", [&] { visit_upstream(v, c.gateway); });
+  visit_sip_udp(v, c.sip_udp, "SIP toward the phones and the PBX on the local network.");
+  visit_media(v, c.media);
+  v.values("allow",
+           {"Networks whose hosts may talk to the connector; packets from others are dropped."},
+           list_of(c.allow, network));
+  visit_admin(v, c.admin);
+  visit_log(v, c.log);
+  visit_timers(v, c.timers);
+}
+
+}  // namespace isthmus::ops
