@@ -149,7 +149,10 @@ class AuthScanner {
     while (size < text_.size() && text_[size] != ',' && !is_space(text_[size])) ++size;
     std::string value(text_.substr(0, size));
     text_.remove_prefix(size);
-    if (value.empty() || value.find('"') != std::string::npos) return std::nullopt;
+    bool sound = std::none_of(value.begin(), value.end(), [](char c) {
+      return c == '"' || static_cast<unsigned char>(c) < 0x20;
+    });
+    if (value.empty() || !sound) return std::nullopt;
     return value;
   }
   std::optional<std::string> quoted() {

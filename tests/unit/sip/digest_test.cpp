@@ -106,8 +106,8 @@ TEST(Digest, refuses_challenges_it_cannot_answer) {
         "Digest realm=\"r\", nonce=\"n\", algorithm=SHA-1",
         "Digest realm=\"r\", nonce=\"n\", qop=\"auth-int\"", "Digest realm=\"r\", nonce=\"n",
         "Digest realm=\"r\", realm=\"s\", nonce=\"n\"", "realm=\"r\", nonce=\"n\"",
-        "Digest realm=\"r\x01\", nonce=\"n\"", "Digest realm=, nonce=\"n\"",
-        "\"Digest\" realm=r"}) {
+        "Digest realm=\"r\x01\", nonce=\"n\"", "Digest realm=r, nonce=n\x1a",
+        "Digest realm=, nonce=\"n\"", "\"Digest\" realm=r"}) {
     EXPECT_FALSE(DigestChallenge::parse(bad)) << bad;
   }
 }

@@ -231,10 +231,13 @@ TEST(ClientTransactions, a_failed_flow_fails_its_requests_in_their_order_and_no_
   std::vector<TransactionId> ids;
   for (int i = 0; i < 6; ++i) ids.push_back(bench.send(our_request("OPTIONS", i), Flow::link(1)));
   TransactionId other = bench.send(our_request("OPTIONS"), Flow::link(2));
-  // Ends one in the middle, which moves others within the flow's list.
-  auto* third = std::get_if<SendMessage>(&bench.events.at(2));
-  ASSERT_TRUE(third);
-  bench.receive(answer(*Message::parse(third->bytes), 200), Flow::link(1));
+  // Ends one in the middle, which moves the last into its place in the flow's list, and then that
+  // one.
+  for (std::size_t index : {2u, 5u}) {
+    auto* sent = std::get_if<SendMessage>(&bench.events.at(index));
+    ASSERT_TRUE(sent);
+    bench.receive(answer(*Message::parse(sent->bytes), 200), Flow::link(1));
+  }
   bench.events.clear();
   bench.fail(Flow::link(1));
   std::vector<TransactionId> failed;
@@ -244,11 +247,11 @@ TEST(ClientTransactions, a_failed_flow_fails_its_requests_in_their_order_and_no_
     EXPECT_EQ(failure->why, ClientFailure::transport);
     failed.push_back(failure->client);
   }
-  EXPECT_THAT(failed, ElementsAre(ids[0], ids[1], ids[3], ids[4], ids[5]));
+  EXPECT_THAT(failed, ElementsAre(ids[0], ids[1], ids[3], ids[4]));
   EXPECT_EQ(bench.layer.open_client_transactions(), 1u);
   EXPECT_NE(other, 0u);
   bench.fail(Flow::link(1));
-  EXPECT_EQ(bench.events.size(), 5u) << "nothing was left there";
+  EXPECT_EQ(bench.events.size(), 4u) << "nothing was left there";
 }
 
 TEST(ClientTransactions, a_late_wakeup_sends_once_and_never_bursts) {

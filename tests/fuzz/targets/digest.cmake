@@ -1,0 +1,1 @@
+isthmus_fuzz(digest LINKS isthmus_sip)

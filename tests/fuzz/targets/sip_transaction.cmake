@@ -1,0 +1,1 @@
+isthmus_fuzz(sip_transaction LINKS isthmus_sip)
