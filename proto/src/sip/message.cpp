@@ -65,7 +65,8 @@ std::optional<Fault> Message::parse_start_line(std::uint32_t end) {
   start_line_.end = end;
   Span line = start_line_;
   line.end = line.begin + static_cast<std::uint32_t>(content_of(text(start_line_)));
-  if (text(line).find_first_of(std::string_view("\r\0", 2)) != std::string_view::npos)
+  if (text(line).find('\r') != std::string_view::npos ||
+      text(line).find('\0') != std::string_view::npos)
     return fault_at(FaultCode::bad_start_line, line.begin);
   // '/' is no token character, so no method begins like this.
   request_ = !iequals(text(line).substr(0, 4), "SIP/");
@@ -137,11 +138,10 @@ std::optional<Fault> Message::parse_fields() {
 std::optional<Fault> Message::parse_field(std::uint32_t begin, std::uint32_t end, bool folded) {
   if (fields_.size() == limits::kSipHeaders) return fault_at(FaultCode::too_many_headers, begin);
   const std::string_view line = text({begin, end});
-  const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return fault_at(FaultCode::bad_header_line, begin);
-  std::size_t name_size = colon;  // HCOLON allows blanks before the colon
-  while (name_size > 0 && is_blank(line[name_size - 1])) --name_size;
-  if (!scan::is_token(line.substr(0, name_size)))
+  const std::size_t name_size = scan::token_size(line);
+  std::size_t colon = name_size;  // HCOLON allows blanks before the colon
+  while (colon < line.size() && is_blank(line[colon])) ++colon;
+  if (name_size == 0 || colon == line.size() || line[colon] != ':')
     return fault_at(FaultCode::bad_header_line, begin);
 
   FieldSlot slot;

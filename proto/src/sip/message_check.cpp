@@ -37,7 +37,8 @@ bool every(std::string_view value, Good good) {
 }
 
 bool is_call_id(std::string_view value) {
-  return !value.empty() && value.find_first_of(" \t") == std::string_view::npos;
+  return !value.empty() && value.find(' ') == std::string_view::npos &&
+         value.find('\t') == std::string_view::npos;
 }
 
 bool is_max_forwards(std::string_view value) {

@@ -44,7 +44,7 @@ std::string_view Message::keep(std::string_view view, std::string& storage) cons
 Message::FieldSlot Message::write_line(HeaderId id, std::string_view name, std::string_view value) {
   std::string name_storage, value_storage;
   name = keep(name, name_storage);
-  value = keep(trim(value), value_storage);
+  value = keep(scan::trim_lws(value), value_storage);
   FieldSlot slot;
   slot.id = id;
   slot.line.begin = static_cast<std::uint32_t>(buffer_.size());

@@ -19,7 +19,15 @@ constexpr bool is_control(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
-enum Class : std::uint8_t { kToken = 1, kHost = 2, kUri = 4, kParam = 8, kDisplay = 16 };
+enum Class : std::uint8_t {
+  kToken = 1,
+  kHost = 2,
+  kUri = 4,
+  kParam = 8,
+  kDisplay = 16,
+  kAddressText = 32,  ///< neither of < ; " which decide the form of an address
+  kListText = 64,     ///< neither of , " < ( which decide where a list value ends
+};
 
 /// What each byte may be part of. Bytes of UTF-8 (0x80 and up) may stand wherever text may.
 constexpr std::array<std::uint8_t, 256> make_classes() {
@@ -36,16 +44,26 @@ constexpr std::array<std::uint8_t, 256> make_classes() {
     if (visible && !bracket) bits |= kUri;
     if (visible && !bracket && c != ',' && c != ';' && c != '=') bits |= kParam;
     if ((visible || is_lws(c)) && !bracket && c != ',' && c != ';' && c != ':') bits |= kDisplay;
+    if (c != '<' && c != ';' && c != '"') bits |= kAddressText;
+    if (c != ',' && c != '"' && c != '<' && c != '(') bits |= kListText;
     classes[i] = bits;
   }
   return classes;
 }
 constexpr std::array<std::uint8_t, 256> kClasses = make_classes();
 
+bool is(char c, Class wanted) {
+  return (kClasses[static_cast<unsigned char>(c)] & wanted) != 0;
+}
+
+/// Index of the first character outside a class, from `begin` on; the size if there is none.
+std::size_t span(std::string_view text, Class wanted, std::size_t begin = 0) {
+  while (begin < text.size() && is(text[begin], wanted)) ++begin;
+  return begin;
+}
+
 bool all(std::string_view text, Class wanted) {
-  for (const char c : text)
-    if ((kClasses[static_cast<unsigned char>(c)] & wanted) == 0) return false;
-  return true;
+  return span(text, wanted) == text.size();
 }
 
 void skip_lws(std::string_view& text) {
@@ -56,10 +74,8 @@ void skip_lws(std::string_view& text) {
 
 /// Takes characters of a class off the front.
 std::string_view take(std::string_view& text, Class wanted) {
-  std::size_t i = 0;
-  while (i < text.size() && (kClasses[static_cast<unsigned char>(text[i])] & wanted) != 0) ++i;
-  const std::string_view taken = text.substr(0, i);
-  text.remove_prefix(i);
+  const std::string_view taken = text.substr(0, span(text, wanted));
+  text.remove_prefix(taken.size());
   return taken;
 }
 
@@ -119,6 +135,16 @@ std::size_t comment_end(std::string_view text, std::size_t begin) {
 
 }  // namespace
 
+std::string_view trim_lws(std::string_view text) {
+  while (!text.empty() && is_lws(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_lws(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+std::size_t token_size(std::string_view text) {
+  return span(text, kToken);
+}
+
 bool is_token(std::string_view text) {
   return !text.empty() && all(text, kToken);
 }
@@ -164,9 +190,7 @@ Step next_param(std::string_view& rest, Param& out) {
     return Step::param;
   }
   std::size_t end = 0;  // '=' may stand in a value (base64), not in a name
-  while (end < rest.size() &&
-         (rest[end] == '=' || (kClasses[static_cast<unsigned char>(rest[end])] & kParam) != 0))
-    ++end;
+  while (end < rest.size() && (rest[end] == '=' || is(rest[end], kParam))) ++end;
   out.value = rest.substr(0, end);
   rest.remove_prefix(end);
   return Step::param;
@@ -188,7 +212,7 @@ std::optional<std::string_view> find_param(std::string_view params, std::string_
 }
 
 std::size_t List::comma() {
-  for (std::size_t i = 0; i < rest_.size();) {
+  for (std::size_t i = span(rest_, kListText); i < rest_.size(); i = span(rest_, kListText, i)) {
     const char c = rest_[i];
     if (c == ',') return i;
     std::size_t next = i + 1;
@@ -213,7 +237,7 @@ std::size_t List::comma() {
 bool List::next(std::string_view& item) {
   while (!rest_.empty()) {
     const std::size_t end = comma();
-    item = trim(rest_.substr(0, end));
+    item = trim_lws(rest_.substr(0, end));
     rest_.remove_prefix(end < rest_.size() ? end + 1 : end);
     if (!item.empty()) return true;
   }
@@ -262,7 +286,7 @@ std::optional<Uri> uri(std::string_view text) {
 }
 
 std::optional<NameAddr> name_addr(std::string_view text) {
-  text = trim(text);
+  text = trim_lws(text);
   NameAddr out;
   if (text == "*") {
     out.star = true;
@@ -277,19 +301,19 @@ std::optional<NameAddr> name_addr(std::string_view text) {
     if (open == text.size() || text[open] != '<') return std::nullopt;
     out.display = text.substr(0, end);
   } else {
-    open = text.find_first_of("<;\"");
-    if (open != std::string_view::npos && text[open] == '"') return std::nullopt;
-    if (open == std::string_view::npos || text[open] == ';') {
+    open = span(text, kAddressText);
+    if (open < text.size() && text[open] == '"') return std::nullopt;
+    if (open == text.size() || text[open] == ';') {
       // RFC 3261 §20: without brackets, ';' begins header parameters, and '?' and ',' may not
       // stand.
-      out.uri = trim(text.substr(0, open));
-      if (open != std::string_view::npos) out.params = text.substr(open);
-      if (out.uri.empty() || !all(out.uri, kUri) ||
-          out.uri.find_first_of("?,") != std::string_view::npos || !are_params(out.params))
+      out.uri = trim_lws(text.substr(0, open));
+      out.params = text.substr(open);
+      if (out.uri.empty() || !all(out.uri, kUri) || out.uri.find('?') != std::string_view::npos ||
+          out.uri.find(',') != std::string_view::npos || !are_params(out.params))
         return std::nullopt;
       return out;
     }
-    out.display = trim(text.substr(0, open));
+    out.display = trim_lws(text.substr(0, open));
     if (!all(out.display, kDisplay)) return std::nullopt;
   }
   const std::size_t close = text.find('>', open);
@@ -301,7 +325,7 @@ std::optional<NameAddr> name_addr(std::string_view text) {
 }
 
 std::optional<Via> via(std::string_view text) {
-  text = trim(text);
+  text = trim_lws(text);
   Via out;
   if (!iequals(take(text, kToken), "SIP")) return std::nullopt;
   skip_lws(text);
@@ -328,7 +352,7 @@ std::optional<Via> via(std::string_view text) {
 }
 
 std::optional<CSeq> cseq(std::string_view text) {
-  text = trim(text);
+  text = trim_lws(text);
   const auto number = parse_number<std::uint32_t>(take_digits(text));
   if (!number || *number > 0x7fffffffU || text.empty() || !is_lws(text.front()))
     return std::nullopt;

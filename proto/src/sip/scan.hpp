@@ -10,10 +10,13 @@
 namespace isthmus::sip::scan {
 
 bool is_token(std::string_view text);
+/// Length of the token that the text begins with; 0 if with none.
+std::size_t token_size(std::string_view text);
 /// Space, tab, and the line ends that folding may leave inside a value.
 constexpr bool is_lws(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
+std::string_view trim_lws(std::string_view text);
 /// Index behind the closing quote of the quoted-string that begins at `begin`; npos if it never
 /// closes.
 std::size_t quoted_end(std::string_view text, std::size_t begin);

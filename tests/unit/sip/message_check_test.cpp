@@ -295,9 +295,15 @@ TEST(names, compact_forms) {
 }
 
 TEST(names, reason_phrases) {
+  EXPECT_EQ(reason_phrase(100), "Trying");
   EXPECT_EQ(reason_phrase(200), "OK");
   EXPECT_EQ(reason_phrase(491), "Request Pending");
-  EXPECT_EQ(reason_phrase(599), "Unknown");
+  EXPECT_EQ(reason_phrase(608), "Rejected");
+  for (const int unknown : {0, 99, 299, 599, 699}) EXPECT_EQ(reason_phrase(unknown), "Unknown");
+  int known = 0;  // a table out of order would hide phrases
+  for (int status = 100; status < 700; ++status)
+    if (reason_phrase(status) != "Unknown") ++known;
+  EXPECT_EQ(known, 75);
 }
 
 }  // namespace
