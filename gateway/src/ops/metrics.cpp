@@ -153,7 +153,9 @@ std::string Metrics::prometheus() {
     out += "# HELP " + name + " " + escaped(family.help, false) + "\n";
     out += "# TYPE " + name + " " + kKinds[family.series.begin()->second.index()] + "\n";
     for (const auto& [labels, series] : family.series) {
-      std::visit([&, &text = labels](const auto& one) { append_series(out, name, text, *one); },
+      // Clang 14 cannot capture structured bindings by reference.
+      std::visit([&out, &metric = name,
+                  &text = labels](const auto& one) { append_series(out, metric, text, *one); },
                  series);
     }
   }
