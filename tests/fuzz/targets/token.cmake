@@ -1,0 +1,1 @@
+isthmus_fuzz(token LINKS isthmus_session)
