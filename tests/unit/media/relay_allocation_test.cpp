@@ -13,15 +13,16 @@ bool counting = false;
 std::size_t allocations = 0;
 }  // namespace
 
-void* operator new(std::size_t size) {
+// Not inline: GCC would take free() for a mismatch with the new of its caller.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   if (counting) ++allocations;
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
 }
-void operator delete(void* memory, std::size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
 
@@ -33,6 +34,15 @@ class CountingLink final : public MediaLink {
   void send_media(std::uint32_t, ByteView) override { ++frames; }
   std::size_t frames = 0;
 };
+
+TEST(RelayAllocation, the_counter_sees_allocations) {
+  allocations = 0;
+  counting = true;
+  void* memory = ::operator new(1);
+  counting = false;
+  ::operator delete(memory);
+  EXPECT_EQ(1u, allocations);
+}
 
 TEST(RelayAllocation, a_thousand_packets_each_way_cost_no_allocation) {
   boost::asio::io_context io;
