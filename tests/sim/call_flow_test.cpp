@@ -166,6 +166,25 @@ TEST_F(CallFlow, requests_of_any_method_cross_inside_a_dialog) {
   expect_nothing_left();
 }
 
+TEST_F(CallFlow, peers_that_repeat_the_first_request_uri_are_found_by_tags) {
+  for (const char* uri : {"sip:carol@example.org", "sip:echo@home.example"}) {
+    std::string id = alice.call(uri);
+    ASSERT_TRUE(world.run_until([&] { return alice.find(id)->confirmed; }));
+    world.run_for(seconds(1));
+    sip::Dialog dialog = alice.find(id)->dialog;
+    sip::Message bye = dialog.request("BYE");
+    bye.set_request_uri(uri);
+    bob.send_request(bye);  // right tags, but not alice's link
+    world.run_for(seconds(1));
+    EXPECT_EQ(bob.responses.back().status(), 481);
+    alice.send_request(bye);
+    world.run_for(seconds(1));
+    EXPECT_EQ(alice.responses.back().status(), 200);
+  }
+  EXPECT_TRUE(provider.only_call()->ended);
+  expect_nothing_left();
+}
+
 TEST_F(CallFlow, a_proxy_that_record_routes_stays_in_the_path) {
   provider.calls.clear();
   // The provider puts itself in the path as a proxy would: its own responses carry the Record-Route

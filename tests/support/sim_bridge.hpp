@@ -115,7 +115,7 @@ struct GatewayNode {
             registrar_random),
         node(world, sip_address, router, &registrar, bindings, std::move(config)) {
     router.set_registrar(&registrar);
-    router.set_providers({{"provider", {"example.org"}, {provider}}});
+    router.set_providers({{"provider", {"example.org"}, {provider}, {}}});
   }
   void close_session(std::uint64_t session) {
     registrar.session_closed(session);

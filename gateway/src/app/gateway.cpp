@@ -124,8 +124,8 @@ std::vector<std::string> Gateway::start() {
   metrics_.before_scrape([this] { collect_metrics(); });
   serving_ = true;
   log_.info("serving", {{"version", kVersion},
-                        {"websocket", listener_->local()},
-                        {"sip_udp", host_.sip_address()},
+                        {"websocket", listener_->local().to_string()},
+                        {"sip_udp", host_.sip_address().to_string()},
                         {"domain", config_.domain},
                         {"providers", config_.providers.size()}});
   return faults;

@@ -20,12 +20,43 @@ bool refreshes_target(Method method) {
 constexpr std::size_t kKnownPeers = 10'000;  // hosts that Contacts led to; the oldest give way
 constexpr Duration kPeerLife = std::chrono::hours(4);  // of one, since last used
 
+/// Whether a request that came on `flow` may belong to a leg that uses `leg`.
+bool same_party(const sip::Flow& flow, const sip::Flow& leg) {
+  if (flow.is_link() != leg.is_link()) return false;
+  return flow.is_link() ? flow.session == leg.session : flow.remote.address == leg.remote.address;
+}
+
 }  // namespace
+
+/// For peers that do not send to our Contact, but repeat the first Request-URI (SIPp's own
+/// scenarios, some old phones): the dialog by Call-ID and tags, from the leg's own address only.
+CallManager::DialogRef CallManager::find_by_tags(const sip::Flow& flow,
+                                                 const sip::Message& request) {
+  auto [first, last] = by_call_id_.equal_range(std::string(request.call_id()));
+  std::string from_tag = request.from_tag(), to_tag = request.to_tag();
+  for (auto entry = first; entry != last; ++entry) {
+    Call& call = *entry->second;
+    std::string caller_tag = call.request.from_tag();
+    for (auto& branch : call.branches) {
+      for (auto& dialog : branch->dialogs) {
+        bool by_caller = from_tag == caller_tag && to_tag == dialog->callee_tag;
+        bool by_callee = to_tag == caller_tag && from_tag == dialog->callee_tag;
+        if (by_caller && same_party(flow, branch->flow[0])) {
+          return {&call, branch.get(), dialog.get(), Side::caller};
+        }
+        if (by_callee && same_party(flow, branch->flow[1])) {
+          return {&call, branch.get(), dialog.get(), Side::callee};
+        }
+      }
+    }
+  }
+  return {};
+}
 
 CallManager::DialogRef CallManager::find_dialog(const sip::Flow& flow,
                                                 const sip::Message& request) {
   auto token = tokens_.find(request_user(request));
-  if (token == tokens_.end()) return {};
+  if (token == tokens_.end()) return find_by_tags(flow, request);
   const TokenUse& use = token->second;
   const sip::Flow& expected = use.branch->flow[index_of(use.side)];
   // One session's tokens are of no use to another session, nor to the network.

@@ -138,6 +138,12 @@ void CallManager::remove(Call& call) {
   }
   std::erase_if(in_dialog_, [&](const auto& entry) { return entry.second.call == &call; });
   servers_.erase(call.server);
+  auto [first, last] = by_call_id_.equal_range(std::string(call.request.call_id()));
+  for (auto entry = first; entry != last; ++entry) {
+    if (entry->second != &call) continue;
+    by_call_id_.erase(entry);
+    break;
+  }
   if (call.caller.is_link()) {
     auto count = session_calls_.find(call.caller.session);
     if (count != session_calls_.end() && --count->second == 0) session_calls_.erase(count);

@@ -80,6 +80,7 @@ class CallManager {
 
   // call_dialog.cpp
   DialogRef find_dialog(const sip::Flow& flow, const sip::Message& request);
+  DialogRef find_by_tags(const sip::Flow& flow, const sip::Message& request);
   void forward(const DialogRef& ref, sip::TransactionId server, sip::Message& request);
   void on_dialog_response(sip::TransactionId client, DialogUse& use, sip::Message& response);
   void on_dialog_failed(DialogUse& use, sip::ClientFailure why);
@@ -103,6 +104,7 @@ class CallManager {
   CallId next_id_ = 1;
   std::unordered_map<CallId, std::unique_ptr<Call>> calls_;
   std::unordered_map<std::string, TokenUse> tokens_;
+  std::unordered_multimap<std::string, Call*> by_call_id_;
   std::unordered_map<sip::TransactionId, InitialUse> initial_;
   std::unordered_map<sip::TransactionId, DialogUse> in_dialog_;
   std::unordered_map<sip::TransactionId, CallId>

@@ -27,6 +27,7 @@ void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::M
   call.started = core_.now;
   call.owner = {core_.router.owner_of(flow), core_.router.owner_of(route.targets.front().flow)};
   calls_.emplace(call.id, std::move(owned));
+  by_call_id_.emplace(call.request.call_id(), &call);
   servers_.emplace(server, call.id);
   if (flow.is_link()) ++of_session;
   if (call.invite) ++core_.counters.calls_started;

@@ -221,12 +221,19 @@ void ServiceAgent::send_answer(ServiceCall& call, const std::string& sdp) {
 }
 
 ServiceAgent::ServiceCall* ServiceAgent::find(const sip::Flow& flow, const sip::Message& request) {
+  auto same_party = [&](const ServiceCall& call) {
+    if (call.flow.is_link() != flow.is_link()) return false;
+    return flow.is_link() ? call.flow.session == flow.session
+                          : call.flow.remote.address == flow.remote.address;
+  };
   auto found = calls_.find(request_user(request));
+  if (found == calls_.end()) {  // a peer that repeats the first Request-URI
+    found = std::find_if(calls_.begin(), calls_.end(),
+                         [&](const auto& entry) { return entry.second->dialog.matches(request); });
+  }
   if (found == calls_.end()) return nullptr;
   ServiceCall& call = *found->second;
-  bool same_flow = call.flow.is_link() == flow.is_link() &&
-                   (!flow.is_link() || call.flow.session == flow.session);
-  return same_flow && call.dialog.matches(request) ? &call : nullptr;
+  return same_party(call) && call.dialog.matches(request) ? &call : nullptr;
 }
 
 bool ServiceAgent::on_dialog_request(sip::TransactionId server, const sip::Flow& flow,

@@ -76,7 +76,7 @@ std::vector<std::string> Connector::start() {
   metrics_.before_scrape([this] { collect_metrics(); });
   serving_ = true;
   log_.info("serving", {{"version", app::kVersion},
-                        {"sip_udp", host_.sip_address()},
+                        {"sip_udp", host_.sip_address().to_string()},
                         {"advertised", host_.sip_advertised().to_string()},
                         {"gateway", config_.gateway.url}});
   connection_->start();
