@@ -125,7 +125,6 @@ asio::awaitable<void> Dialer::Attempt::run(std::shared_ptr<Attempt> self) {
     auto error = co_await self->try_address(endpoints[i], left / parts);
     if (self->over) co_return;
     if (!error) {
-      const error_code none;
       error_code failed;
       const auto local = self->stream->tcp().local_endpoint(failed);
       auto link = std::make_unique<WebSocketLink>(std::move(self->stream), from_asio(local),
