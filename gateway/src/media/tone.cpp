@@ -13,7 +13,7 @@ constexpr double kAmplitude = 32767 * 0.2203;
 
 /// ITU-T G.711 §3 by segments: of a magnitude with its leading one at bit `top` or above.
 std::uint8_t segment_code(int magnitude, int lowest_bit) {
-  const int top = std::bit_width(static_cast<unsigned>(magnitude)) - 1;
+  const int top = static_cast<int>(std::bit_width(static_cast<unsigned>(magnitude))) - 1;
   const int segment = top - lowest_bit;
   return static_cast<std::uint8_t>((segment << 4) | ((magnitude >> (top - 4)) & 0x0f));
 }
