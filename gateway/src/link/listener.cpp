@@ -231,7 +231,8 @@ asio::awaitable<void> Listener::Impl::receive(std::shared_ptr<Impl> self,
       ++self->counters_.upgraded;
       auto link = std::make_unique<net::WebSocketLink>(std::move(guest->stream), guest->local,
                                                        guest->remote, std::move(guest->ticket));
-      self->on_link_(std::move(link));
+      const OnLink on_link = self->on_link_;  // the owner may close() inside of it
+      on_link(std::move(link));
     }
   }
   guest->timer.cancel();

@@ -1,7 +1,10 @@
 #include "link/listener.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -180,6 +183,54 @@ TEST(Listener, closing_cuts_guests_and_keeps_links) {
   EXPECT_TRUE(loop.run_until([&] { return link->reliable.size() == 1; }));
   RawClient late(loop, server.listener->local());
   EXPECT_FALSE(late.connect());
+}
+
+TEST(Listener, goes_on_after_it_ran_out_of_descriptors) {
+  Loop loop;
+  Server server(loop);
+  RawClient client(loop, server.listener->local());
+  boost::system::error_code failed;
+  client.stream().tcp().open(boost::asio::ip::tcp::v4(), failed);
+  ASSERT_FALSE(failed);
+  ::rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
+  std::vector<int> taken;  // until nothing is left below the lowered limit
+  ::rlimit lowered = usual;
+  lowered.rlim_cur = 256;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &lowered), 0);
+  for (int file = 0; (file = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) {
+    taken.push_back(file);
+  }
+  EXPECT_TRUE(client.connect());  // the kernel queues it
+  EXPECT_TRUE(loop.run_until([&] { return server.listener->counters().accept_errors >= 2; }));
+  EXPECT_LT(server.listener->counters().accept_errors, 10u);  // paused, not spinning
+  EXPECT_EQ(server.listener->counters().accepted, 0u);
+  for (const int file : taken) ::close(file);
+  ::setrlimit(RLIMIT_NOFILE, &usual);
+  EXPECT_TRUE(client.handshake() && client.upgrade());
+  EXPECT_EQ(server.listener->counters().accepted, 1u);
+}
+
+TEST(Listener, may_be_closed_when_it_hands_over_a_link) {
+  Loop loop;
+  TemporaryDirectory state;
+  link::ListenerOptions options;
+  options.bind = *Endpoint::parse("127.0.0.1:0");
+  options.certificate.state_directory = state.path();
+  std::unique_ptr<link::Listener> listener;
+  std::unique_ptr<Peer> peer;
+  auto opened = link::Listener::open(loop.io, options, [&](std::unique_ptr<WebSocketLink> link) {
+    peer = std::make_unique<Peer>(std::move(link));
+    listener.reset();
+  });
+  ASSERT_TRUE(opened);
+  listener = std::move(*opened);
+  RawClient client(loop, listener->local());
+  ASSERT_TRUE(client.join());
+  ASSERT_TRUE(loop.run_until([&] { return peer != nullptr; }));
+  EXPECT_FALSE(listener);
+  EXPECT_TRUE(client.send("\x01sip"));
+  EXPECT_TRUE(loop.run_until([&] { return peer->reliable.size() == 1; }));
 }
 
 TEST(Listener, one_socket_serves_both_address_families) {
