@@ -1,0 +1,57 @@
+#pragma once
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "isthmus/error.hpp"
+
+namespace isthmus {
+
+/// Which gateway is believed. Nothing said: the system's root certificates and the name in the URL.
+struct Trust {
+  std::string ca_file;  ///< PEM file of roots, in place of the system's
+  /// Keys, each "sha256//<base64>" (as the error of an untrusted gateway shows it) or 64
+  /// hexadecimal digits. If any is given, the key alone decides, not issuer, name or dates.
+  std::vector<std::string> pins;
+  bool insecure = false;  ///< take any certificate: for experiments only, the password is at stake
+};
+
+/// How to reach a gateway, and as whom. Either user and password, or token.
+struct GatewayOptions {
+  std::string url;  ///< "wss://gateway.example[:443][/isthmus/v1]"
+  std::string user, password;
+  std::string token;  ///< a JSON Web Token that the gateway can judge
+  Trust trust;
+  std::string software;  ///< "my-app/1.2", shown in the gateway's logs; empty: the SDK's own
+  std::chrono::milliseconds connect_timeout{10'000};
+  /// Connect again after a loss, with growing waits from 0.5 to 30 s. Wrong credentials and an
+  /// untrusted certificate are not tried again.
+  bool reconnect = true;
+};
+
+enum class ConnectionState {
+  disconnected,  ///< and stays so until connect()
+  connecting,
+  connected,
+  waiting,  ///< for the next attempt
+};
+ISTHMUS_API const char* to_text(ConnectionState state);
+
+struct ConnectionEvent {
+  ConnectionState state = ConnectionState::disconnected;
+  Error error;                                        ///< of disconnected and waiting: why
+  std::optional<std::chrono::milliseconds> retry_in;  ///< of waiting
+};
+
+/// The present session.
+struct SessionInfo {
+  std::string user;        ///< as the gateway knows us
+  std::string sip_domain;  ///< of the gateway's own registrar
+  std::string gateway_software;
+  std::string local_address;     ///< "192.168.1.5:51034" of the one socket in use
+  std::string gateway_address;   ///< its other end
+  std::string observed_address;  ///< ours, as the gateway sees it
+};
+
+}  // namespace isthmus

@@ -1,0 +1,66 @@
+#include "event_queue.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+
+namespace phone {
+namespace {
+
+volatile std::sig_atomic_t signals = 0;
+
+/// Signals are looked for this often: a handler may not wake a condition variable.
+constexpr auto kLook = std::chrono::milliseconds(50);
+
+void on_signal(int) {
+  if (signals != 0) std::_Exit(130);
+  signals = 1;
+}
+
+}  // namespace
+
+EventQueue::EventQueue() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+}
+
+void EventQueue::put(Event event) {
+  {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(std::move(event));
+  }
+  ready_.notify_one();
+}
+
+isthmus::ClientHandlers EventQueue::handlers(bool take_calls) {
+  isthmus::ClientHandlers to;
+  to.on_connection = [this](const auto& event) { put(Connection{event}); };
+  to.on_registration = [this](const auto& event) { put(Registration{event}); };
+  to.on_call = [this](auto call, const auto& event) { put(CallChange{call, event}); };
+  to.on_dtmf = [this](auto call, char digit) { put(Digit{call, digit}); };
+  to.on_statistics = [this](auto call, const auto& all) { put(Statistics{call, all}); };
+  if (take_calls) {
+    to.on_incoming_call = [this](auto call, const auto& info) { put(Incoming{call, info}); };
+  }
+  return to;
+}
+
+std::optional<Event> EventQueue::next(Clock::time_point until) {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (signals_seen_ != signals) {
+      signals_seen_ = signals;
+      return Interrupted{};
+    }
+    if (!events_.empty()) {
+      Event event = std::move(events_.front());
+      events_.pop_front();
+      return event;
+    }
+    const auto now = Clock::now();
+    if (now >= until) return std::nullopt;
+    ready_.wait_until(lock, std::min(until, now + kLook));
+  }
+}
+
+}  // namespace phone

@@ -1,0 +1,125 @@
+#include "client/gateway_link.hpp"
+
+#include "isthmus/version.hpp"
+
+namespace isthmus {
+
+const char* to_text(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::none:
+      return "none";
+    case ErrorKind::bad_argument:
+      return "bad argument";
+    case ErrorKind::audio:
+      return "audio";
+    case ErrorKind::not_connected:
+      return "not connected";
+    case ErrorKind::wrong_state:
+      return "wrong state";
+    case ErrorKind::unknown_call:
+      return "unknown call";
+    case ErrorKind::limit:
+      return "limit";
+    case ErrorKind::unreachable:
+      return "unreachable";
+    case ErrorKind::timeout:
+      return "timeout";
+    case ErrorKind::untrusted:
+      return "untrusted";
+    case ErrorKind::authentication:
+      return "authentication";
+    case ErrorKind::protocol:
+      return "protocol";
+    case ErrorKind::refused:
+      return "refused";
+  }
+  return "unknown";
+}
+
+const char* to_text(ConnectionState state) {
+  switch (state) {
+    case ConnectionState::disconnected:
+      return "disconnected";
+    case ConnectionState::connecting:
+      return "connecting";
+    case ConnectionState::connected:
+      return "connected";
+    case ConnectionState::waiting:
+      return "waiting";
+  }
+  return "unknown";
+}
+
+namespace detail {
+namespace {
+
+ErrorKind kind_of(wire::CloseCode code) {
+  switch (code) {
+    case wire::CloseCode::normal:
+      return ErrorKind::none;
+    case wire::CloseCode::unauthorized:
+    case wire::CloseCode::credentials_expired:
+      return ErrorKind::authentication;
+    case wire::CloseCode::forbidden:
+      return ErrorKind::untrusted;
+    case wire::CloseCode::protocol_error:
+    case wire::CloseCode::version_mismatch:
+      return ErrorKind::protocol;
+    case wire::CloseCode::timeout:
+      return ErrorKind::timeout;
+    case wire::CloseCode::going_away:
+      return ErrorKind::unreachable;
+    default:
+      return ErrorKind::refused;
+  }
+}
+
+}  // namespace
+
+Outcome<net::ConnectionOptions> connection_options(const GatewayOptions& options) {
+  if (options.user.empty() == options.token.empty()) {
+    return Error{ErrorKind::bad_argument,
+                 options.user.empty() ? "neither a user and password nor a token is given"
+                                      : "a user and a token are given; the gateway takes one"};
+  }
+  net::ConnectionOptions to;
+  to.url = options.url;
+  to.trust = {options.trust.ca_file, options.trust.pins, options.trust.insecure};
+  to.connect_timeout = options.connect_timeout;
+  to.reconnect = options.reconnect;
+  to.hello.software = options.software.empty() ? "isthmus-sdk/" ISTHMUS_VERSION : options.software;
+  if (options.token.empty()) {
+    to.hello.credentials = wire::PasswordCredentials{options.user, options.password};
+  } else {
+    to.hello.credentials = wire::TokenCredentials{options.token};
+  }
+  return to;
+}
+
+Error connection_error(wire::CloseCode code, const std::string& reason) {
+  return {kind_of(code), reason.empty() ? wire::to_text(code) : reason};
+}
+
+ConnectionEvent closed_event(wire::CloseCode code, const std::string& reason,
+                             std::optional<Duration> will_retry_in) {
+  ConnectionEvent event;
+  event.state = will_retry_in ? ConnectionState::waiting : ConnectionState::disconnected;
+  event.error = connection_error(code, reason);
+  if (will_retry_in) {
+    event.retry_in = std::chrono::duration_cast<std::chrono::milliseconds>(*will_retry_in);
+  }
+  return event;
+}
+
+SessionInfo session_info(const net::ClientConnection& connection,
+                         const wire::WelcomeInfo& welcome) {
+  return {welcome.user,
+          welcome.sip_domain,
+          welcome.software,
+          connection.local_text(),
+          connection.remote_text(),
+          welcome.observed_address};
+}
+
+}  // namespace detail
+}  // namespace isthmus

@@ -1,0 +1,17 @@
+#pragma once
+#include <optional>
+#include <string>
+
+#include "isthmus/gateway.hpp"
+#include "net/client_connection.hpp"
+
+/// Between the public words and the connection's. Private to the SDK.
+namespace isthmus::detail {
+
+Outcome<net::ConnectionOptions> connection_options(const GatewayOptions& options);
+Error connection_error(wire::CloseCode code, const std::string& reason);
+ConnectionEvent closed_event(wire::CloseCode code, const std::string& reason,
+                             std::optional<Duration> will_retry_in);
+SessionInfo session_info(const net::ClientConnection& connection, const wire::WelcomeInfo& welcome);
+
+}  // namespace isthmus::detail
