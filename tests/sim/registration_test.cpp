@@ -111,7 +111,24 @@ TEST_F(BehindConnector, dead_link_answers_480_until_it_is_back) {
   ASSERT_TRUE(world.run_until([&] { return provider.find(in)->final_status != 0; }));
   EXPECT_EQ(provider.find(in)->final_status, 480);
   EXPECT_TRUE(provider.responses.back().has(HeaderId::retry_after));
-  // Back on a new session: the same token, reachable again.
+  // Back on a new session that names its instance: reachable again, though no phone has registered
+  // anew. Another user, or another instance of the same user, gets nothing.
+  world.attach_link(connector.node, 1, gateway.node, 9);
+  gateway.router.add_session(9, {"site", {"*"}});
+  gateway.bindings.reattach("other", "isthmus.invalid", sip::Flow::link(9));
+  gateway.bindings.reattach("site", "elsewhere.invalid", sip::Flow::link(9));
+  in = provider.call(provider.locations["ann"]);
+  ASSERT_TRUE(world.run_until([&] { return provider.find(in)->final_status != 0; }));
+  EXPECT_EQ(provider.find(in)->final_status, 480);
+  gateway.bindings.reattach("site", "isthmus.invalid", sip::Flow::link(9));
+  in = provider.call(provider.locations["ann"]);
+  ASSERT_TRUE(world.run_until([&] { return provider.find(in)->final_status != 0; }));
+  EXPECT_EQ(provider.find(in)->final_status, 200);
+  provider.hang_up(in);
+  world.run_for(seconds(1));
+  world.detach_link(connector.node, 1);
+  gateway.close_session(9);
+  // Or the phone registers on a new session: the same token.
   world.attach_link(connector.node, 1, gateway.node, 8);
   gateway.router.add_session(8, {"site", {"*"}});
   std::string contact = provider.locations["ann"];
@@ -135,6 +152,23 @@ TEST_F(BehindConnector, phones_without_a_provider_use_the_built_in_registrar) {
   ben.hang_up(id);
   world.run_for(seconds(70));
   EXPECT_EQ(gateway.node.bridge.call_count() + connector.node.bridge.call_count(), 0u);
+}
+
+TEST_F(BehindConnector, contacts_of_the_built_in_registrar_come_back_with_the_instance) {
+  ann.register_at("home.example");
+  ben.register_at("home.example");
+  ASSERT_TRUE(world.run_until(
+      [&] { return ann.last_register_status == 200 && ben.last_register_status == 200; }));
+  world.detach_link(connector.node, 1);
+  gateway.close_session(7);
+  EXPECT_TRUE(gateway.registrar.lookup("ann", world.now).empty());
+  EXPECT_TRUE(gateway.registrar.knows("ann"));
+  world.attach_link(connector.node, 1, gateway.node, 8);
+  gateway.router.add_session(8, {"site", {"*"}});
+  gateway.registrar.reattach("isthmus.invalid", sip::Flow::link(8));
+  std::string id = ann.call("sip:ben@home.example");
+  ASSERT_TRUE(world.run_until([&] { return ann.find(id)->final_status != 0; }));
+  EXPECT_EQ(ann.find(id)->final_status, 200);
 }
 
 TEST_F(BehindConnector, link_down_at_the_connector_is_503_with_retry_after) {

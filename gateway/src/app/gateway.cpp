@@ -275,6 +275,11 @@ void Gateway::admit(LinkSession& session, session::Identity identity) {
                                     {"software", session.software()}});
   router_->add_session(session.id(), {identity.user, identity.aors});
   host_.session_opened(session.id(), session);
+  if (!session.instance().empty()) {
+    sip::Flow flow = sip::Flow::link(session.id());
+    bindings_.reattach(identity.user, session.instance(), flow);
+    registrar_->reattach(session.instance(), flow);
+  }
   session.accept(std::move(welcome), std::move(identity));
 }
 

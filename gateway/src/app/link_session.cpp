@@ -71,6 +71,7 @@ void LinkSession::carry_out(wire::SessionEvents& events) {
       link_->send_reliable(send->channel, send->bytes);
     } else if (auto* hello = std::get_if<wire::AuthenticateHello>(&event)) {
       software_ = hello->hello.software;
+      instance_ = hello->hello.instance;
       owner_.on_hello(*this, hello->hello);
     } else if (auto* sip = std::get_if<wire::SipFrameReceived>(&event)) {
       owner_.on_sip(*this, std::move(sip->bytes));

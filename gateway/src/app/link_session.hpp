@@ -47,6 +47,7 @@ class LinkSession final : public LinkPort, private wire::LinkHandler {
   bool established() const { return session_.established(); }
   const session::Identity& identity() const { return identity_; }
   const std::string& software() const { return software_; }
+  const std::string& instance() const { return instance_; }
   Instant opened() const { return opened_; }
   wire::SessionStatistics statistics() const { return session_.statistics(); }
   net::LinkCounters link_counters() const { return link_->counters(); }
@@ -65,7 +66,7 @@ class LinkSession final : public LinkPort, private wire::LinkHandler {
   Instant opened_;
   wire::ServerSession session_;
   session::Identity identity_;
-  std::string software_;
+  std::string software_, instance_;
   boost::asio::steady_timer timer_;
   std::optional<Instant> armed_for_;
   bool over_ = false;

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
+#include "sip/uri.hpp"
+
 namespace isthmus::call {
 namespace {
 
@@ -76,6 +79,17 @@ void BindingTable::remove_all_of(std::string_view owner, std::string_view aor) {
 void BindingTable::session_closed(std::uint64_t session) {
   for (auto& [token, binding] : bindings_) {
     if (binding.flow.is_link() && binding.flow.session == session) binding.reachable = false;
+  }
+}
+
+void BindingTable::reattach(std::string_view owner, std::string_view instance,
+                            const sip::Flow& flow) {
+  for (auto& [token, binding] : bindings_) {
+    if (binding.reachable || binding.owner != owner) continue;
+    Result<sip::Uri, sip::Fault> contact = sip::Uri::parse(binding.contact_uri);
+    if (!contact || !iequals(contact->host, instance)) continue;
+    binding.flow = flow;
+    binding.reachable = true;
   }
 }
 

@@ -45,6 +45,9 @@ class BindingTable {
   /// The session's bindings stay until they expire, so that calls get 480 and not 404, but cannot
   /// be reached.
   void session_closed(std::uint64_t session);
+  /// The device is back on another session: unreachable bindings of that owner whose Contact host
+  /// is `instance` (wire protocol, Hello) are reached through it again.
+  void reattach(std::string_view owner, std::string_view instance, const sip::Flow& flow);
   void expire(Instant now);
   std::size_t size() const { return bindings_.size(); }
   std::size_t count_of_flow(const sip::Flow& flow) const;

@@ -8,8 +8,8 @@
 
 namespace isthmus::call {
 
-/// One end of a relayed media stream (one m= line of one leg): an RTP and RTCP port pair toward the network, a
-/// channel pair on a session's link, or a built-in service. 0 is none.
+/// One end of a relayed media stream (one m= line of one leg): an RTP and RTCP port pair toward the
+/// network, a channel pair on a session's link, or a built-in service. 0 is none.
 using MediaEndpointId = std::uint64_t;
 
 enum class MediaError : std::uint8_t {
@@ -29,12 +29,13 @@ struct LocalMedia {
 
 /// Where the other side of a leg wants to receive, from its SDP.
 struct RemoteMedia {
-  IpAddress address;        ///< ignored on a link
-  std::uint16_t port = 0;   ///< port or channel; 0: nothing is sent
+  IpAddress address;       ///< ignored on a link
+  std::uint16_t port = 0;  ///< port or channel; 0: nothing is sent
   std::uint16_t rtcp_port = 0;
   bool rtcp_mux = false;
   std::uint32_t clock_rate = 8000;  ///< of the first audio format, for jitter
-  std::uint8_t payload_type = 0;    ///< of the first audio format; a tone service toward it plays 0 (PCMU) or 8 (PCMA)
+  std::uint8_t payload_type =
+      0;  ///< of the first audio format; a tone service toward it plays 0 (PCMU) or 8 (PCMA)
 };
 
 enum class MediaService : std::uint8_t { echo, tone };
@@ -48,7 +49,8 @@ struct MediaStatistics {
   std::string remote;        ///< address in use after latching
 };
 
-/// The media relay as the bridge sees it. Calls are synchronous, cheap, and come from the shard's thread.
+/// The media relay as the bridge sees it. Calls are synchronous, cheap, and come from the shard's
+/// thread.
 class MediaPlane {
  public:
   virtual ~MediaPlane() = default;
@@ -57,8 +59,8 @@ class MediaPlane {
   virtual Result<LocalMedia, MediaError> open_link(std::uint64_t session) = 0;
   virtual Result<LocalMedia, MediaError> open_service(MediaService service) = 0;
   virtual void set_remote(MediaEndpointId id, const RemoteMedia& remote) = 0;
-  /// Packets that either receives leave through the other; symmetrical. An endpoint has one peer; a second
-  /// join moves it.
+  /// Packets that either receives leave through the other; symmetrical. An endpoint has one peer; a
+  /// second join moves it.
   virtual void join(MediaEndpointId a, MediaEndpointId b) = 0;
   /// Frees ports or channels at once; unknown ids are ignored.
   virtual void close(MediaEndpointId id) = 0;

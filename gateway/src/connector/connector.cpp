@@ -27,13 +27,13 @@ app::BridgeHostOptions host_options(const ops::ConnectorConfig& config,
   options.sip_udp = config.sip_udp;
   options.media = config.media;
   options.timers = config.timers;
-  options.link_host = instance + ".invalid";
+  options.link_host = instance;
   return options;
 }
 
 /// A name for this installation that stays, so that its Contacts do.
 std::string instance_name(const Bytes& secret) {
-  return "connector-" + to_hex(ByteView(secret).first(6));
+  return "connector-" + to_hex(ByteView(secret).first(6)) + ".invalid";
 }
 
 }  // namespace
@@ -46,10 +46,8 @@ Connector::Connector(boost::asio::io_context& io, ops::ConnectorConfig config,
       started_(clock_now()),
       bindings_(app::load_or_make_secret(state_dir, "contact-key", random_)),
       router_({}, bindings_),
-      host_(io,
-            host_options(config_,
-                         instance_name(app::load_or_make_secret(state_dir, "instance", random_))),
-            random_, log_, metrics_),
+      instance_(instance_name(app::load_or_make_secret(state_dir, "instance", random_))),
+      host_(io, host_options(config_, instance_), random_, log_, metrics_),
       drain_timer_(io) {}
 
 Connector::~Connector() = default;
@@ -87,6 +85,7 @@ std::optional<std::string> Connector::make_connection() {
   net::ConnectionOptions options;
   options.url = config_.gateway.url;
   options.hello.software = std::string("isthmus-connector/") + app::kVersion;
+  options.hello.instance = instance_;
   if (!config_.gateway.token.empty()) {
     options.hello.credentials = wire::TokenCredentials{config_.gateway.token.reveal()};
   } else {

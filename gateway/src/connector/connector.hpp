@@ -60,6 +60,7 @@ class Connector final : public net::ConnectionHandler,
   Instant started_;
   call::BindingTable bindings_;
   provider::ConnectorRouter router_;
+  std::string instance_;  ///< our host name on links, kept across restarts
   app::BridgeHost host_;
   std::unique_ptr<net::ClientConnection> connection_;
   std::unique_ptr<ops::AdminServer> admin_;

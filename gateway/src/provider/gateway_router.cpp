@@ -143,7 +143,8 @@ Route GatewayRouter::route_local(const sip::Message& request, const std::string&
       }
       if (!targets.targets.empty()) return targets;
     }
-    bool known = std::any_of(sessions_.begin(), sessions_.end(),
+    bool known = (registrar_ && registrar_->knows(user)) ||
+                 std::any_of(sessions_.begin(), sessions_.end(),
                              [&](const auto& entry) { return contains(entry.second.aors, user); });
     if (known) return RouteRejection{480, "The user has no registered device", kRetryUnreachable_s};
     return RouteRejection{404, "No such user"};

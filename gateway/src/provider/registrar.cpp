@@ -138,7 +138,7 @@ std::vector<Contact> Registrar::lookup(std::string_view user, Instant now) const
   auto found = contacts_.find(user);
   if (found == contacts_.end()) return live;
   for (const Contact& contact : found->second) {
-    if (contact.expires > now) live.push_back(contact);
+    if (contact.expires > now && contact.reachable) live.push_back(contact);
   }
   std::stable_sort(live.begin(), live.end(),
                    [](const Contact& a, const Contact& b) { return a.q > b.q; });
@@ -147,11 +147,22 @@ std::vector<Contact> Registrar::lookup(std::string_view user, Instant now) const
 
 void Registrar::session_closed(std::uint64_t session) {
   for (auto& [user, contacts] : contacts_) {
-    std::erase_if(contacts, [&](const Contact& contact) {
-      return contact.flow.is_link() && contact.flow.session == session;
-    });
+    for (Contact& contact : contacts) {
+      if (contact.flow.is_link() && contact.flow.session == session) contact.reachable = false;
+    }
   }
-  std::erase_if(contacts_, [](const auto& entry) { return entry.second.empty(); });
+}
+
+void Registrar::reattach(std::string_view instance, const sip::Flow& flow) {
+  for (auto& [user, contacts] : contacts_) {
+    if (!may_use_(flow, user)) continue;
+    for (Contact& contact : contacts) {
+      Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(contact.uri);
+      if (contact.reachable || !uri || !iequals(uri->host, instance)) continue;
+      contact.flow = flow;
+      contact.reachable = true;
+    }
+  }
 }
 
 void Registrar::expire(Instant now) {

@@ -19,6 +19,7 @@ struct Contact {
   std::uint32_t cseq = 0;
   double q = 1.0;  ///< preference, 0..1
   Instant expires{};
+  bool reachable = true;  ///< its link is up
 };
 
 /// The built-in registrar (RFC 3261 §10.3): addresses of record of one domain, kept in memory,
@@ -37,10 +38,16 @@ class Registrar final : public call::RegisterHandler {
   sip::Message on_register(const sip::Message& request, const sip::Flow& flow,
                            Instant now) override;
 
-  /// Live contacts of a user, best q first; empty when there are none.
+  /// Reachable contacts of a user, best q first; empty when there are none.
   std::vector<Contact> lookup(std::string_view user, Instant now) const;
+  /// The session's contacts stay until they expire, but are not found any more.
   void session_closed(std::uint64_t session);
+  /// The device is back: unreachable contacts that the flow may use and whose host is `instance`
+  /// (wire protocol, Hello) are found again, through this flow.
+  void reattach(std::string_view instance, const sip::Flow& flow);
   void expire(Instant now);
+  /// Has unexpired contacts, reachable or not.
+  bool knows(std::string_view user) const { return contacts_.contains(user); }
   std::size_t contact_count() const;
 
   struct Entry {

@@ -47,7 +47,7 @@ using Body = v1::ControlMessage::BodyCase;
 std::uint32_t last_field(Body body) {
   switch (body) {
     case Body::kHello:
-      return v1::Hello::kCapabilitiesFieldNumber;
+      return v1::Hello::kInstanceFieldNumber;
     case Body::kWelcome:
       return v1::Welcome::kCapabilitiesFieldNumber;
     case Body::kReject:
@@ -118,6 +118,7 @@ v1::ControlMessage to_message(const HelloInfo& info) {
     hello.set_token(token->token);
   }
   for (const std::string& capability : info.capabilities) hello.add_capabilities(capability);
+  hello.set_instance(info.instance);
   return message;
 }
 
@@ -154,6 +155,7 @@ std::optional<HelloInfo> to_info(const v1::Hello& hello) {
       return std::nullopt;
   }
   info.capabilities.assign(hello.capabilities().begin(), hello.capabilities().end());
+  info.instance = hello.instance();
   return info;
 }
 

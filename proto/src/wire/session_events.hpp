@@ -27,6 +27,9 @@ struct HelloInfo {
   std::string software;  ///< "isthmus-phone/0.1.0"
   Credentials credentials;
   std::vector<std::string> capabilities;
+  /// Host of this client's Contacts on links, kept across links ("k3jd.invalid"): contacts that an
+  /// earlier session of the same user left behind move to this session. Empty: none do.
+  std::string instance;
 };
 
 /// What the gateway answers.

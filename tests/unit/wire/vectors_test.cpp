@@ -113,6 +113,7 @@ const std::vector<Field>& fields() {
       INNER_TEXT_FIELD(hello, password, user),
       INNER_TEXT_FIELD(hello, password, password),
       LIST_FIELD(hello, capabilities),
+      TEXT_FIELD(hello, instance),
       NUMBER_FIELD(welcome, version),
       NUMBER_FIELD(welcome, session_id),
       TEXT_FIELD(welcome, observed_address),
