@@ -45,7 +45,7 @@ void RtpReceiver::set_receiving(bool receiving) {
 
 void RtpReceiver::on_rtp(ByteView packet, Instant now) {
   const auto view = rtp::RtpView::parse(packet);
-  if (!view || !receiving_) {
+  if (!view) {
     ++ignored_;
     return;
   }
@@ -74,7 +74,7 @@ void RtpReceiver::on_rtp(ByteView packet, Instant now) {
     return;
   }
   reception_.on_packet(header.sequence, header.timestamp, header.ssrc, payload.size(), now);
-  jitter_.insert(header, payload, ticks, now);
+  if (receiving_) jitter_.insert(header, payload, ticks, now);
 }
 
 void RtpReceiver::on_event(const rtp::RtpHeader& header, ByteView payload, Instant now) {
@@ -89,6 +89,7 @@ void RtpReceiver::on_event(const rtp::RtpHeader& header, ByteView payload, Insta
                                                    codec_.info().rtp_clock_rate / dtmf_clock_rate_);
   reception_.on_packet(header.sequence, header.timestamp + duration, header.ssrc, payload.size(),
                        now);
+  if (!receiving_) return;
   jitter_.insert_other(header);
   if (const auto digit = events_.on_packet(header.timestamp, *event); digit && on_digit_) {
     on_digit_(*digit);

@@ -29,7 +29,8 @@ class RtpReceiver {
   /// @return an error for an impossible sample rate; `out` is silent then
   AudioResult<void> pull(std::span<std::int16_t> out, unsigned sample_rate, Instant now);
 
-  /// Not receiving: packets are ignored, pull() gives silence.
+  /// Not receiving: pull() gives silence and digits go unheard; packets still count as received, or
+  /// they would be reported as lost when receiving goes on.
   void set_receiving(bool receiving);
   bool receiving() const { return receiving_; }
 

@@ -221,6 +221,9 @@ TEST(AudioStream, hold_is_silent_and_resuming_is_clean) {
   call.run(seconds(2), &spoken);
   EXPECT_GT(testing::rms(call.heard), 500);
   EXPECT_EQ(call.streams[1]->statistics(call.now).lost, 0u);
+  // What the far end sent meanwhile was not wanted, but neither was it lost.
+  EXPECT_EQ(call.streams[0]->statistics(call.now).lost, 0u);
+  EXPECT_EQ(call.streams[0]->statistics(call.now).ignored, 0u);
   EXPECT_LE(call.streams[1]->statistics(call.now).concealed_ratio, concealed + 0.01);
 }
 

@@ -1,0 +1,3 @@
+if(TARGET isthmus_audio)
+  isthmus_fuzz(audio_receive LINKS isthmus_audio)
+endif()
