@@ -12,7 +12,7 @@ std::string at(const char* list, std::size_t index) {
   return std::string(list) + "[" + std::to_string(index) + "]";
 }
 
-std::string quoted(const std::string& text) {
+std::string in_quotes(const std::string& text) {
   return "\"" + text + "\"";
 }
 
@@ -43,7 +43,7 @@ void check_users(GatewayConfig& config, CheckSink& sink) {
   for (std::size_t i = 0; i < config.users.size(); ++i) {
     UserConfig& user = config.users[i];
     if (!user.name.empty() && !names.insert(user.name).second) {
-      sink.fault(at("users", i) + ".name", "is " + quoted(user.name) + ", as of another user",
+      sink.fault(at("users", i) + ".name", "is " + in_quotes(user.name) + ", as of another user",
                  "a name of its own");
     }
     if (!sink.given(at("users", i) + ".aors")) user.aors = {user.name};
@@ -52,7 +52,7 @@ void check_users(GatewayConfig& config, CheckSink& sink) {
                    (config.services.tone && aor == config.services.tone_user);
       if (!taken) continue;
       std::string key = at("users", i) + (sink.given(at("users", i) + ".aors") ? ".aors" : ".name");
-      sink.fault(key, "is " + quoted(aor) + ", which a service answers",
+      sink.fault(key, "is " + in_quotes(aor) + ", which a service answers",
                  "another name, or another one in services");
     }
   }
@@ -60,7 +60,8 @@ void check_users(GatewayConfig& config, CheckSink& sink) {
 
 void check_services(const ServicesConfig& services, CheckSink& sink) {
   if (services.echo && services.tone && services.echo_user == services.tone_user) {
-    sink.fault("services.tone_user", "is " + quoted(services.tone_user) + ", as services.echo_user",
+    sink.fault("services.tone_user",
+               "is " + in_quotes(services.tone_user) + ", as services.echo_user",
                "a name of its own");
   }
 }
@@ -84,15 +85,16 @@ void check_providers(const GatewayConfig& config, CheckSink& sink) {
                  "is \"local\", which in routes stands for the gateway itself", "another name");
     } else if (!provider.name.empty() && !names.insert(provider.name).second) {
       sink.fault(at("providers", i) + ".name",
-                 "is " + quoted(provider.name) + ", as of another provider", "a name of its own");
+                 "is " + in_quotes(provider.name) + ", as of another provider",
+                 "a name of its own");
     }
     for (const std::string& domain : provider.domains) {
       std::string key = at("providers", i) + ".domains";
       if (iequals(domain, config.domain)) {
-        sink.fault(key, "holds " + quoted(domain) + ", the gateway's own domain",
+        sink.fault(key, "holds " + in_quotes(domain) + ", the gateway's own domain",
                    "the provider's domains");
       } else if (!domains.emplace(to_lower(domain), provider.name).second) {
-        sink.fault(key, "holds " + quoted(domain) + ", which belongs to a provider already",
+        sink.fault(key, "holds " + in_quotes(domain) + ", which belongs to a provider already",
                    "each domain once");
       }
     }
@@ -104,13 +106,13 @@ void check_routes(const GatewayConfig& config, CheckSink& sink) {
   std::string known = "\"local\"";
   for (const ProviderConfig& provider : config.providers) {
     if (!provider.name.empty() && names.insert(provider.name).second) {
-      known += " or " + quoted(provider.name);
+      known += " or " + in_quotes(provider.name);
     }
   }
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
     const RouteConfig& route = config.routes[i];
     if (!route.to.empty() && !names.contains(route.to)) {
-      sink.fault(at("routes", i) + ".to", "is " + quoted(route.to) + ", which is no provider",
+      sink.fault(at("routes", i) + ".to", "is " + in_quotes(route.to) + ", which is no provider",
                  known);
     }
   }
