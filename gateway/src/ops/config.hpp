@@ -21,7 +21,7 @@ struct WebSocketConfig {
   std::uint16_t port = 8443;       ///< 0: any free port
   std::string certificate;         ///< PEM chain; empty: self-signed, made in the state directory
   std::string private_key;         ///< PEM; empty together with `certificate`
-  std::vector<std::string> names;  ///< accepted Host names; empty: any
+  std::vector<std::string> names;  ///< in a self-signed certificate
   std::uint32_t max_connections = 10'000;
   bool operator==(const WebSocketConfig&) const = default;
 };
@@ -83,7 +83,7 @@ struct ProviderConfig {
   std::vector<std::string> domains;  ///< SIP domains that belong to it; empty: the target's host
   RegistrationMode registration = RegistrationMode::passthrough;
   std::vector<Network> addresses;  ///< besides the target's own, where its requests may come from
-  std::string user_agent;  ///< replaces User-Agent and Server toward it; empty: as the client says
+  std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
   bool operator==(const ProviderConfig&) const = default;
 };
 

@@ -18,12 +18,12 @@ void visit_websocket(KeyVisitor& v, WebSocketConfig& c) {
           readable_file(c.certificate));
   v.value("private_key", {"Private key (PEM) of `certificate`; both or none.", "", "self-signed"},
           readable_file(c.private_key));
-  v.values(
-      "names",
-      {"Names that clients may ask for in the Host header; others are refused. Also the names in a "
-       "self-signed certificate.",
-       "", "any"},
-      list_of(c.names, domain_name));
+  v.values("names",
+           {"Names to put into a self-signed certificate, besides the host's own, localhost and "
+            "the loopback "
+            "addresses.",
+            "", "none"},
+           list_of(c.names, domain_name));
   v.value("max_connections", {"Connections beyond this are closed at once.", "connections"},
           count(c.max_connections, 1, kMostSessions));
 }
@@ -146,7 +146,7 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
             "none"},
            list_of(c.addresses, network));
   v.value("user_agent",
-          {"Replaces User-Agent and Server toward the provider.", "", "as the client says"},
+          {"Replaces User-Agent in requests to the provider.", "", "as the client says"},
           header_text(c.user_agent));
 }
 
@@ -237,7 +237,9 @@ void visit_keys(KeyVisitor& v, GatewayConfig& c) {
   v.sections(
       "routes",
       "Ordered: the first that matches decides. Without a match, a request for a provider's domain "
-      "goes to that provider and one for the gateway's own domain stays local.",
+      "goes to that provider, one for the gateway's own domain stays local, and any other goes to "
+      "the first "
+      "provider. A route without a match is for other domains than the gateway's own.",
       [&] { visit_route(v, c.routes.emplace_back()); });
   visit_services(v, c.services);
   visit_admin(v, c.admin);
