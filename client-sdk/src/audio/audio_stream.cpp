@@ -1,6 +1,7 @@
 #include "audio/audio_stream.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "rtp/emodel.hpp"
 
@@ -74,7 +75,7 @@ void AudioStream::on_rtcp(ByteView packet, Instant now) {
   if (!rtcp_) return;
   rtcp_->on_rtcp(packet, sender_, receiver_, now);
   if (const auto& remote = rtcp_->remote()) {
-    codec_->set_expected_loss(static_cast<unsigned>(remote->loss_ratio * 100 + 0.5));
+    codec_->set_expected_loss(static_cast<unsigned>(std::lround(remote->loss_ratio * 100)));
   }
 }
 

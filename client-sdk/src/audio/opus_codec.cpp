@@ -87,7 +87,9 @@ class OpusCodec final : public Codec {
   }
 
  private:
-  std::size_t samples_of_longest() const { return rate_ / 1000 * limits::kAudioPacketMs; }
+  std::size_t samples_of_longest() const {
+    return std::size_t{rate_} / 1000 * limits::kAudioPacketMs;
+  }
 
   /// An empty packet asks for concealment, `fec` for the copy of the previous frame inside the
   /// packet.

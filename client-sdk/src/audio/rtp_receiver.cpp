@@ -136,7 +136,7 @@ void RtpReceiver::produce(Instant now) {
     case JitterBuffer::Kind::empty:
       break;
   }
-  if (frame_.empty()) play_silence(codec_.sample_rate() / 1000 * kSilenceMs);
+  if (frame_.empty()) play_silence(std::size_t{codec_.sample_rate()} / 1000 * kSilenceMs);
   resampler_->process(frame_, decoded_);
 }
 

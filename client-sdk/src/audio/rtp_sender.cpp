@@ -59,7 +59,7 @@ AudioResult<void> RtpSender::push(SampleView samples, unsigned sample_rate, Inst
   if (!sending_) return {};
   catch_up(std::chrono::microseconds(samples.size() * 1'000'000 / sample_rate), now);
   resampler_->process(samples, pending_);
-  const std::size_t frame = codec_.sample_rate() / 1000 * ptime_ms_;
+  const std::size_t frame = std::size_t{codec_.sample_rate()} / 1000 * ptime_ms_;
   std::size_t sent = 0;
   for (; pending_.size() - sent >= frame; sent += frame) {
     send_frame(SampleView(pending_).subspan(sent, frame), now);
