@@ -53,7 +53,7 @@ isthmus_packages() {
     )
   fi
   PHONE_PACKAGES=(libopus0 libsndfile1 libspeexdsp1 libportaudio2)
-  DEMO_PACKAGES=(kamailio baresip-core espeak-ng iproute2 tcpdump python3-minimal)
+  DEMO_PACKAGES=(kamailio baresip-core espeak-ng iproute2 tcpdump python3)
   INTEROP_PACKAGES=(
     kamailio baresip-core espeak-ng iproute2 tcpdump python3 sip-tester sipsak procps
   )

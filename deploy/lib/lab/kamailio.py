@@ -1,0 +1,121 @@
+"""Kamailio from Debian as the provider: registrar and proxy with digest, nothing stored on disk."""
+
+import glob
+import shutil
+
+from .net import LabError
+
+_CONFIGURATION = """#!KAMAILIO
+# A registrar and proxy in memory: digest for everyone, Record-Route, no database.
+debug={debug}
+log_stderror=yes
+fork=yes
+children=2
+disable_tcp=yes
+auto_aliases=no
+dns=off
+rev_dns=off
+listen=udp:{address}:{port}
+alias="{domain}"
+
+mpath="{modules}"
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+loadmodule "auth.so"
+loadmodule "htable.so"
+
+modparam("usrloc", "db_mode", 0)
+modparam("registrar", "max_expires", 3600)
+modparam("auth", "nonce_expire", 300)
+modparam("htable", "htable", "users=>size=6;")
+
+event_route[htable:mod-init] {{
+{users}
+}}
+
+request_route {{
+  if (!mf_process_maxfwd_header("10")) {{
+    sl_send_reply("483", "Too Many Hops");
+    exit;
+  }}
+  if (is_method("CANCEL")) {{
+    if (t_check_trans()) t_relay();
+    exit;
+  }}
+  if (has_totag()) {{
+    if (loose_route()) {{
+      t_relay();
+      exit;
+    }}
+    if (is_method("ACK")) {{
+      if (t_check_trans()) t_relay();
+      exit;
+    }}
+    sl_send_reply("404", "Not Here");
+    exit;
+  }}
+  if (is_method("OPTIONS") && $rU == $null) {{
+    sl_send_reply("200", "OK");
+    exit;
+  }}
+  t_check_trans();
+
+  # The password is looked up by the From user: nobody authenticates as one and calls as another.
+  if ($sht(users=>$fU) == $null) {{
+    sl_send_reply("403", "Unknown user");
+    exit;
+  }}
+  if (is_method("REGISTER")) {{
+    if (!pv_www_authenticate("{domain}", "$sht(users=>$fU)", "0")) {{
+      www_challenge("{domain}", "1");
+      exit;
+    }}
+    if (!save("location")) sl_reply_error();
+    exit;
+  }}
+  if (!pv_proxy_authenticate("{domain}", "$sht(users=>$fU)", "0")) {{
+    proxy_challenge("{domain}", "1");
+    exit;
+  }}
+  consume_credentials();
+  record_route();
+  if (!lookup("location")) {{
+    sl_send_reply("404", "Not Found");
+    exit;
+  }}
+  t_relay();
+}}
+"""
+
+
+def _module_directory():
+    found = glob.glob("/usr/lib/*/kamailio/modules/") + glob.glob("/usr/lib/kamailio/modules/")
+    if not found:
+        raise LabError("Kamailio's modules are not installed")
+    return found[0]
+
+
+class Kamailio:
+    """Runs on the host until the programs are stopped."""
+
+    def __init__(self, programs, host, address, domain, users, debug=1):
+        program = shutil.which("kamailio") or "/usr/sbin/kamailio"
+        self.address, self.port, self.domain, self.users = address, host.port(5060), domain, users
+        configuration = programs.directory / "kamailio.cfg"
+        configuration.write_text(_CONFIGURATION.format(
+            address=address, port=self.port, domain=domain, debug=debug, modules=_module_directory(),
+            users="\n".join(f'  $sht(users=>{name}) = "{password}";'
+                            for name, password in users.items())), encoding="utf-8")
+        runtime = programs.directory / "kamailio-run"
+        runtime.mkdir(exist_ok=True)
+        # -DD: in the foreground, with its workers; -m, -M: MB of memory, far from Debian's defaults.
+        self.program = programs.start(host, "kamailio", [
+            program, "-f", configuration, "-DD", "-E", "-m", "16", "-M", "4", "-Y", runtime])
+        host.wait_udp(self.port)
