@@ -30,7 +30,7 @@ AudioResult<void> FileRecorder::close() {
     resampler_.reset();
     if (const auto written = writer_.write(converted_); !written) error_ = written.error();
   }
-  const auto closed = writer_.close();
+  auto closed = writer_.close();
   if (error_) return *error_;
   return closed;
 }

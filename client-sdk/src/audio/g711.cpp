@@ -41,7 +41,7 @@ constexpr std::array<std::int16_t, 256> table(Decode decode) {
 constexpr auto kUlawTable = table(decode_ulaw);
 constexpr auto kAlawTable = table(decode_alaw);
 
-constexpr unsigned kSamplesPerMs = 8;
+constexpr std::size_t kSamplesPerMs = 8;
 
 }  // namespace
 
