@@ -10,6 +10,7 @@
 #include "ops/config_loader.hpp"
 #include "ops/config_reference.hpp"
 #include "ops/demo_user.hpp"
+#include "ops/health_probe.hpp"
 #include "ops/state_dir.hpp"
 
 namespace isthmus::app {
@@ -51,7 +52,10 @@ int run(const std::string& config_path) {
     for (const std::string& fault : faults) std::cerr << fault << '\n';
     return kNotStarted;
   }
-  if (demo) std::cout << ops::demo_notice(*config, *demo, gateway.websocket_port()) << std::flush;
+  if (demo)
+    std::cout << ops::demo_notice(*config, *demo, gateway.websocket_port(),
+                                  gateway.self_signed_pin())
+              << std::flush;
   run_until_signal(
       io, [&](std::function<void()> done) { gateway.drain(std::move(done)); },
       [&] { gateway.reload_certificates(); });
@@ -63,6 +67,12 @@ int check(const std::string& config_path) {
   std::cout << (config_path.empty() ? "The defaults are" : config_path + " is")
             << " a sound configuration.\n";
   return kDone;
+}
+
+int healthcheck(const std::string& config_path) {
+  std::optional<ops::GatewayConfig> config = read_config(config_path);
+  if (!config) return kBadInput;
+  return ops::healthcheck_command(config->admin);
 }
 
 int hash_password() {
@@ -124,11 +134,16 @@ int gateway_main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("isthmus-gateway ") + kVersion);
   std::string config_path;
   app.add_option("-c,--config", config_path,
-                 "YAML file; without one the defaults make a working gateway");
+                 "YAML file; without one the defaults make a working gateway")
+      ->envname("ISTHMUS_CONFIG");
   CLI::App* run_command =
       app.add_subcommand("run", "Serve (also without a subcommand)")->fallthrough();
   CLI::App* check_command =
       app.add_subcommand("check", "Read the configuration, report every fault, do not start")
+          ->fallthrough();
+  CLI::App* health_command =
+      app.add_subcommand("healthcheck",
+                         "Ask the gateway that runs with this configuration whether it serves")
           ->fallthrough();
   CLI::App* hash_command = app.add_subcommand(
       "hash-password", "Read a password from standard input, print its password_hash");
@@ -155,6 +170,7 @@ int gateway_main(int argc, char** argv) {
   }
   static_cast<void>(run_command);
   if (check_command->parsed()) return check(config_path);
+  if (health_command->parsed()) return healthcheck(config_path);
   if (hash_command->parsed()) return hash_password();
   if (mint_command->parsed()) return mint_token(mint);
   if (reference_command->parsed()) {

@@ -41,7 +41,8 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   void reload_certificates();
 
   std::uint16_t websocket_port() const;
-  std::string certificate_pin() const;
+  /// Pin of the certificate if it is self-signed, else empty.
+  std::string self_signed_pin() const;
 
  private:
   void open_listener(std::vector<std::string>& faults);

@@ -31,17 +31,19 @@ Result<DemoUser, FileError> add_demo_user(GatewayConfig& config, const std::stri
   return demo;
 }
 
-std::string demo_notice(const GatewayConfig& config, const DemoUser& user, std::uint16_t port) {
+std::string demo_notice(const GatewayConfig& config, const DemoUser& user, std::uint16_t port,
+                        const std::string& pin) {
   std::string called = config.services.echo   ? config.services.echo_user
                        : config.services.tone ? config.services.tone_user
                                               : user.name;
   std::string host = config.websocket.address.is_unspecified()
                          ? "localhost"
                          : config.websocket.address.to_uri_host();
+  std::string trust = pin.empty() ? std::string() : " --pin " + pin;
   return "No users are configured: made user \"" + user.name + "\", whose password is kept in " +
-         user.password_file + ". To call from this machine:\n\n  isthmus-phone --gateway wss://" +
-         host + ":" + std::to_string(port) + " --insecure --user " + user.name + " --password " +
-         user.password.reveal() + " call sip:" + called + "@" + config.domain + "\n\n";
+         user.password_file + ". To call from this machine:\n\n  isthmus-phone call sip:" + called +
+         "@" + config.domain + " --gateway wss://" + host + ":" + std::to_string(port) + trust +
+         " --user " + user.name + " --password-file " + user.password_file + "\n\n";
 }
 
 }  // namespace isthmus::ops

@@ -27,6 +27,8 @@ Result<DemoUser, FileError> add_demo_user(GatewayConfig& config, const std::stri
 /// What to print, to the terminal and never to the log: who may connect, and the command that makes
 /// a first call from this machine.
 /// @param port  on which the WebSocket listener really listens
-std::string demo_notice(const GatewayConfig& config, const DemoUser& user, std::uint16_t port);
+/// @param pin   of the certificate, when it is self-signed; else empty
+std::string demo_notice(const GatewayConfig& config, const DemoUser& user, std::uint16_t port,
+                        const std::string& pin);
 
 }  // namespace isthmus::ops

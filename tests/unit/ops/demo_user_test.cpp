@@ -65,12 +65,13 @@ TEST(DemoUser, the_notice_holds_a_command_that_can_be_pasted) {
   GatewayConfig config;
   DemoUser user;
   user.password = Secret("pw123");
-  EXPECT_THAT(demo_notice(config, user, 18443),
-              ::testing::AllOf(HasSubstr("wss://localhost:18443"),
-                               HasSubstr("--user demo --password pw123"),
-                               HasSubstr("sip:echo@isthmus.local")));
+  EXPECT_THAT(
+      demo_notice(config, user, 18443, "sha256//AA="),
+      ::testing::AllOf(HasSubstr("wss://localhost:18443"),
+                       HasSubstr("--pin sha256//AA= --user demo --password-file "),
+                       ::testing::Not(HasSubstr("pw123")), HasSubstr("sip:echo@isthmus.local")));
   config.services.echo = false;
-  EXPECT_THAT(demo_notice(config, user, 18443), HasSubstr("sip:tone@isthmus.local"));
+  EXPECT_THAT(demo_notice(config, user, 18443, "sha256//AA="), HasSubstr("sip:tone@isthmus.local"));
 }
 
 }  // namespace
