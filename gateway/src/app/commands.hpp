@@ -2,8 +2,10 @@
 
 namespace isthmus::app {
 
-/// The gateway's command line: run, check, hash-password, mint-token, config-reference.
-/// @return exit code: 0 done, 1 wrong usage or configuration, 2 could not start
+/// The gateway's command line: run, check, healthcheck, hash-password, mint-token,
+/// config-reference.
+/// @return exit code: 0 done, 1 wrong usage or configuration, 2 could not start; healthcheck: 1
+/// does not serve
 int gateway_main(int argc, char** argv);
 
 }  // namespace isthmus::app

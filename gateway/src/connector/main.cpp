@@ -6,6 +6,7 @@
 #include "app/version.hpp"
 #include "connector/connector.hpp"
 #include "ops/config_loader.hpp"
+#include "ops/health_probe.hpp"
 #include "ops/state_dir.hpp"
 
 namespace {
@@ -36,8 +37,12 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("isthmus-connector ") + isthmus::app::kVersion);
   std::string path;
   bool check_only = false;
-  app.add_option("-c,--config", path, "YAML file")->required();
+  app.add_option("-c,--config", path, "YAML file")->required()->envname("ISTHMUS_CONFIG");
   app.add_flag("--check", check_only, "Read the configuration, report every fault, do not start");
+  const CLI::App* health_command =
+      app.add_subcommand("healthcheck",
+                         "Ask the connector that runs with this configuration whether it serves")
+          ->fallthrough();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -52,5 +57,6 @@ int main(int argc, char** argv) {
     std::cout << path << " is a sound configuration.\n";
     return kDone;
   }
+  if (health_command->parsed()) return isthmus::ops::healthcheck_command(config->admin);
   return run(*config);
 }
