@@ -347,8 +347,9 @@ void Gateway::reload_certificates() {
 std::uint16_t Gateway::websocket_port() const {
   return listener_->local().port;
 }
-std::string Gateway::certificate_pin() const {
-  return listener_->certificate().pin;
+std::string Gateway::self_signed_pin() const {
+  const link::CertificateReport& report = listener_->certificate();
+  return report.self_signed ? report.pin : std::string();
 }
 
 }  // namespace isthmus::app
