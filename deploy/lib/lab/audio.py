@@ -3,7 +3,9 @@
 import array
 import math
 import operator
+import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 import wave
@@ -13,12 +15,19 @@ RATE = 8000  # G.711's, and that of every comparison
 
 def read_wav(path):
     """Mono samples at RATE, as floats from -1 to 1."""
-    with wave.open(str(path), "rb") as file:
-        channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
-        data = file.readframes(file.getnframes())
-    if width != 2:
-        raise ValueError(f"{path}: {8 * width} bits a sample, expected 16")
-    samples = array.array("h", data)
+    # By hand: Python's module does not read the extensible form (tag 0xFFFE) that some programs write.
+    data = pathlib.Path(path).read_bytes()
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        raise ValueError(f"{path} is not a WAV file")
+    chunks, position = {}, 12
+    while position + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, position)
+        chunks[name] = data[position + 8:position + 8 + size]
+        position += 8 + size + size % 2
+    form, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", chunks[b"fmt "])
+    if form not in (1, 0xFFFE) or bits != 16:
+        raise ValueError(f"{path}: format {form:#x} with {bits} bits, expected PCM with 16")
+    samples = array.array("h", chunks[b"data"][:len(chunks[b"data"]) // 2 * 2])
     if sys.byteorder == "big":
         samples.byteswap()
     mono = [value / 32768 for value in samples[::channels]]

@@ -1,5 +1,6 @@
 """baresip from Debian, unchanged: a phone that plays one WAV file and records what it hears."""
 
+import glob
 import json
 import queue
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from .net import LabError, wait_until
+from .net import LabError, own_address, wait_until
 
 _CONFIGURATION = """poll_method epoll
 sip_listen {address}:{sip_port}
@@ -25,7 +26,7 @@ audio_buffer 20-160
 rtp_ports {rtp_ports}
 rtp_stats yes
 jitter_buffer_delay 2-6
-net_interface {interface}
+{interface}
 module_path {modules}
 module stdio.so
 module g711.so
@@ -42,6 +43,13 @@ statmode_default off
 """
 
 
+def _module_directory():
+    found = glob.glob("/usr/lib/baresip/modules") + glob.glob("/usr/lib/*/baresip/modules")
+    if not found:
+        raise LabError("baresip's modules are not installed")
+    return found[0]
+
+
 def _netstring(data):
     return str(len(data)).encode() + b":" + data + b","
 
@@ -54,8 +62,7 @@ class Baresip:
         if not shutil.which("baresip"):
             raise LabError("baresip is not installed")
         isolated = host.network.isolated
-        # baresip takes its address from an interface; on shared loopback that is 127.0.0.1.
-        self.address = host.address(interface) if isolated else "127.0.0.1"
+        self.address = host.address(interface) if isolated else own_address()
         self.sip_port, self.name, self.user, self.domain = host.port(sip_port), name, user, domain
         self.control_port = host.port(control_port)
         self.directory = programs.directory / name
@@ -63,8 +70,8 @@ class Baresip:
         self.recordings.mkdir(parents=True, exist_ok=True)
         (self.directory / "config").write_text(_CONFIGURATION.format(
             address=self.address, sip_port=self.sip_port, play=play, rtp_ports=rtp,
-            interface=interface if isolated else "lo", modules="/usr/lib/baresip/modules",
-            control_port=self.control_port, recordings=self.recordings), encoding="utf-8")
+            interface=f"net_interface {interface}" if isolated else "",
+            modules=_module_directory(), control_port=self.control_port, recordings=self.recordings), encoding="utf-8")
         (self.directory / "accounts").write_text(
             f"<sip:{user}@{domain}>;auth_user={user};auth_pass={password};answermode={answer}"
             f";regint={60 if register else 0};outbound=\"sip:{proxy};transport=udp\"\n",

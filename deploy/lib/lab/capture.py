@@ -102,7 +102,15 @@ def _label(message):
     return message.first_line.split(" ", 1)[0]
 
 
-def ladder(columns, messages, media=(), width=19):
+def _shortened(text, width):
+    """As many whole words as fit, at least the first."""
+    words = text.split()
+    while len(words) > 1 and len(" ".join(words)) > width:
+        words.pop()
+    return " ".join(words)[:width]
+
+
+def ladder(columns, messages, media=(), width=21):
     """Lines of text.
 
     columns   (title, set of addresses or (address, port) pairs), left to right
@@ -129,7 +137,7 @@ def ladder(columns, messages, media=(), width=19):
             row[start] = "<"
         else:
             row[end - 1] = ">"
-        text = f" {text} "[:end - start - 2]
+        text = f" {_shortened(text, end - start - 4)} "
         at = (start + end - len(text)) // 2
         row[at:at + len(text)] = text
         return "".join(row).rstrip()

@@ -130,6 +130,7 @@ class Connector(_Service):
             "gateway": {"url": url, "user": user, "password": password, "trust": {"pin": pin}},
             "sip": {"udp": {"address": lan_address, "port": self.sip_port}},
             "media": {"address": lan_address, "ports": "16000-17999"},
+            "allow": ["127.0.0.0/8", "192.168.0.0/16", f"{lan_address}/32"],
             "admin": {"port": admin_port},
             "log": {"level": "debug", "redact": False},
         }

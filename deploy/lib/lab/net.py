@@ -95,10 +95,10 @@ class Host:
                               **options)
 
     def socket(self, *arguments):
-        """A socket of this host's network. Not for several threads at once."""
+        """A socket of this host's network."""
         if not self.network.isolated:
             return socket.socket(*arguments)
-        with open("/proc/self/ns/net", "rb") as here, \
+        with open("/proc/thread-self/ns/net", "rb") as here, \
                 open(f"/proc/{self.holder.pid}/ns/net", "rb") as there:
             if _LIBC.setns(there.fileno(), _CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
@@ -191,6 +191,17 @@ class Network:
 def _mac_of(host, interface):
     words = host.run("ip", "-o", "link", "show", interface).stdout.split()
     return words[words.index("link/ether") + 1]
+
+
+def own_address():
+    """The address from which this machine reaches others; baresip uses no loopback interface."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent
+        except OSError:
+            raise LabError("neither network namespaces nor an interface with a route are here;"
+                           " baresip needs one of them") from None
+        return probe.getsockname()[0]
 
 
 _taken = set()
