@@ -71,11 +71,11 @@ def resample(samples, rate, to_rate, half_width=12):
     return result
 
 
-def speak(path, text, voice="en", total_s=12.0, lead_s=0.6):
-    """Writes speech at RATE: some silence, the text, then silence up to total_s.
+def speak(path, text, voice="en", total_s=12.0, lead_s=1.0):
+    """Writes speech at RATE: some silence (in which jitter buffers settle), the text, more silence.
 
     Returns the samples of the text alone. The phones play a file to its end and then hang up, so
-    it must be longer than the call.
+    the total must be longer than the call.
     """
     program = shutil.which("espeak-ng")
     if program:

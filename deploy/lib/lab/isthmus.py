@@ -4,7 +4,7 @@ import json
 import pathlib
 import subprocess
 
-from .net import LabError, wait_until
+from .net import LabError, own_address, wait_until
 
 
 class Build:
@@ -130,7 +130,8 @@ class Connector(_Service):
             "gateway": {"url": url, "user": user, "password": password, "trust": {"pin": pin}},
             "sip": {"udp": {"address": lan_address, "port": self.sip_port}},
             "media": {"address": lan_address, "ports": "16000-17999"},
-            "allow": ["127.0.0.0/8", "192.168.0.0/16", f"{lan_address}/32"],
+            "allow": ["127.0.0.0/8", "192.168.0.0/16",
+                      f"{lan_address if host.network.isolated else own_address()}/32"],
             "admin": {"port": admin_port},
             "log": {"level": "debug", "redact": False},
         }

@@ -37,20 +37,22 @@ def namespaces_possible():
 
 
 def enter_user_namespace():
-    """Runs the program again as root of a user namespace, when only that is allowed.
+    """Runs the program again in a user namespace of its own, when only that is allowed.
 
-    Returns when it is not needed or not possible.
+    Returns when it is not needed or not possible. The user stays who it is (tcpdump would otherwise
+    want to become another), with the capabilities that hosts and cables need.
     """
     if os.environ.get("ISTHMUS_LAB_USERNS") or namespaces_possible():
         return
-    probe = ["unshare", "-Urn", "ip", "link", "add", "probe0", "type", "veth", "peer", "name", "probe1"]
+    enter = ["unshare", "-U", "--map-current-user", "--keep-caps", "-n"]
+    probe = ["ip", "link", "add", "probe0", "type", "veth", "peer", "name", "probe1"]
     try:
-        if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
+        if subprocess.run(enter + probe, capture_output=True, check=False).returncode != 0:
             return
     except FileNotFoundError:
         return
     os.environ["ISTHMUS_LAB_USERNS"] = "1"
-    os.execvp("unshare", ["unshare", "-Urn", sys.executable, *sys.argv])
+    os.execvp("unshare", [*enter, sys.executable, *sys.argv])
 
 
 class Host:
