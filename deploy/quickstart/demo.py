@@ -21,6 +21,7 @@ from lab.baresip import Baresip  # noqa: E402
 from lab.isthmus import Build, Connector, Gateway  # noqa: E402
 from lab.kamailio import Kamailio  # noqa: E402
 from lab.programs import Programs  # noqa: E402
+from lab.site import Site  # noqa: E402
 
 DOMAIN = "sip.example.net"
 TALK_S = 4.3
@@ -50,6 +51,9 @@ class Demo:
 
     def __init__(self, network, programs, build, output):
         self.network, self.programs, self.build, self.output = network, programs, build, output
+        self.site = Site(network)
+        self.desk, self.office, self.mobile = self.site.desk, self.site.office, self.site.mobile
+        self.provider = self.site.provider
         self.checks = []
         self.calls = []
         self.captures = {}
@@ -67,18 +71,6 @@ class Demo:
             self.speech = dict(pool.map(_speak, [(self.output, name, *what)
                                                  for name, what in TEXTS.items()]))
 
-    def lay_cables(self):
-        self.desk, self.office, self.mobile, self.gateway_host, self.provider = (
-            self.network.host(name) for name in ("desk", "office", "mobile", "gateway", "provider"))
-        self.network.cable(self.desk, "lan0", "192.168.50.10/24",
-                           self.office, "lan0", "192.168.50.1/24")
-        self.network.cable(self.office, "up0", "198.51.100.2/30",
-                           self.gateway_host, "office0", "198.51.100.1/30")
-        self.network.cable(self.mobile, "up0", "198.51.100.6/30",
-                           self.gateway_host, "mobile0", "198.51.100.5/30")
-        self.network.cable(self.gateway_host, "prov0", "203.0.113.1/24",
-                           self.provider, "eth0", "203.0.113.10/24")
-
     def start_captures(self):
         """What leaves the client's side, and SIP on either side of the socket."""
         if not self.network.isolated:
@@ -92,7 +84,7 @@ class Demo:
                 ("office uplink", self.office, "up0", ""),
                 ("mobile uplink", self.mobile, "up0", ""),
                 ("office lan", self.office, "lan0", sip),
-                ("gateway to provider", self.gateway_host, "prov0", sip),
+                ("gateway to provider", self.site.gateway, "prov0", sip),
                 ("inside provider", self.provider, "lo", sip)):
             self.captures[name] = capture.Capture(self.programs, host, interface,
                                                   "capture-" + name.replace(" ", "-"), what)
@@ -101,17 +93,16 @@ class Demo:
         passwords = {name: os.urandom(9).hex() for name in TEXTS}
         link = {name: os.urandom(9).hex() for name in ("office", "mobile")}
         self.passwords, self.link_passwords = passwords, link
-        self.kamailio = Kamailio(self.programs, self.provider, self.provider.address("eth0"), DOMAIN,
+        self.kamailio = Kamailio(self.programs, self.provider, self.site.provider_address, DOMAIN,
                                  passwords)
         registrar = f"{self.kamailio.address}:{self.kamailio.port}"
         self.gateway = Gateway(
-            self.programs, self.build, self.gateway_host, self.gateway_host.address("prov0"), link,
+            self.programs, self.build, self.site.gateway, self.site.gateway_address, link,
             {"providers": [{"name": "kamailio", "target": f"sip:{registrar}", "domains": [DOMAIN]}]})
         self.start_captures()
         self.connector = Connector(
-            self.programs, self.build, self.office, self.office.address("lan0"),
-            f"wss://{self.gateway_host.address('office0')}:{self.gateway.websocket_port}", "office",
-            link["office"], self.gateway.pin)
+            self.programs, self.build, self.office, self.site.office_address,
+            self.site.url(self.gateway, self.office), "office", link["office"], self.gateway.pin)
         self.connector.wait_link()
         self.phones = {}
         for name, host, interface, proxy, port in (
@@ -143,8 +134,8 @@ class Demo:
         return call
 
     def phone_command(self, action, *more):
-        gateway = f"wss://{self.gateway_host.address('mobile0')}:{self.gateway.websocket_port}"
-        return [self.build.phone, *action, "--gateway", gateway, "--user", "mobile", "--password",
+        url = self.site.url(self.gateway, self.mobile)
+        return [self.build.phone, *action, "--gateway", url, "--user", "mobile", "--password",
                 self.link_passwords["mobile"], "--pin", self.gateway.pin, "--aor",
                 f"sip:mobile@{DOMAIN}", "--sip-user", "mobile", "--sip-password",
                 self.passwords["mobile"], "--play", self.output / "mobile.wav", "--json",
@@ -237,7 +228,7 @@ class Demo:
         self.phone_sockets.append((program.name, sockets.sockets_of(program)))
 
     def report_sockets(self):
-        own_side = {"127.0.0.1", self.office.address("lan0")}
+        own_side = {"127.0.0.1", self.site.office_address}
         outside = sockets.beyond(self.connector_sockets, own_side)
         print("\nSockets of isthmus-connector during its call, from the kernel's tables (ss):")
         for entry in self.connector_sockets:
@@ -352,13 +343,12 @@ def run(build_directory, output):
     started = time.monotonic()
     build = Build(build_directory)
     with net.Network() as network, Programs(output / "logs") as programs:
-        demo = Demo(network, programs, build, output)
         if network.isolated:
             print("== Network: five machines as network namespaces, joined by cables:")
             print("   desk -- office ==(uplink)== gateway -- provider,  mobile ==(uplink)== gateway")
         else:
             print("== Network: loopback addresses (no right to make network namespaces here)")
-        demo.lay_cables()
+        demo = Demo(network, programs, build, output)
         demo.prepare_speech()
         print("== Programs: Kamailio and two baresip phones at the provider, the gateway,"
               " the connector and a baresip phone in the office")

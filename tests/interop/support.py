@@ -1,0 +1,148 @@
+"""What the interoperability tests share. Each of them can be run alone:
+
+    tests/interop/NAME.py [BUILD_DIRECTORY] [options]
+
+Exit code 0: passed; 1: failed, and the logs' directory is named; 77: could not run here, and why.
+"""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "deploy" / "lib"))
+# pylint: disable=wrong-import-position
+from lab import net  # noqa: E402
+from lab.isthmus import Build, Connector, Gateway  # noqa: E402
+from lab.kamailio import Kamailio  # noqa: E402
+from lab.programs import Programs  # noqa: E402
+from lab.site import Site  # noqa: E402
+
+SKIPPED = 77
+DOMAIN = "sip.example.net"
+
+
+class Skip(Exception):
+    """The test cannot run on this machine; the text says why."""
+
+
+class Test:
+    """A directory for logs, a network, programs, and a list of what was checked."""
+
+    def __init__(self, arguments, directory, network, programs):
+        self.arguments, self.directory = arguments, directory
+        self.network, self.programs = network, programs
+        self.build = Build(arguments.build)
+        self.site = Site(network)
+        self.failures = 0
+        self.started = time.monotonic()
+
+    def check(self, passed, text):
+        """Notes a fact; the test fails at its end when one is not so."""
+        self.failures += not passed
+        print(f"   {'ok  ' if passed else 'FAIL'} {text}")
+        return passed
+
+    def equal(self, found, expected, text):
+        return self.check(found == expected, f"{text}: {found!r}" + (
+            "" if found == expected else f", expected {expected!r}"))
+
+    def soon(self, condition, seconds, text):
+        """Checks that the condition becomes true within so many seconds."""
+        try:
+            net.wait_until(condition, seconds, text)
+            return self.check(True, text)
+        except net.LabError:
+            return self.check(False, f"{text} (not within {seconds} s)")
+
+    def kamailio(self, users):
+        return Kamailio(self.programs, self.site.provider, self.site.provider_address, DOMAIN, users)
+
+    def gateway(self, extra=None, users=None, name="gateway"):
+        return Gateway(self.programs, self.build, self.site.gateway, self.site.gateway_address,
+                       users or {"office": "office-password"}, extra, name)
+
+    def connector(self, gateway, extra=None, password="office-password", wait=True,
+                  name="connector"):
+        connector = Connector(self.programs, self.build, self.site.office, self.site.office_address,
+                              self.site.url(gateway, self.site.office), "office", password,
+                              gateway.pin, extra, name)
+        if wait:
+            connector.wait_link()
+        return connector
+
+
+def idle_state(service):
+    """What must be the same before and after calls."""
+    status = service.status()
+    return {name: status[name] for name in ("calls", "media_endpoints", "media_port_pairs_free")}
+
+
+def open_transactions(service):
+    metrics = service.metrics()
+    return int(metrics["isthmus_sip_client_transactions"] + metrics["isthmus_sip_server_transactions"])
+
+
+def main(test, description, isolated=False, options=None, needs=()):
+    """Runs test(Test) with everything cleaned up behind it; ends the program."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("build", nargs="?", default=ROOT / "build" / "release",
+                        help="build directory (build/release)")
+    parser.add_argument("--keep", action="store_true", help="keep the logs of a passed test")
+    for names, how in options or ():
+        parser.add_argument(*names, **how)
+    arguments = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    net.enter_user_namespace()
+    name = pathlib.Path(sys.argv[0]).stem
+    directory = pathlib.Path(tempfile.mkdtemp(prefix=f"isthmus-{name}-"))
+    code = _run(test, name, arguments, directory, isolated, needs)
+    if code == 1 or arguments.keep:
+        print(f"logs: {directory}")
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+    sys.exit(code)
+
+
+def _run(test, name, arguments, directory, isolated, needs):
+    started = time.monotonic()
+    failures = 1
+    try:
+        missing = [program for program in needs if not _which(program)]
+        if missing:
+            raise Skip(f"not installed: {', '.join(missing)}")
+        with net.Network() as network, Programs(directory) as programs:
+            if isolated and not network.isolated:
+                raise Skip("needs network namespaces, which this machine does not allow")
+            run = Test(arguments, directory, network, programs)
+            test(run)
+            failures = run.failures
+    except Skip as reason:
+        print(f"{name}: SKIPPED: {reason}")
+        return SKIPPED
+    except net.LabError as error:
+        print(f"   FAIL {error}")
+    except Exception:  # pylint: disable=broad-except
+        traceback.print_exc()
+    verdict = "passed" if failures == 0 else "FAILED"
+    print(f"{name}: {verdict} in {time.monotonic() - started:.0f} s")
+    return 1 if failures else 0
+
+
+def _which(program):
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+@contextlib.contextmanager
+def scene(title):
+    """A headline for a group of checks."""
+    print(f" - {title}")
+    yield
