@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# Every test that CI runs, on a fresh Debian 12 or 13: installs what is missing, builds, tests, and ends with a table,
+# a plain count and an exit code.
+#
+#   tests/run.sh [STEP...]      all steps, or those named (see the list at the end)
+#   ISTHMUS_BUILD_ROOT=DIR      where to build (build)
+#   ISTHMUS_FUZZ_SECONDS=N      how long each fuzz target runs (5)
+#
+# Root or sudo is needed to install packages and to make network namespaces. A step that cannot run here is SKIPPED with
+# its reason; in CI (CI is set) that counts as a failure, except for the container image, which says why.
+set -uo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+builds=${ISTHMUS_BUILD_ROOT:-$root/build}
+logs=$builds/test-logs
+fuzz_seconds=${ISTHMUS_FUZZ_SECONDS:-5}
+readonly kSkipped=77
+. "$root/deploy/lib/packages.sh"
+
+names=() results=() durations=()
+
+# run STEP COMMAND...: runs it with its output in a log and on the terminal; notes how it ended.
+run() {
+  local name=$1 started=$SECONDS code result
+  shift
+  [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
+  echo
+  echo "== $name"
+  "$@" 2>&1 | tee "$logs/$name.log"
+  code=${PIPESTATUS[0]}
+  case $code in
+    0) result=passed ;;
+    "$kSkipped")
+      result=SKIPPED
+      if [ -n "${CI:-}" ] && [ "$name" != container ]; then result=FAILED; fi
+      ;;
+    *) result=FAILED ;;
+  esac
+  names+=("$name")
+  results+=("$result")
+  durations+=("$((SECONDS - started))")
+  echo "-- $name: $result after $((SECONDS - started)) s"
+  [ "$result" != FAILED ]
+}
+
+packages() {
+  isthmus_packages
+  install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" "${INTEROP_PACKAGES[@]}"
+}
+
+# Lines of progress now and then instead of thousands.
+quiet_ninja() {
+  ninja -C "$1" "${@:2}" 2>&1 | awk '
+    /^\[/ { split($1, part, /[\[\/\]]/); if (part[2] - shown >= 40 || part[2] == part[3]) { print "   " $1; shown = part[2] } next }
+    { print; fflush() }'
+  return "${PIPESTATUS[0]}"
+}
+
+configure() {  # PRESET [OPTION...]
+  cmake -S "$root" --preset "$1" -B "$builds/$1" "${@:2}" >"$logs/configure-$1.log" 2>&1 ||
+    { tail -20 "$logs/configure-$1.log"; return 1; }
+}
+
+build() {
+  configure release -DISTHMUS_TESTS=ON -DISTHMUS_BENCH=ON && quiet_ninja "$builds/release"
+}
+
+unit() {
+  ctest --test-dir "$builds/release" -j2 --output-on-failure --no-tests=error
+}
+
+# The pure code and its simulations: there the parsers and the bookkeeping are. The I/O rooms' own tests run with them.
+sanitizers() {
+  configure asan-ubsan -DISTHMUS_PORTAUDIO=OFF || return 1
+  local targets
+  targets=$(ninja -C "$builds/asan-ubsan" -t targets all | sed -nE 's/^([a-z_]+_(test|fuzz)): phony$/\1/p' |
+    grep -v -E 'allocation_test')
+  # shellcheck disable=SC2086
+  quiet_ninja "$builds/asan-ubsan" $targets || return 1
+  ctest --test-dir "$builds/asan-ubsan" -j2 --output-on-failure --no-tests=error \
+    -E 'allocation|^layering|sdk_package|_smoke$'
+}
+
+fuzz() {
+  configure fuzz -DISTHMUS_TESTS=ON || return 1
+  local target name count=0
+  local targets
+  targets=$(ninja -C "$builds/fuzz" -t targets all | sed -nE 's/^([a-z0-9_]+_fuzz): phony$/\1/p')
+  [ -n "$targets" ] || { echo "no fuzz target found"; return 1; }
+  # shellcheck disable=SC2086
+  quiet_ninja "$builds/fuzz" $targets || return 1
+  for target in $targets; do
+    name=${target%_fuzz}
+    local scratch
+    scratch=$(mktemp -d)
+    if ! "$builds/fuzz/tests/fuzz/$target" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 \
+      -artifact_prefix="$logs/$name-" "$scratch" "$root/tests/fuzz/corpus/$name" >"$logs/fuzz-$name.log" 2>&1; then
+      echo "$target FAILED:"
+      tail -30 "$logs/fuzz-$name.log"
+      rm -rf "$scratch"
+      return 1
+    fi
+    rm -rf "$scratch"
+    count=$((count + 1))
+    echo "   $target: $(grep -oE 'Done [0-9]+ runs' "$logs/fuzz-$name.log" || echo 'corpus replayed')"
+  done
+  echo "$count fuzz targets, no crash"
+}
+
+format() {
+  git -C "$root" ls-files '*.hpp' '*.cpp' | sed "s|^|$root/|" | xargs clang-format --dry-run -Werror
+}
+
+interop() {  # SCRIPT
+  python3 "$1" "$builds/release"
+}
+
+quickstart() {
+  ISTHMUS_BUILD=$builds/release "$root/deploy/quickstart.sh"
+}
+
+container() {
+  "$root/deploy/test-container.sh"
+}
+
+summary() {
+  local i passed=0 failed=0 skipped=0
+  echo
+  printf '%-28s %-8s %6s\n' step result s
+  for i in "${!names[@]}"; do
+    printf '%-28s %-8s %6s\n' "${names[$i]}" "${results[$i]}" "${durations[$i]}"
+    case ${results[$i]} in
+      passed) passed=$((passed + 1)) ;;
+      FAILED) failed=$((failed + 1)) ;;
+      *) skipped=$((skipped + 1)) ;;
+    esac
+  done
+  echo
+  echo "logs: $logs"
+  echo "$passed passed, $failed failed, $skipped skipped"
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+wanted=("$@")
+mkdir -p "$logs"
+cd "$root"
+run packages packages
+if run build build; then
+  run unit unit
+  run quickstart quickstart
+  for script in "$root"/tests/interop/*.py; do
+    name=$(basename "$script" .py)
+    [ "$name" = support ] || run "interop-$name" interop "$script"
+  done
+fi
+run fuzz fuzz
+run sanitizers sanitizers
+run format format
+[ ! -x "$root/deploy/test-container.sh" ] || run container container
+summary
