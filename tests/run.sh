@@ -74,7 +74,7 @@ sanitizers() {
   configure asan-ubsan -DISTHMUS_PORTAUDIO=OFF || return 1
   local targets
   targets=$(ninja -C "$builds/asan-ubsan" -t targets all | sed -nE 's/^([a-z_]+_(test|fuzz)): phony$/\1/p' |
-    grep -v -E 'allocation_test')
+    grep -v -E 'allocation_test|^cmake_')
   # shellcheck disable=SC2086
   quiet_ninja "$builds/asan-ubsan" $targets || return 1
   ctest --test-dir "$builds/asan-ubsan" -j2 --output-on-failure --no-tests=error \
@@ -85,7 +85,7 @@ fuzz() {
   configure fuzz -DISTHMUS_TESTS=ON || return 1
   local target name count=0
   local targets
-  targets=$(ninja -C "$builds/fuzz" -t targets all | sed -nE 's/^([a-z0-9_]+_fuzz): phony$/\1/p')
+  targets=$(ninja -C "$builds/fuzz" -t targets all | sed -nE 's/^([a-z0-9_]+_fuzz): phony$/\1/p' | grep -v '^cmake_')
   [ -n "$targets" ] || { echo "no fuzz target found"; return 1; }
   # shellcheck disable=SC2086
   quiet_ninja "$builds/fuzz" $targets || return 1

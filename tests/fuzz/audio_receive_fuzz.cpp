@@ -27,7 +27,7 @@ struct Player {
     handlers.send_rtp = [](ByteView) {};
     handlers.send_rtcp = [](ByteView) {};
     handlers.on_dtmf = [](char digit) { check(rtp::event_of(digit).has_value()); };
-    stream = std::move(*AudioStream::create(config, random, std::move(handlers), now));
+    stream = *AudioStream::create(config, random, std::move(handlers), now);
     header.payload_type = config.format.receive_payload_type;
     header.ssrc = 1;
   }
