@@ -67,8 +67,10 @@ class Bridge::Impl {
                    },
                    [&](sip::CancelReceived& e) { calls_.on_cancel(e.server, e.cancel); },
                    [&](sip::ResponseReceived& e) {
-                     if (!calls_.on_response(e.client, e.response))
-                       exchanges_.on_response(e.client, e.response);
+                     if (!calls_.on_response(e.client, e.response) &&
+                         !exchanges_.on_response(e.client, e.response)) {
+                       calls_.on_late_answer(e.flow, e.response);
+                     }
                    },
                    [&](sip::StrayResponse&) {},  // counted by the layer
                    [&](sip::ClientFailed& e) {

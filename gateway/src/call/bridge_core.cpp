@@ -49,4 +49,37 @@ void BridgeCore::reject(sip::TransactionId server, const sip::Message& request, 
   respond(server, std::move(response));
 }
 
+bool BridgeCore::take_place(sip::TransactionId server, const sip::Message& request,
+                            const sip::Flow& flow) {
+  bool call = request.method() == sip::Method::invite;
+  Load load;
+  if (auto known = sessions_.find(flow.session); flow.is_link() && known != sessions_.end())
+    load = known->second;
+  // Subscriptions are counted apart: each phone behind a connector has one or two of them.
+  bool over_session =
+      flow.is_link() && (call ? load.calls >= config.max_calls_per_session
+                              : load.subscriptions >= config.max_bindings_per_session);
+  if (over_session || (call ? calls : subscriptions) >= config.max_calls) {
+    ++counters.rejected_over_limit;
+    reject(server, request, 503, over_session ? "Too many calls on this link" : "Too many calls",
+           5);
+    return false;
+  }
+  ++(call ? calls : subscriptions);
+  if (flow.is_link()) {
+    Load& of_session = sessions_[flow.session];
+    ++(call ? of_session.calls : of_session.subscriptions);
+  }
+  return true;
+}
+
+void BridgeCore::give_place(bool call, const sip::Flow& flow) {
+  --(call ? calls : subscriptions);
+  auto known = flow.is_link() ? sessions_.find(flow.session) : sessions_.end();
+  if (known == sessions_.end()) return;
+  Load& load = known->second;
+  --(call ? load.calls : load.subscriptions);
+  if (load.calls + load.subscriptions == 0) sessions_.erase(known);
+}
+
 }  // namespace isthmus::call

@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "call/bridge.hpp"
 
@@ -18,7 +19,8 @@ struct BridgeCore {
   sip::TransactionLayer layer;
   sip::TransactionEvents events;  ///< raised by the layer, not yet handled
   BridgeCounters counters;
-  Actions* out = nullptr;  ///< where the current input's actions go
+  std::size_t calls = 0, subscriptions = 0;  ///< at this moment, services included
+  Actions* out = nullptr;                    ///< where the current input's actions go
   Instant now{};
 
   BridgeCore(BridgeConfig configuration, Router& r, MediaPlane& m, BindingTable& b,
@@ -35,7 +37,17 @@ struct BridgeCore {
   /// A response of our own to a request that came.
   void reject(sip::TransactionId server, const sip::Message& request, int status,
               std::string_view reason, unsigned retry_after_s = 0);
+  /// Takes a place among the calls (or subscriptions) of all and of the flow's session.
+  /// @return false: none is free, and the request was answered 503.
+  bool take_place(sip::TransactionId server, const sip::Message& request, const sip::Flow& flow);
+  void give_place(bool call, const sip::Flow& flow);
   void emit(Action action) { out->push_back(std::move(action)); }
+
+ private:
+  struct Load {
+    std::size_t calls = 0, subscriptions = 0;
+  };
+  std::unordered_map<std::uint64_t, Load> sessions_;  ///< only those with anything open
 };
 
 }  // namespace isthmus::call

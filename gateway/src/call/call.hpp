@@ -25,8 +25,11 @@ struct DialogPair {
   std::array<std::vector<std::string>, 2> route_set;
   std::array<std::uint32_t, 2> last_cseq{};  ///< highest CSeq of requests that came from that leg
   bool confirmed = false;
-  std::string last_ack;  ///< the ACK that went to the callee for the last 2xx, to repeat
-  std::uint32_t last_ack_cseq = 0;
+  struct Ack {
+    std::string bytes;
+    std::uint32_t cseq = 0;
+  };
+  std::array<Ack, 2> last_ack;  ///< that went to that leg for its last 2xx, to repeat
 };
 
 enum class BranchState : std::uint8_t { calling, cancelled, won, lost };
@@ -42,8 +45,11 @@ struct Branch {
   bool initial_offer = false;  ///< the first request carried the offer
   std::unique_ptr<MediaSession> media;
   std::vector<std::unique_ptr<DialogPair>> dialogs;
-  std::optional<sip::Message> failure;     ///< its final failure, translated for the caller
-  std::string unwanted_tag, unwanted_ack;  ///< of a 2xx that was acknowledged and hung up
+  std::optional<sip::Message> failure;  ///< its final failure, translated for the caller
+  struct Unwanted {
+    std::string tag, ack;
+  };
+  std::vector<Unwanted> unwanted;  ///< 2xx that were acknowledged and hung up
 };
 
 enum class CallState : std::uint8_t { setup, answered, ending };
@@ -65,7 +71,8 @@ struct Call {
   Branch* winner = nullptr;
   std::array<std::string, 2> owner;  ///< Router::owner_of each leg, for limits and records
   Instant started{};
-  std::optional<Instant> answered, expires;
+  std::optional<Instant> answered;
+  std::optional<Instant> expires;  ///< of a subscription, or of a call whose BYE was challenged
   int final_status = 0;
   std::string end_reason;
   std::size_t transactions = 0;  ///< in-dialog requests under way

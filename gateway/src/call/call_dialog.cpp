@@ -68,8 +68,10 @@ CallManager::DialogRef CallManager::find_dialog(const sip::Flow& flow,
     if (dialog->callee_tag == callee_tag) return {use.call, use.branch, dialog.get(), use.side};
   }
   // A request of the callee may overtake the response that would have made its dialog (NOTIFY, RFC
-  // 6665 §4.4.1).
-  if (use.side == Side::callee && use.call->state != CallState::ending && !callee_tag.empty()) {
+  // 6665 §4.4.1). Once a call is answered, its dialog is known.
+  bool may_come = use.call->state == CallState::setup ||
+                  (!use.call->invite && use.call->state == CallState::answered);
+  if (use.side == Side::callee && may_come && !callee_tag.empty()) {
     sip::Message stand_in = sip::Message::response_to(use.call->request, 200, {}, callee_tag);
     DialogPair& dialog = dialog_of(*use.call, *use.branch, stand_in);
     dialog.party[1] = std::string(request.get(HeaderId::from).value_or(""));
@@ -97,6 +99,12 @@ bool CallManager::on_dialog_request(sip::TransactionId server, const sip::Flow& 
 
 void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::Message& request) {
   Side to = other(ref.from);
+  bool bye = request.method() == Method::bye;
+  if (!bye && ref.call->transactions >= limits::kRequestsPerCall) {
+    ++core_.counters.rejected_over_limit;
+    core_.reject(server, request, 503, "Too many requests wait in this call", 1);
+    return;
+  }
   sip::Message out = request;
   make_outgoing_request(out);
   address_to(*ref.dialog, to, out);
@@ -107,20 +115,24 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
   if (request.method() == Method::prack) offer = offer && ref.branch->initial_offer;
   if (std::optional<MediaFault> fault = carry_body(*ref.branch, ref.from, out, offer)) {
     ++core_.counters.bad_sdp;
-    if (ref.branch->media) ref.branch->media->rollback();
+    if (offer && ref.branch->media) ref.branch->media->rollback(ref.from);
     core_.reject(server, request, fault->status, fault->reason);
     return;
   }
-  if (request.method() == Method::bye) {
-    ref.call->state = CallState::ending;
-    ref.call->end_reason = ref.from == Side::caller ? "BYE from caller" : "BYE from callee";
-  }
   sip::TransactionId client = core_.send(std::move(out), hop);
   if (client == 0) {
+    if (offer && ref.branch->media) ref.branch->media->rollback(ref.from);
     core_.reject(server, request, 503, "Too many transactions", 5);
     return;
   }
   note_peer(hop);
+  // In an early dialog a BYE ends that dialog only; the INVITE still gets its own final response
+  // (RFC 3261 §15).
+  bool ends = bye && ref.dialog->confirmed;
+  if (ends) {
+    ref.call->state = CallState::ending;
+    ref.call->end_reason = ref.from == Side::caller ? "BYE from caller" : "BYE from callee";
+  }
   bool had_offer = is_sdp(request.content_type());
   ++ref.call->transactions;
   in_dialog_.emplace(client, DialogUse{ref.call,
@@ -130,6 +142,7 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
                                        server,
                                        std::move(request),
                                        had_offer,
+                                       ends,
                                        false,
                                        {}});
 }
@@ -162,12 +175,18 @@ void CallManager::address_to(const DialogPair& dialog, Side to, sip::Message& re
   if (!request_uri.empty()) request.set_request_uri(request_uri);
 }
 
-sip::Flow CallManager::next_hop(const Branch& branch, const DialogPair& dialog, Side to) {
-  const sip::Flow& flow = branch.flow[index_of(to)];
+sip::Flow CallManager::next_hop(const Branch& branch, const DialogPair& dialog, Side to) const {
+  return next_hop(branch.flow[index_of(to)], dialog.remote_target[index_of(to)],
+                  dialog.route_set[index_of(to)]);
+}
+
+/// Where a request in a dialog goes whose first messages came from `flow`.
+sip::Flow CallManager::next_hop(const sip::Flow& flow, const std::string& target,
+                                const std::vector<std::string>& route_set) const {
   if (flow.is_link() || !core_.router.follows_targets(flow)) return flow;
-  std::string text = dialog.remote_target[index_of(to)];
-  if (const auto& route = dialog.route_set[index_of(to)]; !route.empty()) {
-    Result<sip::NameAddr, sip::Fault> first = sip::NameAddr::parse(route.front());
+  std::string text = target;
+  if (!route_set.empty()) {
+    Result<sip::NameAddr, sip::Fault> first = sip::NameAddr::parse(route_set.front());
     if (first) text = first->uri;
   }
   Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(text);
@@ -196,8 +215,9 @@ bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack) {
     return true;
   }
   auto cseq = ack.cseq();
-  ref.dialog->last_ack_cseq = cseq ? cseq->number : 0;
-  core_.send_ack(std::move(ack), hop, &ref.dialog->last_ack);
+  DialogPair::Ack& kept = ref.dialog->last_ack[index_of(to)];
+  kept.cseq = cseq ? cseq->number : 0;
+  core_.send_ack(std::move(ack), hop, &kept.bytes);
   return true;
 }
 
@@ -205,22 +225,22 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
                                      sip::Message& response) {
   if (response.status() == 100) return;
   bool invite = use.request.method() == Method::invite;
+  Side answering = other(use.from);
   if (use.finished) {
     // A retransmitted 2xx of a re-INVITE whose ACK was lost, or has not come yet.
     auto cseq = response.cseq();
-    if (cseq && !use.dialog->last_ack.empty() && use.dialog->last_ack_cseq == cseq->number) {
-      core_.emit(
-          SendSip{next_hop(*use.branch, *use.dialog, other(use.from)), use.dialog->last_ack});
+    const DialogPair::Ack& ack = use.dialog->last_ack[index_of(answering)];
+    if (cseq && !ack.bytes.empty() && ack.cseq == cseq->number) {
+      core_.emit(SendSip{next_hop(*use.branch, *use.dialog, answering), ack.bytes});
       return;
     }
   }
-  Side answering = other(use.from);
   int status = response.status();
   if (status < 300 && refreshes_target(use.request.method())) {
     if (auto contact = response.contact())
       use.dialog->remote_target[index_of(answering)] = contact->uri;
   }
-  if (status >= 300 && use.had_offer && use.branch->media) use.branch->media->rollback();
+  if (status >= 300 && use.had_offer && use.branch->media) use.branch->media->rollback(use.from);
   if (std::optional<MediaFault> fault =
           carry_body(*use.branch, answering, response, !use.had_offer)) {
     ++core_.counters.bad_sdp;
@@ -253,7 +273,7 @@ void CallManager::on_dialog_failed(DialogUse& use, sip::ClientFailure why) {
                  {});  // the dialog is over for this leg, whatever became of the other
     return;
   }
-  if (use.had_offer && use.branch->media) use.branch->media->rollback();
+  if (use.had_offer && use.branch->media) use.branch->media->rollback(use.from);
   bool timeout = why == sip::ClientFailure::timeout;
   core_.reject(use.server, use.request, timeout ? 408 : 503,
                timeout ? "Request Timeout" : "Peer unreachable");
@@ -263,10 +283,16 @@ void CallManager::after_final(sip::TransactionId client, DialogUse& use,
                               const sip::Message* response) {
   Call& call = *use.call;
   Method method = use.request.method();
-  bool ended = method == Method::bye;
+  bool challenged = response && (response->status() == 401 || response->status() == 407);
+  bool ended = use.ends && !challenged;
+  if (use.ends && challenged) {  // a BYE with credentials follows, or the call lapses
+    call.state = CallState::answered;
+    call.expires = core_.now + core_.config.timers.timeout();
+  }
   if (!call.invite && response && response->status() < 300) {
     std::string_view state = use.request.get(HeaderId::subscription_state).value_or("");
-    if (method == Method::notify && state.substr(0, 10) == "terminated") {
+    if (method == Method::notify && state.substr(0, 10) == "terminated" &&
+        call.state == CallState::answered) {  // else the SUBSCRIBE still waits for its answer
       ended = true;
       call.end_reason = "subscription terminated";
     } else if (method == Method::subscribe) {
@@ -297,6 +323,7 @@ void CallManager::send_bye(Branch& branch, DialogPair& dialog, Side to, int caus
 /// set-up.
 void CallManager::hang_up(Call& call, std::optional<Side> except, int cause,
                           std::string_view reason) {
+  if (call.state == CallState::ending) return;  // a BYE or CANCELs are under way, and bounded
   if (call.state == CallState::setup) {
     call.final_status = except == Side::caller ? 487 : cause;
     ++core_.counters.calls_failed;
@@ -314,12 +341,6 @@ void CallManager::hang_up(Call& call, std::optional<Side> except, int cause,
         if (except != side) send_bye(*call.winner, *dialog, side, cause, reason);
       }
     }
-  }
-  // In-dialog requests that still wait for an answer get one.
-  for (auto& [client, use] : in_dialog_) {
-    if (use.call != &call || use.finished) continue;
-    int status = use.request.method() == Method::bye ? 200 : 481;
-    core_.reject(use.server, use.request, status, status == 200 ? "OK" : "Call ended");
   }
   end(call, reason);
 }

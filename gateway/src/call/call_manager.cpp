@@ -5,6 +5,7 @@
 namespace isthmus::call {
 
 using sip::HeaderId;
+using sip::Method;
 
 bool CallManager::on_response(sip::TransactionId client, sip::Message& response) {
   if (auto initial = initial_.find(client); initial != initial_.end()) {
@@ -81,7 +82,6 @@ void CallManager::on_session_closed(std::uint64_t session) {
       if (!calls_.contains(id)) break;
     }
   }
-  session_calls_.erase(session);
 }
 
 bool CallManager::end_call(CallId id, std::string_view reason) {
@@ -110,8 +110,13 @@ void CallManager::sweep() {
     hang_up(*calls_.at(id), std::nullopt, 408, "Media timeout");
   }
   for (CallId id : lapsed) {
-    if (auto found = calls_.find(id); found != calls_.end())
+    auto found = calls_.find(id);
+    if (found == calls_.end()) continue;
+    if (found->second->invite) {
+      hang_up(*found->second, std::nullopt, 408, "BYE was not repeated");
+    } else {
       end(*found->second, "subscription expired");
+    }
   }
   std::erase_if(in_dialog_, [&](const auto& entry) {
     return entry.second.finished && entry.second.kept_until <= core_.now;
@@ -127,8 +132,20 @@ void CallManager::end(Call& call, std::string_view reason) {
   call.state = CallState::ending;
   call.end_reason = std::string(reason);
   if (call.invite) ++core_.counters.calls_ended;
+  for (const auto& [client, use] : in_dialog_) {
+    if (use.call == &call) answer_waiting(use);
+  }
   report(call, true);
   remove(call);
+}
+
+/// A request inside a dialog that is over gets an answer of ours: of two BYEs that cross, each
+/// does.
+void CallManager::answer_waiting(const DialogUse& use) {
+  if (use.finished) return;
+  Method method = use.request.method();
+  int status = method == Method::bye ? 200 : method == Method::invite ? 487 : 481;
+  core_.reject(use.server, use.request, status, {});
 }
 
 void CallManager::remove(Call& call) {
@@ -144,10 +161,7 @@ void CallManager::remove(Call& call) {
     by_call_id_.erase(entry);
     break;
   }
-  if (call.caller.is_link()) {
-    auto count = session_calls_.find(call.caller.session);
-    if (count != session_calls_.end() && --count->second == 0) session_calls_.erase(count);
-  }
+  core_.give_place(call.invite, call.caller);
   calls_.erase(call.id);
 }
 

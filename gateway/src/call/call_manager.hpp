@@ -24,6 +24,8 @@ class CallManager {
   bool on_ack(const sip::Flow& flow, sip::Message& ack);
   bool on_cancel(sip::TransactionId server, const sip::Message& cancel);
   bool on_response(sip::TransactionId client, sip::Message& response);
+  /// A 2xx of a client transaction whose call is over: late, or its ACK was lost.
+  void on_late_answer(const sip::Flow& flow, const sip::Message& response);
   bool on_client_failed(sip::TransactionId client, sip::ClientFailure why);
   void on_server_failed(sip::TransactionId server);
   void on_session_closed(std::uint64_t session);
@@ -48,6 +50,7 @@ class CallManager {
     sip::TransactionId server;
     sip::Message request;  ///< as it came
     bool had_offer;
+    bool ends;              ///< a BYE that ends the call
     bool finished = false;  ///< a final response went back (kept for 2xx retransmissions)
     Instant kept_until{};
   };
@@ -74,8 +77,11 @@ class CallManager {
   void finish_if_nobody_left(Call& call);
   void cancel_branches(Call& call, const Branch* except, std::string_view reason);
   void hang_up_answer(Branch& branch, const sip::Message& response, std::string_view reason);
+  std::string acknowledge_and_end(const sip::Flow& flow, const sip::Message& invite,
+                                  const sip::Message& response, std::string_view reason);
   bool carry_to_caller(Call& call, Branch& branch, sip::Message& response);
   DialogPair& dialog_of(Call& call, Branch& branch, const sip::Message& response);
+  void forget_an_early_dialog(Branch& branch);
   void fail_setup(Call& call, int status, std::string_view reason, unsigned retry_after_s = 0);
 
   // call_dialog.cpp
@@ -87,13 +93,16 @@ class CallManager {
   void after_final(sip::TransactionId client, DialogUse& use, const sip::Message* response);
   std::optional<MediaFault> carry_body(Branch& branch, Side from, sip::Message& message,
                                        bool offer);
-  sip::Flow next_hop(const Branch& branch, const DialogPair& dialog, Side to);
+  sip::Flow next_hop(const Branch& branch, const DialogPair& dialog, Side to) const;
+  sip::Flow next_hop(const sip::Flow& flow, const std::string& target,
+                     const std::vector<std::string>& route_set) const;
   void address_to(const DialogPair& dialog, Side to, sip::Message& request) const;
   void send_bye(Branch& branch, DialogPair& dialog, Side to, int cause, std::string_view reason);
   void hang_up(Call& call, std::optional<Side> except, int cause, std::string_view reason);
 
   // call_manager.cpp
   void note_peer(const sip::Flow& flow);
+  void answer_waiting(const DialogUse& use);
   void end(Call& call, std::string_view reason);
   void remove(Call& call);
   void report(Call& call, bool ended);
@@ -109,7 +118,6 @@ class CallManager {
   std::unordered_map<sip::TransactionId, DialogUse> in_dialog_;
   std::unordered_map<sip::TransactionId, CallId>
       servers_;  ///< INVITE server transactions still open
-  std::unordered_map<std::uint64_t, std::size_t> session_calls_;
   std::unordered_map<Endpoint, Instant, EndpointHash> peers_;  ///< until when each is known
 };
 

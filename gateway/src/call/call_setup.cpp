@@ -1,4 +1,6 @@
 // CallManager: from the first request to its final response.
+#include <algorithm>
+
 #include "base/limits.hpp"
 #include "call/call_manager.hpp"
 #include "call/crossing.hpp"
@@ -9,14 +11,7 @@ using sip::HeaderId;
 
 void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::Message request,
                         const RouteTargets& route) {
-  std::size_t& of_session = session_calls_[flow.session];
-  bool over_session = flow.is_link() && of_session >= core_.config.max_calls_per_session;
-  if (calls_.size() >= core_.config.max_calls || over_session) {
-    ++core_.counters.rejected_over_limit;
-    core_.reject(server, request, 503,
-                 over_session ? "Too many calls on this link" : "Too many calls", 5);
-    return;
-  }
+  if (!core_.take_place(server, request, flow)) return;
   auto owned = std::make_unique<Call>();
   Call& call = *owned;
   call.id = next_id_++;
@@ -29,7 +24,6 @@ void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::M
   calls_.emplace(call.id, std::move(owned));
   by_call_id_.emplace(call.request.call_id(), &call);
   servers_.emplace(server, call.id);
-  if (flow.is_link()) ++of_session;
   if (call.invite) ++core_.counters.calls_started;
 
   std::optional<MediaFault> fault;
@@ -104,9 +98,24 @@ DialogPair& CallManager::dialog_of(Call& call, Branch& branch, const sip::Messag
   if (auto contact = call.request.contact()) dialog.remote_target[0] = contact->uri;
   dialog.route_set = {record_route(call.request, false), record_route(response, true)};
   if (auto cseq = call.request.cseq()) dialog.last_cseq[0] = cseq->number;
-  if (branch.dialogs.size() >= limits::kForksPerCall) branch.dialogs.erase(branch.dialogs.begin());
+  if (branch.dialogs.size() >= limits::kForksPerCall) forget_an_early_dialog(branch);
   branch.dialogs.push_back(std::move(owned));
   return dialog;
+}
+
+/// The oldest one, with the requests that wait in it. The answered dialog is never forgotten.
+void CallManager::forget_an_early_dialog(Branch& branch) {
+  auto oldest = std::find_if(branch.dialogs.begin(), branch.dialogs.end(),
+                             [](const auto& dialog) { return !dialog->confirmed; });
+  if (oldest == branch.dialogs.end()) return;
+  std::erase_if(in_dialog_, [&](const auto& entry) {
+    const DialogUse& use = entry.second;
+    if (use.dialog != oldest->get()) return false;
+    answer_waiting(use);
+    if (!use.finished) --use.call->transactions;
+    return true;
+  });
+  branch.dialogs.erase(oldest);
 }
 
 /// Makes the callee's response the caller's. False: its description could not be carried.
@@ -172,8 +181,9 @@ void CallManager::on_repeated_answer(Call& call, Branch& branch, sip::Message& r
   for (auto& dialog : branch.dialogs) {
     if (dialog->callee_tag != tag || !dialog->confirmed) continue;
     auto cseq = response.cseq();
-    if (cseq && !dialog->last_ack.empty() && dialog->last_ack_cseq == cseq->number) {
-      core_.emit(SendSip{next_hop(branch, *dialog, Side::callee), dialog->last_ack});
+    const DialogPair::Ack& ack = dialog->last_ack[index_of(Side::callee)];
+    if (cseq && !ack.bytes.empty() && ack.cseq == cseq->number) {
+      core_.emit(SendSip{next_hop(branch, *dialog, Side::callee), ack.bytes});
     } else if (carry_to_caller(call, branch, response)) {
       core_.respond(call.server, response);
     }
@@ -211,7 +221,7 @@ void CallManager::finish_if_nobody_left(Call& call) {
       best = &*branch->failure;
     }
   }
-  if (call.state == CallState::answered) return;
+  if (call.winner) return;  // the end of a losing branch, maybe while a BYE is under way
   if (call.state == CallState::ending) {
     end(call, call.end_reason);
     return;
@@ -254,24 +264,62 @@ void CallManager::cancel_branches(Call& call, const Branch* except, std::string_
 void CallManager::hang_up_answer(Branch& branch, const sip::Message& response,
                                  std::string_view reason) {
   if (branch.sent.method() != sip::Method::invite) return;
-  if (!branch.unwanted_ack.empty() && branch.unwanted_tag == response.to_tag()) {
-    core_.emit(SendSip{branch.flow[1], branch.unwanted_ack});
+  std::string tag = response.to_tag();
+  for (const Branch::Unwanted& known : branch.unwanted) {
+    if (known.tag != tag) continue;
+    sip::Dialog dialog = sip::Dialog::as_uac(branch.sent, response);
+    core_.emit(
+        SendSip{next_hop(branch.flow[1], dialog.remote_target, dialog.route_set), known.ack});
     return;
   }
-  branch.unwanted_tag = response.to_tag();
-  sip::Dialog dialog = sip::Dialog::as_uac(branch.sent, response);
-  sip::Flow flow = branch.flow[1];
+  std::string ack = acknowledge_and_end(branch.flow[1], branch.sent, response, reason);
+  if (branch.unwanted.size() < limits::kForksPerCall)
+    branch.unwanted.push_back({std::move(tag), std::move(ack)});
+}
+
+/// @return the ACK, to repeat.
+std::string CallManager::acknowledge_and_end(const sip::Flow& flow, const sip::Message& invite,
+                                             const sip::Message& response,
+                                             std::string_view reason) {
+  sip::Dialog dialog = sip::Dialog::as_uac(invite, response);
+  sip::Flow hop = next_hop(flow, dialog.remote_target, dialog.route_set);
   auto cseq = response.cseq();
-  core_.send_ack(dialog.request("ACK", cseq ? cseq->number : 1), flow, &branch.unwanted_ack);
+  std::string ack;
+  core_.send_ack(dialog.request("ACK", cseq ? cseq->number : 1), hop, &ack);
   sip::Message bye = dialog.request("BYE");
   bye.add(HeaderId::reason, reason_value(200, reason));
-  core_.send(std::move(bye), flow);
+  core_.send(std::move(bye), hop);
+  return ack;
+}
+
+void CallManager::on_late_answer(const sip::Flow& flow, const sip::Message& response) {
+  auto contact = response.contact();
+  if (!contact || response.status() < 200 || response.status() >= 300 ||
+      response.method() != sip::Method::invite) {
+    return;
+  }
+  // What was sent is forgotten; what ACK and BYE need of it stands in the response.
+  sip::Message invite = sip::Message::request("INVITE", contact->uri);
+  for (HeaderId id : {HeaderId::from, HeaderId::call_id, HeaderId::cseq}) {
+    invite.add(id, response.get(id).value_or(""));
+  }
+  acknowledge_and_end(flow, invite, response, "The call is over");
 }
 
 bool CallManager::on_cancel(sip::TransactionId server, const sip::Message& cancel) {
-  Call* call = call_of_server(server);
-  if (!call || call->state != CallState::setup) return false;
   std::string_view why = cancel.get(HeaderId::reason).value_or("");
+  std::vector<std::pair<std::string, std::string>> extra;
+  if (!why.empty()) extra.emplace_back("Reason", std::string(why));
+  Call* call = call_of_server(server);
+  if (!call) {  // of a re-INVITE: whoever was asked answers it
+    for (const auto& [client, use] : in_dialog_) {
+      if (use.server != server || use.finished) continue;
+      core_.layer.cancel(client, std::move(extra), core_.now, core_.events);
+      return true;
+    }
+    return false;
+  }
+  if (call->state != CallState::setup) return false;
   call->final_status = 487;
   ++core_.counters.calls_failed;
   // The caller is answered at once; a 2xx that crosses the CANCEL is acknowledged and hung up here.
@@ -282,9 +330,7 @@ bool CallManager::on_cancel(sip::TransactionId server, const sip::Message& cance
     if (branch->state != BranchState::calling) continue;
     branch->state = BranchState::cancelled;
     branch->media.reset();
-    std::vector<std::pair<std::string, std::string>> extra;
-    if (!why.empty()) extra.emplace_back("Reason", std::string(why));
-    core_.layer.cancel(branch->client, std::move(extra), core_.now, core_.events);
+    core_.layer.cancel(branch->client, extra, core_.now, core_.events);
   }
   finish_if_nobody_left(*call);
   return true;

@@ -1,5 +1,7 @@
 #include "call/media_session.hpp"
 
+#include <utility>
+
 #include "base/text.hpp"
 
 namespace isthmus::call {
@@ -83,7 +85,7 @@ std::optional<MediaFault> MediaSession::open(Stream& stream) {
 void MediaSession::close(Stream& stream) {
   if (!stream.open) return;
   for (const LocalMedia& local : stream.local) plane_.close(local.id);
-  stream.open = false;
+  stream = {};
 }
 
 void MediaSession::learn_remote(Stream& stream, std::size_t from,
@@ -91,16 +93,33 @@ void MediaSession::learn_remote(Stream& stream, std::size_t from,
                                 const sdp::SessionDescription::Media& media, bool offer) {
   RemoteMedia remote = remote_of(description, media);
   if (offer) {
-    stream.remote_before = stream.remote;
+    stream.mux_offered = remote.rtcp_mux;
     // Until the answer agrees, the offerer gets RTCP on its own port (RFC 5761 §5.1.1).
     remote.rtcp_mux = remote.rtcp_mux && stream.remote[from].rtcp_mux;
-  } else if (RemoteMedia& offerer = stream.remote[1 - from]; offerer.rtcp_mux != remote.rtcp_mux) {
-    offerer.rtcp_mux = remote.rtcp_mux;
-    plane_.set_remote(stream.local[1 - from].id, offerer);
+  } else {
+    remote.rtcp_mux = remote.rtcp_mux && stream.mux_offered;
+    RemoteMedia& offerer = stream.remote[1 - from];
+    if (offerer.rtcp_mux != remote.rtcp_mux) {
+      offerer.rtcp_mux = remote.rtcp_mux;
+      plane_.set_remote(stream.local[1 - from].id, offerer);
+    }
   }
   stream.remote[from] = remote;
-  stream.held = description.direction_of(media) != sdp::Direction::sendrecv;
+  std::optional<sdp::Connection> connection = description.connection_of(media);
+  bool nowhere = connection && connection->ip && connection->ip->is_unspecified();  // RFC 2543 hold
+  stream.held[from] = nowhere || description.direction_of(media) != sdp::Direction::sendrecv;
   plane_.set_remote(stream.local[from].id, remote);
+}
+
+/// An offer keeps what it replaces until it is answered; an answer settles it.
+void MediaSession::keep_or_settle(std::size_t from, bool offer) {
+  for (Stream& stream : streams_) {
+    if (!offer) {
+      stream.before[1 - from].reset();
+    } else if (!stream.before[from]) {
+      stream.before[from] = Before{stream.remote[from], stream.open, stream.held[from]};
+    }
+  }
 }
 
 Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::string_view sdp,
@@ -111,6 +130,7 @@ Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::str
   strip_ice(description);
   std::size_t from = index_of(from_side), to = 1 - from;
   if (streams_.size() < description.media().size()) streams_.resize(description.media().size());
+  keep_or_settle(from, offer);
 
   std::optional<IpAddress> address;
   for (std::size_t i = 0; i < description.media().size(); ++i) {
@@ -122,6 +142,10 @@ Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::str
       continue;
     }
     if (!stream.open) {
+      if (!offer) {  // an answer opens nothing that was not on offer (RFC 3264 §6)
+        media.set_port(0);
+        continue;
+      }
       if (std::optional<MediaFault> fault = open(stream)) return *fault;
     }
     learn_remote(stream, from, description, media, offer);
@@ -137,20 +161,24 @@ Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::str
   return description.to_string();
 }
 
-void MediaSession::rollback() {
+void MediaSession::rollback(Side offerer) {
+  std::size_t side = index_of(offerer);
   for (Stream& stream : streams_) {
-    if (!stream.open) continue;
-    for (std::size_t side : {std::size_t{0}, std::size_t{1}}) {
-      if (stream.remote_before[side].port == 0) continue;
-      stream.remote[side] = stream.remote_before[side];
-      plane_.set_remote(stream.local[side].id, stream.remote[side]);
+    std::optional<Before> before = std::exchange(stream.before[side], std::nullopt);
+    if (!before || !stream.open) continue;
+    if (!before->open) {
+      close(stream);
+      continue;
     }
+    stream.remote[side] = before->remote;
+    stream.held[side] = before->held;
+    plane_.set_remote(stream.local[side].id, before->remote);
   }
 }
 
 bool MediaSession::expects_media() const {
   for (const Stream& stream : streams_) {
-    if (stream.open && !stream.held) return true;
+    if (stream.open && !stream.held[0] && !stream.held[1]) return true;
   }
   return false;
 }

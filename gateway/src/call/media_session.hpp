@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -42,9 +43,9 @@ class MediaSession {
   /// offer.
   /// @return the text for the other leg, or what to answer to an offer that cannot be carried.
   Result<std::string, MediaFault> translate(Side from, std::string_view sdp, bool offer);
-  /// Puts the remote addresses back as they were before the last offer, which was refused (RFC 3264
-  /// §8).
-  void rollback();
+  /// The last offer of that side was refused: all is as it was before (RFC 3264 §8). Streams that
+  /// came with it are closed. An offer of the other side that waits for its answer stays.
+  void rollback(Side offerer);
 
   /// Neither side said hold or inactive for every stream: silence on both is a fault.
   bool expects_media() const;
@@ -56,16 +57,24 @@ class MediaSession {
   std::size_t stream_count() const;
 
  private:
+  /// What an unanswered offer of one side replaced.
+  struct Before {
+    RemoteMedia remote;
+    bool open = false, held = false;
+  };
   struct Stream {
     std::array<LocalMedia, 2> local;
-    std::array<RemoteMedia, 2> remote, remote_before;
+    std::array<RemoteMedia, 2> remote;
+    std::array<std::optional<Before>, 2> before;  ///< by offering side
+    bool mux_offered = false;                     ///< a=rtcp-mux in the last offer
+    std::array<bool, 2> held{};                   ///< by the last description of that side
     bool open = false;
-    bool held = false;
   };
   std::optional<MediaFault> open(Stream& stream);
   void close(Stream& stream);
   void learn_remote(Stream& stream, std::size_t from, const sdp::SessionDescription& description,
                     const sdp::SessionDescription::Media& media, bool offer);
+  void keep_or_settle(std::size_t from, bool offer);
   Result<LocalMedia, MediaError> open_end(const sip::Flow& flow);
 
   MediaPlane& plane_;

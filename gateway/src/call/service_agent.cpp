@@ -93,11 +93,8 @@ ServiceAgent::~ServiceAgent() {
 
 void ServiceAgent::start(sip::TransactionId server, const sip::Flow& flow,
                          const sip::Message& invite, MediaService service) {
-  if (calls_.size() >= core_.config.max_calls) {
-    ++core_.counters.rejected_over_limit;
-    core_.reject(server, invite, 503, "Too many calls", 5);
-    return;
-  }
+  if (refuse_extensions(server, invite)) return;
+  if (!core_.take_place(server, invite, flow)) return;
   auto owned = std::make_unique<ServiceCall>();
   ServiceCall& call = *owned;
   call.id = next_id_++;
@@ -122,6 +119,7 @@ void ServiceAgent::start(sip::TransactionId server, const sip::Flow& flow,
   }
   if (fault) {
     ++core_.counters.calls_failed;
+    core_.give_place(true, flow);
     core_.media.close(call.client.id);
     core_.media.close(call.player.id);
     core_.reject(server, invite, fault->status, fault->reason, fault->status == 503 ? 2 : 0);
@@ -131,7 +129,23 @@ void ServiceAgent::start(sip::TransactionId server, const sip::Flow& flow,
   ++core_.counters.calls_answered;
   send_answer(call, sdp);
   core_.emit(CallChanged{record_of(call), false});
+  by_call_id_.emplace(call.dialog.call_id, &call);
   calls_.emplace(call.token, std::move(owned));
+}
+
+/// Extensions that a caller insists on, and that nothing here does (RFC 3261 §8.2.2.3).
+bool ServiceAgent::refuse_extensions(sip::TransactionId server, const sip::Message& invite) {
+  std::string unsupported;
+  for (std::string_view option : invite.values(HeaderId::require)) {
+    if (!unsupported.empty()) unsupported += ", ";
+    unsupported += option;
+  }
+  if (unsupported.empty()) return false;
+  sip::Message response = sip::Message::response_to(invite, 420, {}, core_.random.token(12));
+  response.add(HeaderId::unsupported, unsupported);
+  response.add(HeaderId::server, core_.config.software);
+  core_.respond(server, std::move(response));
+  return true;
 }
 
 std::optional<MediaFault> ServiceAgent::open_media(ServiceCall& call) {
@@ -163,7 +177,7 @@ Result<std::string, MediaFault> ServiceAgent::answer_offer(ServiceCall& call,
     taken = true;
     RemoteMedia remote = remote_with_codec(theirs, theirs.media()[i], formats);
     sdp::Direction direction = sdp::reversed(theirs.direction_of(theirs.media()[i]));
-    call.held = direction != sdp::Direction::sendrecv;
+    call.held = direction != sdp::Direction::sendrecv || remote.address.is_unspecified();
     keep_formats(media, formats);
     media.set_port(call.client.port);
     media.set_direction(direction);
@@ -226,14 +240,12 @@ ServiceAgent::ServiceCall* ServiceAgent::find(const sip::Flow& flow, const sip::
     return flow.is_link() ? call.flow.session == flow.session
                           : call.flow.remote.address == flow.remote.address;
   };
-  auto found = calls_.find(request_user(request));
-  if (found == calls_.end()) {  // a peer that repeats the first Request-URI
-    found = std::find_if(calls_.begin(), calls_.end(),
-                         [&](const auto& entry) { return entry.second->dialog.matches(request); });
+  // By Call-ID, not by our Contact's token: some peers repeat the first Request-URI.
+  auto [first, last] = by_call_id_.equal_range(std::string(request.call_id()));
+  for (auto entry = first; entry != last; ++entry) {
+    if (entry->second->dialog.matches(request) && same_party(*entry->second)) return entry->second;
   }
-  if (found == calls_.end()) return nullptr;
-  ServiceCall& call = *found->second;
-  return same_party(call) && call.dialog.matches(request) ? &call : nullptr;
+  return nullptr;
 }
 
 bool ServiceAgent::on_dialog_request(sip::TransactionId server, const sip::Flow& flow,
@@ -380,6 +392,10 @@ void ServiceAgent::end(ServiceCall& call, std::string_view reason) {
   core_.media.close(call.player.id);
   ++core_.counters.calls_ended;
   core_.emit(CallChanged{std::move(record), true});
+  core_.give_place(true, call.flow);
+  auto [first, last] = by_call_id_.equal_range(call.dialog.call_id);
+  by_call_id_.erase(
+      std::find_if(first, last, [&](const auto& entry) { return entry.second == &call; }));
   calls_.erase(std::string(call.token));
 }
 

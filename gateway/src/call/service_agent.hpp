@@ -63,10 +63,12 @@ class ServiceAgent {
   void end(ServiceCall& call, std::string_view reason);
   CallRecord record_of(const ServiceCall& call) const;
   ServiceCall* find(const sip::Flow& flow, const sip::Message& request);
+  bool refuse_extensions(sip::TransactionId server, const sip::Message& invite);
 
   BridgeCore& core_;
   CallId next_id_ = CallId{1} << 48;  ///< apart from the CallManager's
   std::unordered_map<std::string, std::unique_ptr<ServiceCall>> calls_;  ///< by token
+  std::unordered_multimap<std::string, ServiceCall*> by_call_id_;
 };
 
 }  // namespace isthmus::call

@@ -1,0 +1,195 @@
+// Requests inside dialogs: BYE and its races, re-INVITE races, forged and repeated requests.
+#include "bridge_bench.hpp"
+
+namespace isthmus::call {
+namespace {
+
+using sip::HeaderId;
+
+using BridgeDialog = BridgeBench;
+
+TEST_F(BridgeDialog, byes_that_cross_are_both_answered) {
+  sip::Message ok = answered_call();
+  give(by_caller(ok, "BYE", 2), alice);
+  give(by_callee(invite, "c1", "BYE", 1), carol);
+  sip::Message to_carol = last(carol, "BYE"), to_alice = last(alice, "BYE");
+  give(response(to_carol, 200), carol);
+  give(response(to_alice, 200), alice);
+  EXPECT_EQ(count(alice, "BYE", 200), 1u);
+  EXPECT_EQ(count(carol, "BYE", 200), 1u);
+  expect_nothing_left();
+}
+
+TEST_F(BridgeDialog, requests_that_wait_when_the_call_ends_are_answered) {
+  sip::Message ok = answered_call();
+  give(by_caller(ok, "INFO", 2), alice);
+  give(by_caller(ok, "BYE", 3), alice);
+  give(response(last(carol, "BYE"), 200), carol);
+  EXPECT_EQ(count(alice, "BYE", 200), 1u);
+  EXPECT_EQ(count(alice, "INFO", 481), 1u);
+  pass(seconds(40));
+  expect_nothing_left();
+}
+
+TEST_F(BridgeDialog, bye_in_an_early_dialog_leaves_the_invite_its_own_answer) {
+  for (bool bye_first : {true, false}) {
+    give(request("INVITE", "sip:carol@example.org", sdp()), alice);
+    invite = last(carol, "INVITE");
+    give(response(invite, 180, "c1"), carol);
+    sip::Message ringing = last(alice, "INVITE", 180);
+    std::size_t failures = count(alice, "INVITE", 487), byes = count(alice, "BYE", 200);
+    give(by_caller(ringing, "BYE", 2), alice);
+    sip::Message bye = last(carol, "BYE");
+    if (bye_first) give(response(bye, 200), carol);
+    give(response(invite, 487, "c1"), carol);
+    if (!bye_first) give(response(bye, 200), carol);
+    EXPECT_EQ(count(alice, "INVITE", 487), failures + 1) << bye_first;
+    EXPECT_EQ(count(alice, "BYE", 200) + count(alice, "BYE", 481), byes + 1) << bye_first;
+    EXPECT_EQ(bridge.call_count(), 0u) << bye_first;
+  }
+  expect_nothing_left();
+}
+
+TEST_F(BridgeDialog, challenged_bye_can_be_repeated_with_credentials) {
+  sip::Message ok = answered_call();
+  give(by_caller(ok, "BYE", 2), alice);
+  give(response(last(carol, "BYE"), 407), carol);
+  EXPECT_EQ(count(alice, "BYE", 407), 1u);
+  EXPECT_EQ(bridge.call_count(), 1u);
+  sip::Message again = by_caller(ok, "BYE", 3);
+  again.add(HeaderId::proxy_authorization, "Digest username=\"alice\"");
+  give(again, alice);
+  EXPECT_EQ(last(carol, "BYE").cseq()->number, 3u);
+  give(response(last(carol, "BYE"), 200), carol);
+  EXPECT_EQ(count(alice, "BYE", 200), 1u);
+  expect_nothing_left();
+}
+
+TEST_F(BridgeDialog, challenged_bye_that_is_not_repeated_ends_the_call_all_the_same) {
+  sip::Message ok = answered_call();
+  media.idle = 0;
+  give(by_caller(ok, "BYE", 2), alice);
+  give(response(last(carol, "BYE"), 401), carol);
+  pass(seconds(40));
+  EXPECT_EQ(bridge.call_count(), 0u);
+  EXPECT_EQ(last(carol, "BYE").cseq()->number, 3u);  // ours
+  expect_nothing_left();
+}
+
+// What ASan saw: an early dialog was freed to make room while a request inside it waited.
+TEST_F(BridgeDialog, early_dialogs_beyond_the_limit_do_not_free_one_in_use) {
+  give(request("INVITE", "sip:carol@example.org", sdp()), alice);
+  invite = last(carol, "INVITE");
+  give(response(invite, 180, "first"), carol);
+  give(by_callee(invite, "first", "UPDATE", 1), carol);
+  sip::Message update = last(alice, "UPDATE");
+  for (int i = 0; i < 40; ++i) give(response(invite, 180, "t" + std::to_string(i)), carol);
+  give(response(update, 200), alice);
+  EXPECT_EQ(count(carol, "UPDATE", 200) + count(carol, "UPDATE", 481), 1u);
+  give(response(invite, 486, "t39"), carol);
+  EXPECT_EQ(count(alice, "INVITE", 486), 1u);
+  expect_nothing_left();
+}
+
+TEST_F(BridgeDialog, strange_tags_of_the_callee_do_not_push_out_the_answered_dialog) {
+  sip::Message ok = answered_call();
+  for (unsigned i = 0; i < 40; ++i) {
+    give(by_callee(invite, "x" + std::to_string(i), "INFO", i + 1), carol);
+  }
+  EXPECT_EQ(count(alice, "INFO"), 0u);
+  EXPECT_EQ(count(carol, "INFO", 481), 40u);
+  give(by_caller(ok, "BYE", 2), alice);
+  EXPECT_EQ(count(carol, "BYE"), 1u);
+  give(response(last(carol, "BYE"), 200), carol);
+  expect_nothing_left();
+}
+
+TEST_F(BridgeDialog, one_call_cannot_take_all_transactions) {
+  sip::Message ok = answered_call();
+  for (unsigned i = 0; i < 200; ++i) give(by_caller(ok, "INFO", i + 2), alice);
+  EXPECT_LE(count(carol, "INFO"), 64u);
+  EXPECT_EQ(count(carol, "INFO") + count(alice, "INFO", 503), 200u);
+  EXPECT_TRUE(last(alice, "INFO", 503).has(HeaderId::retry_after));
+  give(by_caller(ok, "BYE", 300), alice);  // the end is always let through
+  give(response(last(carol, "BYE"), 200), carol);
+  EXPECT_EQ(bridge.call_count(), 0u);
+  expect_nothing_left();
+}
+
+TEST_F(BridgeDialog, cancel_of_a_reinvite_crosses) {
+  sip::Message ok = answered_call();
+  sip::Message hold = by_caller(ok, "INVITE", 2, sdp("a=sendonly\r\n"));
+  give(hold, alice);
+  sip::Message seen = last(carol, "INVITE");
+  give(response(seen, 180, "c1"), carol);
+  sip::Message cancel = sip::Message::request("CANCEL", hold.request_uri());
+  for (HeaderId id :
+       {HeaderId::via, HeaderId::max_forwards, HeaderId::from, HeaderId::to, HeaderId::call_id}) {
+    cancel.add(id, *hold.get(id));
+  }
+  cancel.add(HeaderId::cseq, "2 CANCEL");
+  give(cancel, alice);
+  ASSERT_EQ(count(carol, "CANCEL"), 1u);
+  give(response(last(carol, "CANCEL"), 200), carol);
+  give(response(seen, 487, "c1"), carol);
+  EXPECT_EQ(count(alice, "INVITE", 487), 1u);
+  EXPECT_EQ(bridge.call_count(), 1u);  // the call itself goes on
+  give(by_caller(ok, "BYE", 3), alice);
+  give(response(last(carol, "BYE"), 200), carol);
+  expect_nothing_left();
+}
+
+TEST_F(BridgeDialog, repeated_answer_gets_the_ack_of_its_own_leg) {
+  answered_call();
+  // Carol's re-INVITE bears the same CSeq number as alice's INVITE.
+  give(by_callee(invite, "c1", "INVITE", 1, sdp()), carol);
+  sip::Message ok = response(last(alice, "INVITE"), 200, {}, sdp());
+  ok.set(HeaderId::contact, "<sip:alice@alice.invalid>");
+  give(ok, alice);
+  give(by_callee(invite, "c1", "ACK", 1), carol);
+  std::size_t before = count(carol, "ACK");
+  give(response(invite, 200, "c1", sdp()), carol);  // alice's ACK was lost after all
+  ASSERT_EQ(count(carol, "ACK"), before + 1);
+  EXPECT_EQ(last(carol, "ACK").request_uri(), "sip:carol@198.51.100.1:5060");
+}
+
+TEST_F(BridgeDialog, offers_that_cross_and_are_both_refused_change_nothing) {
+  sip::Message ok = answered_call();
+  auto ports = [&] {
+    std::multiset<int> all;
+    for (auto& [id, end] : media.ends) all.insert(end.remote.port);
+    return all;
+  };
+  const std::multiset<int> before = ports();
+  give(by_caller(ok, "INVITE", 2, sdp({}, 41000)), alice);
+  give(by_callee(invite, "c1", "INVITE", 1, sdp({}, 42000)), carol);
+  sip::Message to_carol = last(carol, "INVITE"), to_alice = last(alice, "INVITE");
+  give(response(to_carol, 491), carol);
+  give(response(to_alice, 491), alice);
+  EXPECT_EQ(ports(), before);
+  EXPECT_EQ(count(alice, "INVITE", 491), 1u);
+  EXPECT_EQ(count(carol, "INVITE", 491), 1u);
+}
+
+TEST_F(BridgeDialog, refused_reinvite_gives_the_ports_of_its_new_stream_back) {
+  sip::Message ok = answered_call();
+  std::size_t before = media.ends.size();
+  give(by_caller(ok, "INVITE", 2, sdp("m=video 40002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n")),
+       alice);
+  EXPECT_EQ(media.ends.size(), before + 2);
+  give(response(last(carol, "INVITE"), 488), carol);
+  EXPECT_EQ(media.ends.size(), before);
+}
+
+TEST_F(BridgeDialog, hold_by_a_zero_address_is_no_silence_to_end_the_call_for) {
+  sip::Message ok = answered_call();
+  give(by_caller(ok, "INVITE", 2, sdp({}, 40000, "0.0.0.0")), alice);
+  give(response(last(carol, "INVITE"), 200, {}, sdp()), carol);
+  give(by_caller(ok, "ACK", 2), alice);
+  media.idle = 600'000;
+  pass(seconds(120));
+  EXPECT_EQ(bridge.call_count(), 1u);
+}
+
+}  // namespace
+}  // namespace isthmus::call
