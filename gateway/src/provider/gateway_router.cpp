@@ -87,10 +87,9 @@ Route GatewayRouter::route_from_link(const sip::Message& request, const sip::Flo
   Result<sip::NameAddr, sip::Fault> caller = request.from();
   Result<sip::Uri, sip::Fault> caller_uri =
       caller ? sip::Uri::parse(caller->uri) : sip::Uri::parse("");
-  // Nobody speaks for another user of our own domain. Addresses of other domains are their
-  // registrar's to judge.
-  if (caller_uri && iequals(caller_uri->host, config_.domain) &&
-      !may_use(from, caller_uri->decoded_user())) {
+  // Nobody speaks for another user of our own domain, by whichever of our names. Addresses of other
+  // domains are their registrar's to judge.
+  if (caller_uri && is_own_host(*caller_uri) && !may_use(from, caller_uri->decoded_user())) {
     return RouteRejection{403, "From is not an address of this session"};
   }
   bool own = is_own_host(*uri);

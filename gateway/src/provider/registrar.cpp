@@ -93,14 +93,20 @@ Message Registrar::on_register(const Message& request, const sip::Flow& flow, In
     update.expires_s = std::min(update.expires_s, config_.max_expires_s);
     updates.push_back(std::move(update));
   }
-  std::vector<Contact>& contacts = contacts_[user];
+  // All or nothing (RFC 3261 §10.3 step 7): on a copy first. Refreshing takes no new place.
+  auto known = contacts_.find(user);
+  std::vector<Contact> contacts = known == contacts_.end() ? std::vector<Contact>() : known->second;
   std::erase_if(contacts, [&](const Contact& contact) { return contact.expires <= now; });
-  if (contacts.size() + updates.size() > limits::kContactsPerAor) {
+  for (Update& update : updates) apply(contacts, std::move(update), now);
+  if (contacts.size() > limits::kContactsPerAor) {
     return Message::response_to(request, 403, "Too many contacts of this address",
                                 random_.token(12));
   }
-  for (Update& update : updates) apply(contacts, std::move(update), now);
-  if (contacts.empty()) contacts_.erase(user);
+  if (contacts.empty()) {
+    contacts_.erase(user);
+  } else {
+    contacts_[user] = std::move(contacts);
+  }
   return answer(request, user, now);
 }
 

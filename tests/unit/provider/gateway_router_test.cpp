@@ -1,0 +1,42 @@
+#include "provider/gateway_router.hpp"
+
+#include <gtest/gtest.h>
+
+namespace isthmus::provider {
+namespace {
+
+using sip::HeaderId;
+
+struct FromLinks : testing::Test {
+  call::BindingTable bindings{Bytes(32, 7)};
+  GatewayRouter router{
+      {"home.example", "echo", "tone", {}, {"gateway.invalid", "192.0.2.1:5060", "192.0.2.1"}},
+      bindings};
+  FromLinks() {
+    router.add_session(1, {"alice", {"alice"}});
+    router.set_providers({{"trunk", {"example.org"}, {*Endpoint::parse("198.51.100.1:5060")}, {}}});
+  }
+  /// Status of the rejection; 0: routed.
+  int status(const std::string& from, const std::string& uri = "sip:echo@home.example") {
+    sip::Message request = sip::Message::request("INVITE", uri);
+    request.add(HeaderId::from, "<" + from + ">;tag=1");
+    call::Route route = router.route(request, sip::Flow::link(1), {});
+    auto* rejection = std::get_if<call::RouteRejection>(&route);
+    return rejection ? rejection->status : 0;
+  }
+};
+
+TEST_F(FromLinks, nobody_is_another_user_by_any_of_our_own_names) {
+  EXPECT_EQ(status("sip:alice@home.example"), 0);
+  EXPECT_EQ(status("sip:bob@home.example"), 403);
+  EXPECT_EQ(status("sip:bob@HOME.example"), 403);
+  EXPECT_EQ(status("sip:b%6fb@home.example"), 403);
+  EXPECT_EQ(status("sip:bob@192.0.2.1"), 403);
+  EXPECT_EQ(status("sip:bob@192.0.2.1:5060"), 403);
+  EXPECT_EQ(status("sip:bob@gateway.invalid"), 403);
+  EXPECT_EQ(status("sip:alice@192.0.2.1"), 0);
+  EXPECT_EQ(status("sip:bob@example.org", "sip:carol@example.org"), 0);  // its registrar judges
+}
+
+}  // namespace
+}  // namespace isthmus::provider
