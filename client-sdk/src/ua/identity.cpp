@@ -24,15 +24,13 @@ bool has_scheme(std::string_view text) {
 }  // namespace
 
 std::string make_aor(std::string_view user, std::string_view domain) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string aor = "sip:";
   for (const char c : user) {
     if (is_user_character(c)) {
       aor += c;
-      continue;
+    } else {
+      append_percent_encoded(aor, c);
     }
-    const auto byte = static_cast<unsigned char>(c);
-    aor.append({'%', kHex[byte >> 4U], kHex[byte & 15U]});
   }
   return aor.append("@").append(domain);
 }

@@ -17,7 +17,7 @@ constexpr std::size_t kSaltBytes = 16, kHashBytes = 32;
 /// False when OpenSSL cannot (out of memory): the caller must treat it as "does not match".
 bool derive(std::string_view password, const ScryptCost& cost, ByteView salt, MutableBytes out) {
   // OpenSSL refuses above 32 MiB unless told; its own bookkeeping comes on top of 128·N·r.
-  std::uint64_t memory = limits::kScryptBytes + 1024 * 1024;
+  std::uint64_t memory = limits::kScryptBytes + limits::kMiB;
   return EVP_PBE_scrypt(password.data(), password.size(), salt.data(), salt.size(),
                         std::uint64_t{1} << cost.log2_n, cost.r, cost.p, memory, out.data(),
                         out.size()) == 1;

@@ -2,14 +2,17 @@
 
 #include <arpa/inet.h>
 
-#include <charconv>
 #include <cstring>
+
+#include "base/text.hpp"
 
 namespace isthmus {
 
 IpAddress IpAddress::v4(std::uint32_t host_order) {
   IpAddress out;
-  for (unsigned i = 0; i < 4; ++i) out.bytes_[i] = static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
+  for (unsigned i = 0; i < 4; ++i) {
+    out.bytes_[i] = static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
+  }
   return out;
 }
 
@@ -73,12 +76,9 @@ std::optional<Endpoint> Endpoint::parse(std::string_view text) {
   std::string_view digits = text.substr(colon + 1);
   if (host.find(':') != std::string_view::npos && host.front() != '[') return std::nullopt;
   std::optional<IpAddress> address = IpAddress::parse(host);
-  std::uint16_t port = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (!address || digits.empty() || error != std::errc{} || end != digits.data() + digits.size()) {
-    return std::nullopt;
-  }
-  return Endpoint{*address, port};
+  std::optional<std::uint16_t> port = parse_number<std::uint16_t>(digits);
+  if (!address || !port) return std::nullopt;
+  return Endpoint{*address, *port};
 }
 
 std::string Endpoint::to_string() const {

@@ -22,7 +22,7 @@ class IpAddress {
   bool is_loopback() const;
   std::uint32_t v4_host_order() const;
   const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }  ///< IPv4 in the first four
-  std::string to_string() const;    ///< without brackets
+  std::string to_string() const;                                        ///< without brackets
   std::string to_uri_host() const;  ///< IPv6 in brackets (RFC 3261 §25.1 host)
 
   auto operator<=>(const IpAddress&) const = default;

@@ -19,16 +19,26 @@ inline ByteView as_bytes(std::string_view text) {
 inline std::string_view as_text(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-inline Bytes to_bytes(ByteView view) { return {view.begin(), view.end()}; }
+inline Bytes to_bytes(ByteView view) {
+  return {view.begin(), view.end()};
+}
 
+/// The value of a hexadecimal digit of either case; -1 for any other character.
+constexpr int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
 /// Lower-case hexadecimal, two digits a byte.
 std::string to_hex(ByteView bytes);
 /// Reads hexadecimal digits, white space allowed between bytes; nothing on any other character.
 std::optional<Bytes> from_hex(std::string_view text);
 
-/// Reads big-endian integers and QUIC variable-length integers (RFC 9000 §16) from a span, never past
-/// its end. After the first read that does not fit, `ok()` is false and every later read returns zero or
-/// nothing, so a parser may check once at the end. The span must outlive the reader.
+/// Reads big-endian integers and QUIC variable-length integers (RFC 9000 §16) from a span, never
+/// past its end. After the first read that does not fit, `ok()` is false and every later read
+/// returns zero or nothing, so a parser may check once at the end. The span must outlive the
+/// reader.
 class Reader {
  public:
   explicit Reader(ByteView bytes) : bytes_(bytes) {}
@@ -55,7 +65,8 @@ class Reader {
   bool ok_ = true;
 };
 
-/// Appends big-endian integers and variable-length integers (RFC 9000 §16) to a byte vector it does not own.
+/// Appends big-endian integers and variable-length integers (RFC 9000 §16) to a byte vector it does
+/// not own.
 class Writer {
  public:
   explicit Writer(Bytes& out) : out_(out) {}
@@ -65,7 +76,8 @@ class Writer {
   void u24(std::uint32_t value) { big_endian(value, 3); }
   void u32(std::uint32_t value) { big_endian(value, 4); }
   void u64(std::uint64_t value) { big_endian(value, 8); }
-  /// Shortest form. Values of 2^62 and more cannot be written and return false with nothing appended.
+  /// Shortest form. Values of 2^62 and more cannot be written and return false with nothing
+  /// appended.
   bool varint(std::uint64_t value);
   void bytes(ByteView view) { out_.insert(out_.end(), view.begin(), view.end()); }
 

@@ -4,102 +4,137 @@
 
 #include "base/time.hpp"
 
-/// Every bound of the product, in one place, each with its unit and its reason. A bound that a remote
-/// party can reach has a counted drop reason or a Close code beside it.
+/// Every bound of the product, in one place, each with its unit and its reason. A bound that a
+/// remote party can reach has a counted drop reason or a Close code beside it.
 namespace isthmus::limits {
 
+inline constexpr std::size_t kKiB = 1024;
+inline constexpr std::size_t kMiB = kKiB * kKiB;
+
 // Link (wire protocol)
-inline constexpr std::size_t kReliableFrameBytes = 64 * 1024;  ///< largest SIP message that UDP could carry
-inline constexpr std::size_t kMediaFrameBytes = 2 * 1024;      ///< above any path MTU in use for RTP
-inline constexpr std::size_t kHelloBytes = 8 * 1024;           ///< a JWT with room to spare
-inline constexpr std::size_t kUnauthenticatedBytes = 4 * 1024 + kHelloBytes;  ///< before Welcome, all frames
-inline constexpr Duration kUnauthenticatedLife = seconds(5);   ///< a Hello needs one round trip
-inline constexpr std::uint32_t kFirstMediaChannel = 16;        ///< 0 control, 1 SIP, 2-15 reserved
-inline constexpr std::uint32_t kLastMediaChannel = 65535;      ///< a channel is an SDP port (RFC 8866 §5.14)
-inline constexpr std::uint32_t kChannelsPerSession = 1024;     ///< 256 calls with RTP and RTCP each way
-inline constexpr std::size_t kReliableQueueFrames = 4096;      ///< a slow reader's backlog before Close
-inline constexpr std::size_t kReliableQueueBytes = 4 * 1024 * 1024;  ///< same, in bytes
-inline constexpr std::size_t kMediaQueueFrames = 1024;         ///< about 60 ms of 300 calls at 50 packets/s
-inline constexpr Duration kMediaDeadline = milliseconds(60);   ///< older media is useless to a jitter buffer
-inline constexpr Duration kKeepAlive = seconds(15);            ///< below the 30 s of strict UDP NATs
-inline constexpr Duration kMinKeepAlive = milliseconds(100);   ///< a Welcome asking for less is not obeyed
-inline constexpr Duration kMaxKeepAlive = seconds(600);        ///< nor for more: a dead link must be found
-inline constexpr std::size_t kReasonBytes = 200;               ///< Reject and Close text, cut beyond
-inline constexpr int kMissedPings = 3;                         ///< a link without answers this often is dead
-inline constexpr int kAckEveryFrames = 8;                      ///< SIP frames between Acks
-inline constexpr Duration kAckDelay = milliseconds(200);       ///< or this long, whichever comes first
+/// largest SIP message that UDP could carry
+inline constexpr std::size_t kReliableFrameBytes = 64 * kKiB;
+inline constexpr std::size_t kMediaFrameBytes = 2 * kKiB;  ///< above any path MTU in use for RTP
+inline constexpr std::size_t kHelloBytes = 8 * kKiB;       ///< a JWT with room to spare
+/// before Welcome, all frames
+inline constexpr std::size_t kUnauthenticatedBytes = 4 * kKiB + kHelloBytes;
+inline constexpr Duration kUnauthenticatedLife = seconds(5);  ///< a Hello needs one round trip
+inline constexpr std::uint32_t kFirstMediaChannel = 16;       ///< 0 control, 1 SIP, 2-15 reserved
+/// a channel is an SDP port (RFC 8866 §5.14)
+inline constexpr std::uint32_t kLastMediaChannel = 65535;
+/// 256 calls with RTP and RTCP each way
+inline constexpr std::uint32_t kChannelsPerSession = 1024;
+inline constexpr std::size_t kReliableQueueFrames = 4096;  ///< a slow reader's backlog before Close
+inline constexpr std::size_t kReliableQueueBytes = 4 * kMiB;  ///< same, in bytes
+/// about 60 ms of 300 calls at 50 packets/s
+inline constexpr std::size_t kMediaQueueFrames = 1024;
+/// older media is useless to a jitter buffer
+inline constexpr Duration kMediaDeadline = milliseconds(60);
+inline constexpr Duration kKeepAlive = seconds(15);  ///< below the 30 s of strict UDP NATs
+/// a Welcome asking for less is not obeyed
+inline constexpr Duration kMinKeepAlive = milliseconds(100);
+/// nor for more: a dead link must be found
+inline constexpr Duration kMaxKeepAlive = seconds(600);
+inline constexpr std::size_t kReasonBytes = 200;  ///< Reject and Close text, cut beyond
+inline constexpr int kMissedPings = 3;            ///< a link without answers this often is dead
+inline constexpr int kAckEveryFrames = 8;         ///< SIP frames between Acks
+inline constexpr Duration kAckDelay = milliseconds(200);  ///< or this long, whichever comes first
 
 // Sockets of the TCP link
-inline constexpr std::size_t kMediaMessageBytes = 4000;     ///< media bundled in one message; fits Beast's write buffer
-inline constexpr int kTcpUnsentBytes = 4096;                ///< TCP_NOTSENT_LOWAT: 65 ms at 500 kbit/s, so media waits here
-inline constexpr std::size_t kLinkBufferKeptBytes = 8 * 1024;  ///< a read buffer larger than this is given back
-inline constexpr Duration kLinkCloseLife = seconds(2);      ///< flushing and the closing handshake, together
-inline constexpr std::size_t kHttpHeaderBytes = 8 * 1024;   ///< a browser's upgrade with cookies takes half
-inline constexpr std::size_t kResolvedAddresses = 16;       ///< addresses of one gateway's name that are tried
+/// media bundled in one message; fits Beast's write buffer
+inline constexpr std::size_t kMediaMessageBytes = 4000;
+/// TCP_NOTSENT_LOWAT: 65 ms at 500 kbit/s, so media waits here
+inline constexpr int kTcpUnsentBytes = 4096;
+/// a read buffer larger than this is given back
+inline constexpr std::size_t kLinkBufferKeptBytes = 8 * kKiB;
+/// flushing and the closing handshake, together
+inline constexpr Duration kLinkCloseLife = seconds(2);
+/// a browser's upgrade with cookies takes half
+inline constexpr std::size_t kHttpHeaderBytes = 8 * kKiB;
+/// addresses of one gateway's name that are tried
+inline constexpr std::size_t kResolvedAddresses = 16;
 
 // SIP (RFC 3261)
-inline constexpr std::size_t kSipMessageBytes = 64 * 1024;  ///< one UDP datagram
+inline constexpr std::size_t kSipMessageBytes = 64 * kKiB;  ///< one UDP datagram
 inline constexpr std::size_t kSipHeaders = 256;             ///< real messages carry below 60
-inline constexpr std::size_t kSipHeaderBytes = 16 * 1024;   ///< one header field, folded lines joined
-inline constexpr std::size_t kSipTransactions = 200'000;    ///< a shard's, both kinds; 32 s at 6,000 a second
-inline constexpr std::size_t kDigestRealms = 16;            ///< a client's; a path of proxies has below 4
-inline constexpr std::uint32_t kMaxForwards = 70;           ///< RFC 3261 §8.1.1.6
+/// one header field, folded lines joined
+inline constexpr std::size_t kSipHeaderBytes = 16 * kKiB;
+/// a shard's, both kinds; 32 s at 6,000 a second
+inline constexpr std::size_t kSipTransactions = 200'000;
+inline constexpr std::size_t kDigestRealms = 16;   ///< a client's; a path of proxies has below 4
+inline constexpr std::uint32_t kMaxForwards = 70;  ///< RFC 3261 §8.1.1.6
 
-inline constexpr std::size_t kSipDatagramBytes = 65'000;  ///< largest sent over UDP; IPv4 carries 65,507
-inline constexpr std::size_t kFaultAnswerBytes = 8 * 1024;  ///< a longer 4xx to a malformed request is not sent
-inline constexpr std::uint32_t kFaultAnswersPerSecond = 20;  ///< a listener's; enough to debug one peer
-inline constexpr std::size_t kResolverNames = 4096;          ///< cached names; a shard has far fewer targets
-inline constexpr std::size_t kResolverWaiters = 1024;        ///< callers waiting for one name
+/// largest sent over UDP; IPv4 carries 65,507
+inline constexpr std::size_t kSipDatagramBytes = 65'000;
+/// a longer 4xx to a malformed request is not sent
+inline constexpr std::size_t kFaultAnswerBytes = 8 * kKiB;
+/// a listener's; enough to debug one peer
+inline constexpr std::uint32_t kFaultAnswersPerSecond = 20;
+/// cached names; a shard has far fewer targets
+inline constexpr std::size_t kResolverNames = 4096;
+inline constexpr std::size_t kResolverWaiters = 1024;  ///< callers waiting for one name
 
 // SDP
-inline constexpr std::size_t kSdpBytes = 32 * 1024;  ///< WebRTC offers reach 10 KiB
+inline constexpr std::size_t kSdpBytes = 32 * kKiB;  ///< WebRTC offers reach 10 KiB
 inline constexpr std::size_t kSdpMediaLines = 32;    ///< m= lines of one description
 inline constexpr std::size_t kSdpLines = 2048;
 
 // Calls
-inline constexpr std::size_t kCallsPerSession = 256;      ///< half the channels, for audio and video
+inline constexpr std::size_t kCallsPerSession = 256;  ///< half the channels, for audio and video
 inline constexpr std::size_t kBindingsPerSession = 1024;  ///< phones behind one connector
 inline constexpr std::size_t kForksPerCall = 16;          ///< early dialogs of one INVITE
 inline constexpr std::size_t kContactsPerAor = 16;        ///< devices of one user
 inline constexpr std::size_t kRequestsPerCall = 64;       ///< unanswered ones inside a dialog; a phone has one or two
 
 // Authentication
-inline constexpr std::size_t kTokenBytes = 6 * 1024;      ///< a JWT inside kHelloBytes
-inline constexpr std::size_t kHmacKeyBytes = 32;          ///< RFC 7518 §3.2: as long as the hash output
-inline constexpr std::size_t kKeyFileBytes = 64 * 1024;   ///< a PEM key is below 4 KiB
-inline constexpr std::size_t kPasswordBytes = 1024;       ///< what scrypt is fed at most
-inline constexpr std::size_t kUserNameBytes = 128;        ///< user part of an address of record
-inline constexpr std::size_t kAorsPerUser = 256;          ///< a token's "aors" claim; more is "*"
-inline constexpr std::uint64_t kScryptBytes = 256 * 1024 * 1024;  ///< memory of one password check
-inline constexpr unsigned kAuthBurstPerSource = 20;         ///< failures in a row: an office behind a NAT
+inline constexpr std::size_t kTokenBytes = 6 * kKiB;  ///< a JWT inside kHelloBytes
+inline constexpr std::size_t kHmacKeyBytes = 32;  ///< RFC 7518 §3.2: as long as the hash output
+inline constexpr std::size_t kKeyFileBytes = 64 * kKiB;    ///< a PEM key is below 4 KiB
+inline constexpr std::size_t kPasswordBytes = 1024;        ///< what scrypt is fed at most
+inline constexpr std::size_t kUserNameBytes = 128;         ///< user part of an address of record
+inline constexpr std::size_t kAorsPerUser = 256;           ///< a token's "aors" claim; more is "*"
+inline constexpr std::uint64_t kScryptBytes = 256 * kMiB;  ///< memory of one password check
+inline constexpr unsigned kAuthBurstPerSource = 20;  ///< failures in a row: an office behind a NAT
 inline constexpr Duration kAuthRefillPerSource = seconds(3);
-inline constexpr unsigned kAuthBurstPerUser = 50;           ///< above a source's, or one could lock users out
+/// above a source's, or one could lock users out
+inline constexpr unsigned kAuthBurstPerUser = 50;
 inline constexpr Duration kAuthRefillPerUser = seconds(2);
-inline constexpr std::size_t kAuthKeys = 20'000;          ///< remembered sources, and users: about 3 MB
+inline constexpr std::size_t kAuthKeys = 20'000;  ///< remembered sources, and users: about 3 MB
 
 // Operation
-inline constexpr std::size_t kConfigFileBytes = 1024 * 1024;  ///< 10,000 users fit; a wrong path does not fill memory
-inline constexpr std::size_t kLogValueBytes = 512;        ///< one value of a log line
-inline constexpr unsigned kLogBurstPerEvent = 50;         ///< lines of one event in a row,
+/// 10,000 users fit; a wrong path does not fill memory
+inline constexpr std::size_t kConfigFileBytes = kMiB;
+inline constexpr std::size_t kLogValueBytes = 512;                 ///< one value of a log line
+inline constexpr unsigned kLogBurstPerEvent = 50;                  ///< lines of one event in a row,
 inline constexpr Duration kLogRefillPerEvent = milliseconds(200);  ///< and then five a second
-inline constexpr std::size_t kLogEvents = 512;            ///< event names are ours: a few hundred
-inline constexpr std::size_t kMetricSeries = 20'000;      ///< label values must not come from outside; this shows if one does
-inline constexpr std::size_t kAdminConnections = 64;      ///< scrapers and operators
-inline constexpr std::size_t kAdminHeaderBytes = 8 * 1024;
-inline constexpr Duration kAdminIdle = seconds(30);       ///< also the time a request may take to arrive
+inline constexpr std::size_t kLogEvents = 512;  ///< event names are ours: a few hundred
+/// label values must not come from outside; this shows if one does
+inline constexpr std::size_t kMetricSeries = 20'000;
+inline constexpr std::size_t kAdminConnections = 64;  ///< scrapers and operators
+inline constexpr std::size_t kAdminHeaderBytes = 8 * kKiB;
+inline constexpr Duration kAdminIdle = seconds(30);  ///< also the time a request may take to arrive
 
 // Media
-inline constexpr std::size_t kDtmfQueueDigits = 64;    ///< digits waiting to be played; a calling card's number and PIN
-inline constexpr Duration kDtmfEventLife = seconds(60);  ///< one digit; an INFO may ask for any length
-inline constexpr Duration kLearnWindow = seconds(5);  ///< source learning after the remote SDP is known
-inline constexpr std::size_t kMediaBatchPackets = 32;     ///< read from one socket at once: 0.6 s of one audio stream
-inline constexpr int kMediaBatchesPerTurn = 4;            ///< then the other sockets have their turn
-inline constexpr std::size_t kMediaPortTries = 64;        ///< pairs that another process may hold before we give up
+/// digits waiting to be played; a calling card's number and PIN
+inline constexpr std::size_t kDtmfQueueDigits = 64;
+/// one digit; an INFO may ask for any length
+inline constexpr Duration kDtmfEventLife = seconds(60);
+/// source learning after the remote SDP is known
+inline constexpr Duration kLearnWindow = seconds(5);
+/// read from one socket at once: 0.6 s of one audio stream
+inline constexpr std::size_t kMediaBatchPackets = 32;
+inline constexpr int kMediaBatchesPerTurn = 4;  ///< then the other sockets have their turn
+/// pairs that another process may hold before we give up
+inline constexpr std::size_t kMediaPortTries = 64;
 
 // Audio (client SDK)
-inline constexpr unsigned kAudioPacketMs = 120;  ///< longest RTP audio packet: Opus's (RFC 7587 §4.2)
-inline constexpr std::size_t kJitterPackets = 256;  ///< 5 s of 20 ms: a consumer that slow has stopped
-inline constexpr unsigned kAudioFileSeconds = 3600;  ///< a file to play lies in memory: 115 MB at 16 kHz
-inline constexpr unsigned kDeviceRingMs = 400;  ///< between sound card and media thread: a busy scheduler
+/// longest RTP audio packet: Opus's (RFC 7587 §4.2)
+inline constexpr unsigned kAudioPacketMs = 120;
+/// 5 s of 20 ms: a consumer that slow has stopped
+inline constexpr std::size_t kJitterPackets = 256;
+/// a file to play lies in memory: 115 MB at 16 kHz
+inline constexpr unsigned kAudioFileSeconds = 3600;
+/// between sound card and media thread: a busy scheduler
+inline constexpr unsigned kDeviceRingMs = 400;
 
 }  // namespace isthmus::limits

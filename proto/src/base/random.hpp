@@ -6,7 +6,8 @@
 
 namespace isthmus {
 
-/// Source of random bytes, passed into pure code so that a seed repeats a run. Not thread-safe: one a thread.
+/// Source of random bytes, passed into pure code so that a seed repeats a run. Not thread-safe:
+/// each thread has its own.
 class Random {
  public:
   virtual ~Random() = default;

@@ -15,6 +15,12 @@ std::string to_lower(std::string_view text) {
   return out;
 }
 
+void append_percent_encoded(std::string& out, char c) {
+  static constexpr std::string_view kDigits = "0123456789ABCDEF";
+  const auto byte = static_cast<unsigned char>(c);
+  out.append({'%', kDigits[byte >> 4U], kDigits[byte & 15U]});
+}
+
 std::string_view trim(std::string_view text) {
   static constexpr std::string_view kSpace = " \t\r\n";
   std::size_t first = text.find_first_not_of(kSpace);
@@ -23,9 +29,8 @@ std::string_view trim(std::string_view text) {
 }
 
 bool CaseInsensitiveLess::operator()(std::string_view a, std::string_view b) const {
-  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return to_lower(x) < to_lower(y);
-  });
+  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(),
+                                      [](char x, char y) { return to_lower(x) < to_lower(y); });
 }
 
 }  // namespace isthmus

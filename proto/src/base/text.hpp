@@ -8,13 +8,17 @@
 namespace isthmus {
 
 /// ASCII only, locale-independent: SIP and SDP tokens compare without regard to case.
-constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+constexpr char to_lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 bool iequals(std::string_view a, std::string_view b);
 std::string to_lower(std::string_view text);
+/// Appends "%XX" in capitals, the form that RFC 3986 §2.1 prefers.
+void append_percent_encoded(std::string& out, char c);
 /// Without leading and trailing space, tab, CR and LF.
 std::string_view trim(std::string_view text);
 
-/// The whole text as a decimal number that fits T; nothing otherwise (signs, spaces and blanks included).
+/// The whole text as a decimal number that fits T; nothing otherwise (signs and blanks included).
 template <std::unsigned_integral T>
 std::optional<T> parse_number(std::string_view text) {
   T value{};

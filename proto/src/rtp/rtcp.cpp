@@ -137,7 +137,7 @@ std::optional<RtcpCompound> RtcpCompound::parse(ByteView packet) {
   while (reader.remaining() > 0) {
     const std::uint8_t first = reader.u8();
     const std::uint8_t type = reader.u8();
-    const std::size_t body_bytes = 4u * reader.u16();
+    const std::size_t body_bytes = std::size_t{4} * reader.u16();
     const ByteView whole = reader.take(body_bytes);
     if (!reader.ok() || first >> 6 != 2) return std::nullopt;
     const auto body = without_padding(whole, (first >> 5) & 1, reader.remaining() == 0);

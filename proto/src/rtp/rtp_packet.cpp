@@ -14,10 +14,10 @@ std::optional<RtpView> RtpView::parse(ByteView packet) {
   view.bytes_ = packet;
 
   Reader reader(packet);
-  reader.skip(kFixedHeader + 4u * view.csrc_count());
+  reader.skip(kFixedHeader + std::size_t{4} * view.csrc_count());
   if (view.has_extension()) {  // RFC 3550 §5.3.1: 16 bits for the profile, then the length in words
     reader.skip(2);
-    reader.skip(4u * reader.u16());
+    reader.skip(std::size_t{4} * reader.u16());
   }
   view.payload_ = reader.rest();
   if (!reader.ok()) return std::nullopt;

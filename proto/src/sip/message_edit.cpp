@@ -16,15 +16,12 @@ void blank_line_ends(std::string& text, std::size_t from) {
 }
 
 void append_uri(std::string& out, std::string_view uri) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
   for (const char c : uri) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte > 0x20 && byte != 0x7f) {
       out += c;
     } else {
-      out += '%';
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      append_percent_encoded(out, c);
     }
   }
 }

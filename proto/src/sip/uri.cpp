@@ -3,17 +3,12 @@
 #include <algorithm>
 
 #include "base/address.hpp"
+#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "sip/scan.hpp"
 
 namespace isthmus::sip {
 namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  c = to_lower(c);
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /// The byte that a %XX at `i` stands for, or -1.
 int escape_at(std::string_view text, std::size_t i) {

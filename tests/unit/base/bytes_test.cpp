@@ -10,7 +10,11 @@ namespace {
 // The four examples of RFC 9000 Appendix A.1.
 TEST(Bytes, varints_read_as_rfc_9000_says) {
   const std::pair<const char*, std::uint64_t> kExamples[] = {
-      {"c2197c5eff14e88c", 151288809941952652u}, {"9d7f3e7d", 494878333}, {"7bbd", 15293}, {"25", 37}, {"4025", 37}};
+      {"c2197c5eff14e88c", 151288809941952652u},
+      {"9d7f3e7d", 494878333},
+      {"7bbd", 15293},
+      {"25", 37},
+      {"4025", 37}};
   for (auto& [hex, value] : kExamples) {
     Bytes raw = *from_hex(hex);
     Reader reader(raw);
@@ -21,7 +25,8 @@ TEST(Bytes, varints_read_as_rfc_9000_says) {
 }
 
 TEST(Bytes, varints_round_trip_at_their_borders) {
-  for (std::uint64_t value : {0ull, 63ull, 64ull, 16383ull, 16384ull, 1073741823ull, 1073741824ull, (1ull << 62) - 1}) {
+  for (std::uint64_t value :
+       {0ull, 63ull, 64ull, 16383ull, 16384ull, 1073741823ull, 1073741824ull, (1ull << 62) - 1}) {
     Bytes raw;
     ASSERT_TRUE(Writer(raw).varint(value));
     EXPECT_EQ(raw.size(), varint_size(value));
@@ -49,6 +54,13 @@ TEST(Bytes, hexadecimal_round_trips_and_refuses_junk) {
   EXPECT_FALSE(from_hex("0"));
   EXPECT_FALSE(from_hex("0g"));
   EXPECT_FALSE(from_hex("0 0"));
+  for (int c = 0; c < 256; ++c) {
+    const std::size_t place = std::string_view("0123456789abcdefABCDEF").find(static_cast<char>(c));
+    const int value = place == std::string_view::npos ? -1
+                      : place < 16                    ? static_cast<int>(place)
+                                                      : static_cast<int>(place) - 6;
+    EXPECT_EQ(hex_digit(static_cast<char>(c)), value) << c;
+  }
 }
 
 TEST(Random, the_same_seed_gives_the_same_tokens) {
