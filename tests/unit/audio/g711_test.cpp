@@ -7,8 +7,15 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "rtp/g711.hpp"
+
 namespace isthmus::audio {
 namespace {
+
+using rtp::alaw_to_linear;
+using rtp::linear_to_alaw;
+using rtp::linear_to_ulaw;
+using rtp::ulaw_to_linear;
 
 /// Memory as a file for libsndfile, which has its own G.711 tables.
 struct MemoryFile {
