@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "base/limits.hpp"
+#include "net/clock.hpp"
+#include "net/deadline_timer.hpp"
 #include "net/dialer.hpp"
 #include "net/system_random.hpp"
 
@@ -22,10 +24,6 @@ namespace {
 constexpr Duration kStable = seconds(10);
 /// A gateway may ask for patience (Reject's retry_after_s), not for ever.
 constexpr Duration kLongestPatience = std::chrono::hours(1);
-
-Instant now() {
-  return std::chrono::steady_clock::now();
-}
 
 bool is_refusal(CloseCode code) {
   switch (code) {
@@ -52,7 +50,7 @@ class ClientConnection::Impl final : public wire::LinkHandler,
         url_(std::move(url)),
         trust_(std::move(trust)),
         handler_(&handler),
-        session_timer_(io),
+        session_timer_(io, [this] { on_session_timer(); }),
         retry_timer_(io) {}
 
   void start();
@@ -82,7 +80,6 @@ class ClientConnection::Impl final : public wire::LinkHandler,
   void act(wire::SipFrameReceived& event);
   void act(wire::SessionClosed& event);
   void act(wire::AuthenticateHello&) {}  // a server's
-  void arm_session_timer();
   void on_session_timer();
   void drop_link(CloseCode code, std::string_view reason);
   void fail(CloseCode code, const std::string& reason, Duration at_least);
@@ -101,8 +98,8 @@ class ClientConnection::Impl final : public wire::LinkHandler,
   std::optional<wire::ClientSession> session_;
   wire::SessionEvents events_;
   bool draining_ = false;
-  asio::steady_timer session_timer_, retry_timer_;
-  std::optional<Instant> session_timer_at_;
+  DeadlineTimer session_timer_;
+  asio::steady_timer retry_timer_;
   std::optional<Instant> established_at_;
   int failures_ = 0;
   std::uint64_t attempts_ = 0;
@@ -130,7 +127,7 @@ void ClientConnection::Impl::on_dialed(Result<std::unique_ptr<WebSocketLink>, Di
   link_ = std::move(*result);
   link_->start(*this);
   session_.emplace();
-  session_->start(options_.hello, now(), events_);
+  session_->start(options_.hello, clock_now(), events_);
   drain();
 }
 
@@ -148,12 +145,12 @@ void ClientConnection::Impl::send_media(wire::Channel channel, ByteView bytes) {
 }
 
 void ClientConnection::Impl::on_reliable(wire::Channel channel, ByteView bytes) {
-  session_->on_frame(channel, bytes, now(), events_);
+  session_->on_frame(channel, bytes, clock_now(), events_);
   drain();
 }
 
 void ClientConnection::Impl::on_media(wire::Channel channel, ByteView bytes) {
-  session_->on_media(now());
+  session_->on_media(clock_now());
   if (handler_ != nullptr && session_->established()) handler_->on_media(channel, bytes);
 }
 
@@ -178,11 +175,11 @@ void ClientConnection::Impl::drain() {
   }
   events_.clear();
   draining_ = false;
-  if (state_ == State::up) arm_session_timer();
+  if (state_ == State::up) session_timer_.arm(session_->next_deadline());
 }
 
 void ClientConnection::Impl::act(wire::SessionEstablished& event) {
-  established_at_ = now();
+  established_at_ = clock_now();
   if (handler_ != nullptr) handler_->on_established(event.welcome);
 }
 
@@ -195,23 +192,9 @@ void ClientConnection::Impl::act(wire::SessionClosed& event) {
   fail(event.code, event.reason, seconds(event.retry_after_s));
 }
 
-/// Media moves the session's deadline with every packet; the timer is left to fire early instead,
-/// and armed again then.
-void ClientConnection::Impl::arm_session_timer() {
-  const auto deadline = session_->next_deadline();
-  if (!deadline || (session_timer_at_ && *session_timer_at_ <= *deadline)) return;
-  session_timer_at_ = deadline;
-  session_timer_.expires_at(*deadline);
-  session_timer_.async_wait([weak = weak_from_this()](const error_code& error) {
-    const auto self = weak.lock();
-    if (!error && self) self->on_session_timer();
-  });
-}
-
+/// Armed only while a link is up.
 void ClientConnection::Impl::on_session_timer() {
-  if (state_ != State::up || !session_timer_at_ || *session_timer_at_ > now()) return;
-  session_timer_at_.reset();
-  session_->on_timeout(now(), events_);
+  session_->on_timeout(clock_now(), events_);
   drain();
 }
 
@@ -223,7 +206,6 @@ void ClientConnection::Impl::drop_link(CloseCode code, std::string_view reason) 
 
 void ClientConnection::Impl::fail(CloseCode code, const std::string& reason, Duration at_least) {
   session_timer_.cancel();
-  session_timer_at_.reset();
   const bool retry = options_.reconnect && (options_.retry_refused || !is_refusal(code));
   std::optional<Duration> delay;
   if (retry) {
@@ -241,7 +223,7 @@ void ClientConnection::Impl::fail(CloseCode code, const std::string& reason, Dur
 }
 
 Duration ClientConnection::Impl::next_delay(Duration at_least) {
-  if (established_at_ && now() - *established_at_ >= kStable) failures_ = 0;
+  if (established_at_ && clock_now() - *established_at_ >= kStable) failures_ = 0;
   Duration delay = options_.first_retry;
   for (int i = 0; i < failures_ && delay < options_.last_retry; ++i) delay *= 2;
   ++failures_;
@@ -265,7 +247,6 @@ void ClientConnection::Impl::close(CloseCode code, std::string_view reason) {
   }
   dialer_.reset();
   session_timer_.cancel();
-  session_timer_at_.reset();
   retry_timer_.cancel();
   state_ = State::idle;
   if (handler_ == nullptr) return;

@@ -202,8 +202,8 @@ ClientTrust::VerifyCallback ClientTrust::prepare(ssl_st* connection, const std::
     ::X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     ::X509_VERIFY_PARAM_set1_host(param, host.c_str(), host.size());
   }
-  return [pins = pins_, insecure = insecure_, host, verdict](bool preverified,
-                                                             x509_store_ctx_st* store) {
+  return [pins = pins_, insecure = insecure_, host, verdict = std::move(verdict)](
+             bool preverified, x509_store_ctx_st* store) {
     if (insecure) return true;
     const X509* leaf = ::X509_STORE_CTX_get0_cert(store);
     if (leaf == nullptr) return false;

@@ -2,6 +2,8 @@
 
 #include <boost/json/object.hpp>
 
+#include "net/clock.hpp"
+
 namespace isthmus::app {
 
 namespace json = boost::json;
@@ -40,7 +42,7 @@ double as_seconds(Duration duration) {
 
 json::array calls_json(const call::Bridge& bridge) {
   json::array list;
-  for (const call::CallRecord& record : bridge.calls(std::chrono::steady_clock::now())) {
+  for (const call::CallRecord& record : bridge.calls(net::clock_now())) {
     list.push_back(json::object{{"id", record.id},
                                 {"call_id", record.call_id},
                                 {"state", to_text(record.state)},

@@ -2,22 +2,17 @@
 
 #include <boost/asio/ip/udp.hpp>
 
+#include "app/admin_json.hpp"
 #include "net/asio_address.hpp"
+#include "net/clock.hpp"
 #include "transport/fault_answer.hpp"
 
 namespace isthmus::app {
 
 namespace asio = boost::asio;
+using net::clock_now;
 
 namespace {
-
-Instant clock_now() {
-  return std::chrono::steady_clock::now();
-}
-
-double as_seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
 
 media::RelayConfig relay_config(const ops::MediaConfig& media, const IpAddress& advertised) {
   media::RelayConfig config;
@@ -57,7 +52,7 @@ BridgeHost::BridgeHost(asio::io_context& io, BridgeHostOptions options, Random& 
       random_(random),
       log_(std::move(log)),
       metrics_(metrics),
-      timer_(io),
+      timer_(io, [this] { on_timer(); }),
       tick_(io),
       setup_seconds_(metrics.histogram("isthmus_call_setup_seconds",
                                        "INVITE to 2xx of answered calls",
@@ -132,6 +127,13 @@ bool BridgeHost::allowed(const Endpoint& source) {
 }
 
 void BridgeHost::on_message(sip::Message message, const sip::Flow& flow, Instant now) {
+  // A host that only a dialog's Contact led to is heard inside dialogs, and opens none of its own.
+  bool opens = message.is_request() && message.to_tag().empty() &&
+               message.method() != sip::Method::cancel;
+  if (opens && !flow.is_link() && !allowed_(flow.remote)) {
+    ++strangers_refused_;
+    return;
+  }
   call::Actions actions;
   bridge_->on_message(std::move(message), flow, now, actions);
   carry_out(actions);
@@ -157,7 +159,7 @@ void BridgeHost::session_closed(std::uint64_t session) {
   relay_->remove_session(session);
 }
 
-void BridgeHost::on_link_sip(std::uint64_t session, std::string bytes) {
+void BridgeHost::on_link_sip(std::uint64_t session, const std::string& bytes) {
   auto link = links_.find(session);
   if (link == links_.end()) return;
   auto message = sip::Message::parse(bytes);
@@ -213,7 +215,7 @@ void BridgeHost::carry_out(call::Actions& actions) {
                  {"owner", ops::Personal{registration->owner}}});
     }
   }
-  arm_timer();
+  timer_.arm(bridge_->next_deadline());
 }
 
 void BridgeHost::report(const call::CallChanged& change) {
@@ -246,19 +248,10 @@ void BridgeHost::report(const call::CallChanged& change) {
                           {"callee_mos", callee.mos}});
 }
 
-void BridgeHost::arm_timer() {
-  std::optional<Instant> next = bridge_->next_deadline();
-  if (!next) return;
-  if (armed_for_ && *armed_for_ <= *next) return;  // fires early enough; looks again then
-  armed_for_ = next;
-  timer_.expires_at(*next);
-  timer_.async_wait([this](boost::system::error_code error) {
-    if (error) return;
-    armed_for_.reset();
-    call::Actions actions;
-    bridge_->on_timeout(clock_now(), actions);
-    carry_out(actions);
-  });
+void BridgeHost::on_timer() {
+  call::Actions actions;
+  bridge_->on_timeout(clock_now(), actions);
+  carry_out(actions);
 }
 
 void BridgeHost::arm_tick() {
@@ -308,6 +301,8 @@ void BridgeHost::collect_metrics() {
   set("isthmus_sip_datagrams_out_total", "Datagrams sent from the SIP socket", udp.datagrams_out);
   set("isthmus_sip_source_refused_total", "Datagrams from sources that are not served",
       udp.source_refused);
+  set("isthmus_sip_strangers_refused_total",
+      "Requests outside dialogs from hosts that may speak inside dialogs only", strangers_refused_);
   std::uint64_t malformed = 0;
   for (std::uint64_t count : udp.faults) malformed += count;
   set("isthmus_sip_malformed_total", "Datagrams that are no sound SIP message", malformed);

@@ -10,6 +10,7 @@
 #include "base/random.hpp"
 #include "call/bridge.hpp"
 #include "media/relay.hpp"
+#include "net/deadline_timer.hpp"
 #include "ops/config.hpp"
 #include "ops/log.hpp"
 #include "ops/metrics.hpp"
@@ -61,7 +62,7 @@ class BridgeHost final : private transport::SipUdpHandler {
   void session_opened(std::uint64_t session, LinkPort& port);
   void session_closed(std::uint64_t session);
   /// One SIP frame of a link. A malformed one is answered where it can be, and counted.
-  void on_link_sip(std::uint64_t session, std::string bytes);
+  void on_link_sip(std::uint64_t session, const std::string& bytes);
   void on_link_media(std::uint64_t session, std::uint32_t channel, ByteView bytes);
 
   /// Ends every call with BYE and the reason.
@@ -82,7 +83,7 @@ class BridgeHost final : private transport::SipUdpHandler {
   void carry_out(call::Actions& actions);
   void send(const sip::Flow& flow, const std::string& bytes);
   void report(const call::CallChanged& change);
-  void arm_timer();
+  void on_timer();
   void arm_tick();
   void collect_metrics();
 
@@ -96,10 +97,10 @@ class BridgeHost final : private transport::SipUdpHandler {
   std::unique_ptr<transport::SipUdp> sip_;
   std::unique_ptr<call::Bridge> bridge_;
   std::unordered_map<std::uint64_t, LinkPort*> links_;
-  boost::asio::steady_timer timer_, tick_;
-  std::optional<Instant> armed_for_;
+  net::DeadlineTimer timer_;
+  boost::asio::steady_timer tick_;
   IpAddress sip_advertised_, media_advertised_;
-  std::uint64_t malformed_from_links_ = 0;
+  std::uint64_t malformed_from_links_ = 0, strangers_refused_ = 0;
   ops::Histogram& setup_seconds_;
 };
 

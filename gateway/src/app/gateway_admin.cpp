@@ -5,13 +5,14 @@
 #include "app/admin_json.hpp"
 #include "app/gateway.hpp"
 #include "app/version.hpp"
+#include "net/clock.hpp"
 
 namespace isthmus::app {
 
 namespace json = boost::json;
 
 json::value Gateway::status() const {
-  auto uptime = std::chrono::steady_clock::now() - started_;
+  auto uptime = net::clock_now() - started_;
   return json::object{{"software", std::string("isthmus-gateway/") + kVersion},
                       {"uptime_s", as_seconds(uptime)},
                       {"domain", config_.domain},
@@ -28,19 +29,18 @@ json::value Gateway::sessions() const {
     if (!session->established()) continue;
     wire::SessionStatistics statistics = session->statistics();
     net::LinkCounters counters = session->link_counters();
-    list.push_back(
-        json::object{{"id", id},
-                     {"user", session->identity().user},
-                     {"remote", session->remote().to_string()},
-                     {"software", session->software()},
-                     {"age_s", as_seconds(std::chrono::steady_clock::now() - session->opened())},
-                     {"sip_frames_in", statistics.sip_frames_in},
-                     {"sip_frames_out", statistics.sip_frames_out},
-                     {"media_frames_in", counters.media_frames_in},
-                     {"media_frames_out", counters.media_frames_out},
-                     {"media_dropped", counters.media_dropped},
-                     {"bytes_in", counters.bytes_in},
-                     {"bytes_out", counters.bytes_out}});
+    list.push_back(json::object{{"id", id},
+                                {"user", session->identity().user},
+                                {"remote", session->remote().to_string()},
+                                {"software", session->software()},
+                                {"age_s", as_seconds(net::clock_now() - session->opened())},
+                                {"sip_frames_in", statistics.sip_frames_in},
+                                {"sip_frames_out", statistics.sip_frames_out},
+                                {"media_frames_in", counters.media_frames_in},
+                                {"media_frames_out", counters.media_frames_out},
+                                {"media_dropped", counters.media_dropped},
+                                {"bytes_in", counters.bytes_in},
+                                {"bytes_out", counters.bytes_out}});
   }
   return list;
 }
@@ -50,7 +50,7 @@ json::value Gateway::calls() const {
 }
 
 json::value Gateway::registrations() const {
-  Instant now = std::chrono::steady_clock::now();
+  Instant now = net::clock_now();
   json::array list;
   for (const provider::Registrar::Entry& entry : registrar_->all()) {
     list.push_back(json::object{{"aor", "sip:" + entry.user + "@" + config_.domain},

@@ -1,13 +1,10 @@
 #include "app/link_session.hpp"
 
+#include "net/clock.hpp"
+
 namespace isthmus::app {
-namespace {
 
-Instant clock_now() {
-  return std::chrono::steady_clock::now();
-}
-
-}  // namespace
+using net::clock_now;
 
 LinkSession::LinkSession(boost::asio::io_context& io, std::uint64_t id,
                          std::unique_ptr<net::WebSocketLink> link, LinkSessionOwner& owner)
@@ -16,7 +13,7 @@ LinkSession::LinkSession(boost::asio::io_context& io, std::uint64_t id,
       owner_(owner),
       opened_(clock_now()),
       session_(opened_),
-      timer_(io) {}
+      timer_(io, [this] { on_timer(); }) {}
 
 void LinkSession::start() {
   link_->start(*this);
@@ -92,17 +89,13 @@ void LinkSession::finish(wire::CloseCode code, const std::string& reason) {
 }
 
 void LinkSession::arm_timer() {
-  std::optional<Instant> next = session_.next_deadline();
-  if (over_ || !next || (armed_for_ && *armed_for_ <= *next)) return;
-  armed_for_ = next;
-  timer_.expires_at(*next);
-  timer_.async_wait([this](boost::system::error_code error) {
-    if (error || over_) return;
-    armed_for_.reset();
-    wire::SessionEvents events;
-    session_.on_timeout(clock_now(), events);
-    carry_out(events);
-  });
+  if (!over_) timer_.arm(session_.next_deadline());
+}
+
+void LinkSession::on_timer() {
+  wire::SessionEvents events;
+  session_.on_timeout(clock_now(), events);
+  carry_out(events);
 }
 
 }  // namespace isthmus::app

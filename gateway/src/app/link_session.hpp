@@ -1,11 +1,10 @@
 #pragma once
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "app/bridge_host.hpp"
+#include "net/deadline_timer.hpp"
 #include "net/websocket_link.hpp"
 #include "session/authenticator.hpp"
 #include "wire/session.hpp"
@@ -45,6 +44,7 @@ class LinkSession final : public LinkPort, private wire::LinkHandler {
 
   std::uint64_t id() const { return id_; }
   bool established() const { return session_.established(); }
+  bool over() const { return over_; }  ///< on_over() was called
   const session::Identity& identity() const { return identity_; }
   const std::string& software() const { return software_; }
   const std::string& instance() const { return instance_; }
@@ -58,6 +58,7 @@ class LinkSession final : public LinkPort, private wire::LinkHandler {
   void on_closed(wire::CloseCode code, const std::string& reason) override;
   void carry_out(wire::SessionEvents& events);
   void arm_timer();
+  void on_timer();
   void finish(wire::CloseCode code, const std::string& reason);
 
   std::uint64_t id_;
@@ -67,8 +68,7 @@ class LinkSession final : public LinkPort, private wire::LinkHandler {
   wire::ServerSession session_;
   session::Identity identity_;
   std::string software_, instance_;
-  boost::asio::steady_timer timer_;
-  std::optional<Instant> armed_for_;
+  net::DeadlineTimer timer_;
   bool over_ = false;
 };
 

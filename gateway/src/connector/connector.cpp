@@ -8,18 +8,16 @@
 #include "app/admin_json.hpp"
 #include "app/state_secret.hpp"
 #include "app/version.hpp"
+#include "net/clock.hpp"
 
 namespace isthmus::connector {
 
 namespace json = boost::json;
+using net::clock_now;
 
 namespace {
 
 constexpr Duration kDrainTime = seconds(2);  // BYEs are on their way in far less
-
-Instant clock_now() {
-  return std::chrono::steady_clock::now();
-}
 
 app::BridgeHostOptions host_options(const ops::ConnectorConfig& config,
                                     const std::string& instance) {
@@ -39,7 +37,7 @@ std::string instance_name(const Bytes& secret) {
 }  // namespace
 
 Connector::Connector(boost::asio::io_context& io, ops::ConnectorConfig config,
-                     std::string state_dir, ops::Log log)
+                     const std::string& state_dir, ops::Log log)
     : io_(io),
       config_(std::move(config)),
       log_(std::move(log)),
@@ -115,7 +113,7 @@ void Connector::on_established(const wire::WelcomeInfo& welcome) {
 }
 
 void Connector::on_sip(std::string message) {
-  host_.on_link_sip(session_, std::move(message));
+  host_.on_link_sip(session_, message);
 }
 
 void Connector::on_media(wire::Channel channel, ByteView bytes) {

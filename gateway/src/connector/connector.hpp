@@ -23,7 +23,7 @@ class Connector final : public net::ConnectionHandler,
                         public ops::AdminSource,
                         public app::LinkPort {
  public:
-  Connector(boost::asio::io_context& io, ops::ConnectorConfig config, std::string state_dir,
+  Connector(boost::asio::io_context& io, ops::ConnectorConfig config, const std::string& state_dir,
             ops::Log log);
   ~Connector() override;
 

@@ -22,6 +22,7 @@
 #include "link/upgrade_request.hpp"
 #include "net/asio_address.hpp"
 #include "net/asio_error.hpp"
+#include "net/clock.hpp"
 #include "net/websocket_stream.hpp"
 
 namespace isthmus::link {
@@ -31,6 +32,7 @@ namespace http = boost::beast::http;
 namespace websocket = boost::beast::websocket;
 using boost::system::error_code;
 using net::TcpSocket;
+using net::wall_now;
 using tcp = asio::ip::tcp;
 
 namespace {
@@ -40,10 +42,6 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr Duration kAcceptPause = milliseconds(100);
 
 using Acceptor = asio::basic_socket_acceptor<tcp, asio::io_context::executor_type>;
-
-WallSeconds wall_now() {
-  return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
-}
 
 Result<std::shared_ptr<asio::ssl::context>, CertificateError> make_context(
     const Certificate& certificate) {

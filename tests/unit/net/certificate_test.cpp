@@ -13,14 +13,11 @@
 namespace isthmus::link {
 namespace {
 
-using net::test::TemporaryDirectory;
+using isthmus::test::TemporaryDirectory;
+using net::wall_now;
 using testing::HasSubstr;
 
 constexpr auto kDay = std::chrono::hours(24);
-
-WallSeconds wall_now() {
-  return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
-}
 
 std::string content(const std::string& path) {
   std::ifstream file(path);

@@ -14,10 +14,6 @@ namespace {
 using testing::HasSubstr;
 using wire::CloseCode;
 
-Instant now() {
-  return std::chrono::steady_clock::now();
-}
-
 /// A gateway's sessions without anything behind them: judges passwords, sends SIP and media back.
 class SessionServer {
  public:
@@ -35,11 +31,11 @@ class SessionServer {
 
   struct Session final : wire::LinkHandler {
     Session(SessionServer& of, std::unique_ptr<WebSocketLink> with)
-        : server(of), link(std::move(with)), session(now()) {
+        : server(of), link(std::move(with)), session(clock_now()) {
       link->start(*this);
     }
     void on_reliable(wire::Channel channel, ByteView bytes) override {
-      session.on_frame(channel, bytes, now(), events);
+      session.on_frame(channel, bytes, clock_now(), events);
       drain();
     }
     void on_media(wire::Channel channel, ByteView bytes) override {
@@ -72,7 +68,7 @@ class SessionServer {
         welcome.user = password->user;
         welcome.session_id = 42;
         welcome.observed_address = link->remote_text();
-        session.accept(welcome, now(), events);
+        session.accept(welcome, clock_now(), events);
       } else {
         session.reject(CloseCode::unauthorized, "wrong password", 0, events);
       }

@@ -129,8 +129,7 @@ TEST(Listener, connections_over_the_limit_are_closed_and_places_become_free_agai
 TEST(Listener, reloading_presents_the_new_certificate_and_leaves_links_alone) {
   Loop loop;
   TemporaryDirectory one, two;
-  const auto now =
-      std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
+  const auto now = wall_now();
   ASSERT_TRUE(link::load_or_make_self_signed(one.path(), {}, now));
   ASSERT_TRUE(link::load_or_make_self_signed(two.path(), {}, now));
   link::ListenerOptions options;

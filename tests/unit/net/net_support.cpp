@@ -2,15 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 namespace isthmus::net::test {
 
 bool Loop::run_until(const std::function<bool()>& condition, Duration limit) {
-  const Instant end = std::chrono::steady_clock::now() + limit;
+  const Instant end = clock_now() + limit;
   io.restart();
   while (!condition()) {
-    if (std::chrono::steady_clock::now() >= end) return false;
+    if (clock_now() >= end) return false;
     if (io.stopped()) io.restart();
     io.run_one_for(milliseconds(20));
   }
@@ -19,17 +17,6 @@ bool Loop::run_until(const std::function<bool()>& condition, Duration limit) {
 
 void Loop::run_for(Duration time) {
   run_until([] { return false; }, time);
-}
-
-TemporaryDirectory::TemporaryDirectory() {
-  std::string name = (std::filesystem::temp_directory_path() / "isthmus-net-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) std::abort();
-  path_ = name;
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
 }
 
 Peer::Peer(std::unique_ptr<WebSocketLink> with, bool echoes) : link(std::move(with)), echo(echoes) {

@@ -1,7 +1,6 @@
 #pragma once
 // Both ends of real sockets on loopback, driven by one thread and one io_context.
 #include <boost/asio/io_context.hpp>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,10 +8,14 @@
 #include <vector>
 
 #include "link/listener.hpp"
+#include "net/clock.hpp"
 #include "net/dialer.hpp"
 #include "net/websocket_link.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace isthmus::net::test {
+
+using isthmus::test::TemporaryDirectory;
 
 /// Runs the io_context until something is so; waits no longer than the limit.
 class Loop {
@@ -21,17 +24,6 @@ class Loop {
 
   bool run_until(const std::function<bool()>& condition, Duration limit = seconds(20));
   void run_for(Duration time);
-};
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  std::string path() const { return path_.string(); }
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
 };
 
 struct ReceivedFrame {

@@ -16,10 +16,6 @@ using wire::CloseCode;
 
 constexpr auto kDay = std::chrono::hours(24);
 
-WallSeconds wall_now() {
-  return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
-}
-
 /// What the handshake with this trust ends in: empty when a link came.
 std::string refusal(Loop& loop, const std::string& url, const TrustOptions& trust) {
   const auto outcome = dial(loop, url, trust);

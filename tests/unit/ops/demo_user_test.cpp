@@ -5,11 +5,12 @@
 #include <sys/stat.h>
 
 #include "session/password_hash.hpp"
-#include "temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace isthmus::ops {
 namespace {
 
+using test::TemporaryDirectory;
 using ::testing::HasSubstr;
 
 TEST(DemoUser, is_made_only_where_nobody_could_log_in) {

@@ -8,11 +8,12 @@
 #include <map>
 
 #include "base/limits.hpp"
-#include "temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace isthmus::ops {
 namespace {
 
+using test::TemporaryDirectory;
 using ::testing::HasSubstr;
 
 Environment environment(std::map<std::string, std::string> variables) {

@@ -4,15 +4,14 @@
 #include <filesystem>
 #include <string>
 
-namespace isthmus::ops {
+namespace isthmus::test {
 
 /// A directory of one test, gone afterwards.
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "isthmus-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    path_ = name;
+    path_ = (std::filesystem::temp_directory_path() / "isthmus-XXXXXX").string();
+    if (::mkdtemp(path_.data()) == nullptr) std::abort();
   }
   ~TemporaryDirectory() {
     std::error_code ignored;
@@ -21,9 +20,10 @@ class TemporaryDirectory {
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   const std::string& path() const { return path_; }
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
 
  private:
   std::string path_;
 };
 
-}  // namespace isthmus::ops
+}  // namespace isthmus::test
