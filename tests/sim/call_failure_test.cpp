@@ -2,17 +2,12 @@
 // limits, bad input.
 #include <gtest/gtest.h>
 
-#include "support/sim_bridge.hpp"
-#include "support/sim_phone.hpp"
+#include "support/sim_site.hpp"
 
 namespace isthmus::sim {
 namespace {
 
 using sip::HeaderId;
-
-const Endpoint kGateway = *Endpoint::parse("192.0.2.1:5060");
-const Endpoint kProvider = *Endpoint::parse("198.51.100.1:5060");
-const Endpoint kAnyMedia = *Endpoint::parse("10.0.0.1:40000");
 
 call::BridgeConfig small_limits() {
   call::BridgeConfig config;
@@ -21,28 +16,12 @@ call::BridgeConfig small_limits() {
   return config;
 }
 
-struct CallFailure : testing::Test {
-  World world{43};
-  GatewayNode gateway{world, kGateway, kProvider, small_limits()};
-  Phone alice{world, "alice", kAnyMedia, 101}, bob{world, "bob", kAnyMedia, 102};
-  Phone provider{world, "carol", kProvider, kGateway};
+struct CallFailure : TwoUsers {
+  CallFailure() : TwoUsers(43, small_limits()) {}
 
-  CallFailure() {
-    world.attach_link(alice, 101, gateway.node, 1);
-    world.attach_link(bob, 102, gateway.node, 2);
-    gateway.router.add_session(1, {"alice", {"alice"}});
-    gateway.router.add_session(2, {"bob", {"bob"}});
-  }
   int status_of(Phone& phone, const std::string& id) { return phone.find(id)->final_status; }
   bool run_to_final(Phone& phone, const std::string& id) {
     return world.run_until([&] { return status_of(phone, id) != 0; });
-  }
-  void expect_nothing_left() {
-    world.run_for(seconds(70));
-    EXPECT_EQ(gateway.node.bridge.call_count(), 0u);
-    EXPECT_TRUE(gateway.node.media.ends.empty());
-    EXPECT_EQ(gateway.node.bridge.transactions().open_client_transactions(), 0u);
-    EXPECT_EQ(gateway.node.bridge.transactions().open_server_transactions(), 0u);
   }
 };
 

@@ -3,8 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "sdp/session_description.hpp"
-#include "support/sim_bridge.hpp"
-#include "support/sim_phone.hpp"
+#include "support/sim_site.hpp"
 
 namespace isthmus::sim {
 namespace {
@@ -12,32 +11,11 @@ namespace {
 using sip::HeaderId;
 using sip::Method;
 
-const Endpoint kGateway = *Endpoint::parse("192.0.2.1:5060");
-const Endpoint kProvider = *Endpoint::parse("198.51.100.1:5060");
-const Endpoint kAnyMedia = *Endpoint::parse("10.0.0.1:40000");
+struct CallFlow : TwoUsers {
+  CallFlow() : TwoUsers(42) {}
 
-/// alice on session 1 and bob on session 2 of a gateway whose provider is one phone.
-struct CallFlow : testing::Test {
-  World world{42};
-  GatewayNode gateway{world, kGateway, kProvider};
-  Phone alice{world, "alice", kAnyMedia, 101}, bob{world, "bob", kAnyMedia, 102};
-  Phone provider{world, "carol", kProvider, kGateway};
-
-  CallFlow() {
-    world.attach_link(alice, 101, gateway.node, 1);
-    world.attach_link(bob, 102, gateway.node, 2);
-    gateway.router.add_session(1, {"alice", {"alice"}});
-    gateway.router.add_session(2, {"bob", {"bob"}});
-  }
   void TearDown() override { EXPECT_EQ(gateway.node.malformed, 0); }
   bool confirmed(Phone& phone) { return phone.only_call() && phone.only_call()->confirmed; }
-  void expect_nothing_left() {
-    world.run_for(seconds(70));
-    EXPECT_EQ(gateway.node.bridge.call_count(), 0u);
-    EXPECT_TRUE(gateway.node.media.ends.empty());
-    EXPECT_EQ(gateway.node.bridge.transactions().open_client_transactions(), 0u);
-    EXPECT_EQ(gateway.node.bridge.transactions().open_server_transactions(), 0u);
-  }
   sdp::SessionDescription parse_sdp(const std::string& text) {
     auto parsed = sdp::SessionDescription::parse(text);
     EXPECT_TRUE(parsed) << text;

@@ -8,14 +8,7 @@ namespace {
 
 using samples::options;
 using samples::options_with;
-
-/// The reason phrase of the fault in a message; "" when it is sound.
-std::string verdict(const std::string& bytes) {
-  const auto message = Message::parse(bytes);
-  if (!message) return "unparsed: " + message.error().reason();
-  const auto fault = message->check();
-  return fault ? fault->reason() : std::string();
-}
+using samples::verdict;
 
 TEST(message_check, sound_messages_pass) {
   EXPECT_EQ(verdict(options()), "");

@@ -62,4 +62,12 @@ inline std::string options_with(std::string_view what, std::string_view by) {
   return at == std::string::npos ? std::string() : text.replace(at, what.size(), by);
 }
 
+/// The reason phrase of the fault in a message; "" when it is sound.
+inline std::string verdict(const std::string& bytes) {
+  const auto message = Message::parse(bytes);
+  if (!message) return "unparsed: " + message.error().reason();
+  const auto fault = message->check();
+  return fault ? fault->reason() : std::string();
+}
+
 }  // namespace isthmus::sip::samples

@@ -11,13 +11,7 @@ namespace {
 
 using samples::crlf;
 using samples::options_with;
-
-std::string verdict(const std::string& bytes) {
-  const auto message = Message::parse(bytes);
-  if (!message) return "unparsed: " + message.error().reason();
-  const auto fault = message->check();
-  return fault ? fault->reason() : std::string();
-}
+using samples::verdict;
 
 /// Sound, and the same bytes again when nothing is changed.
 Message accepted(const std::string& bytes) {

@@ -10,30 +10,13 @@ namespace {
 
 using namespace testing;
 
-const Instant kStart{seconds(1000)};
-
-struct Client {
-  ClientSession session;
-  SessionEvents events;
-
-  std::string does(const std::function<void(ClientSession&, SessionEvents&)>& input) {
-    events.clear();
-    input(session, events);
-    return describe(events);
-  }
-  std::string receives(const Bytes& bytes, Channel channel = kControlChannel,
-                       Instant now = kStart) {
-    return does([&](auto& s, auto& out) { s.on_frame(channel, bytes, now, out); });
-  }
+struct Client : Described<ClientSession> {
   std::string start(const HelloInfo& info = hello_info()) {
     return does([&](auto& s, auto& out) { s.start(info, kStart, out); });
   }
   void establish(std::uint32_t keep_alive_ms = 15000) {
     EXPECT_EQ(start(), "hello");
     EXPECT_EQ(receives(welcome(1, keep_alive_ms)), "established");
-  }
-  std::string time(Instant now) {
-    return does([&](auto& s, auto& out) { s.on_timeout(now, out); });
   }
 };
 
@@ -48,15 +31,10 @@ Client in_state(int state) {
   return client;
 }
 
-struct Row {
-  const char* input;
-  std::function<void(ClientSession&, SessionEvents&)> apply;
-  std::string expected[3];  ///< idle, greeting, established; closed is always silent
-};
+using Row = StateRow<ClientSession>;
 
-std::function<void(ClientSession&, SessionEvents&)> frame(Bytes bytes,
-                                                          Channel channel = kControlChannel) {
-  return [=](ClientSession& s, SessionEvents& out) { s.on_frame(channel, bytes, kStart, out); };
+Input<ClientSession> frame(Bytes bytes, Channel channel = kControlChannel) {
+  return frame_input<ClientSession>(std::move(bytes), channel);
 }
 
 std::vector<Row> rows() {

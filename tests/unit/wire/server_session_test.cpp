@@ -10,30 +10,15 @@ namespace {
 
 using namespace testing;
 
-const Instant kStart{seconds(1000)};
 constexpr auto kProtocolError = CloseCode::protocol_error;
 
-struct Server {
-  ServerSession session{kStart};
-  SessionEvents events;
+struct Server : Described<ServerSession> {
+  Server() : Described{ServerSession(kStart), {}} {}
 
-  // What one input caused.
-  std::string does(const std::function<void(ServerSession&, SessionEvents&)>& input) {
-    events.clear();
-    input(session, events);
-    return describe(events);
-  }
-  std::string receives(const Bytes& bytes, Channel channel = kControlChannel,
-                       Instant now = kStart) {
-    return does([&](auto& s, auto& out) { s.on_frame(channel, bytes, now, out); });
-  }
   void establish(std::uint32_t keep_alive_ms = 15000) {
     EXPECT_EQ(receives(hello()), "authenticate");
     EXPECT_EQ(does([&](auto& s, auto& out) { s.accept(welcome_info(keep_alive_ms), kStart, out); }),
               "welcome");
-  }
-  std::string time(Instant now) {
-    return does([&](auto& s, auto& out) { s.on_timeout(now, out); });
   }
 };
 
@@ -48,15 +33,10 @@ Server in_state(int state) {
   return server;
 }
 
-struct Row {
-  const char* input;
-  std::function<void(ServerSession&, SessionEvents&)> apply;
-  std::string expected[3];  ///< waiting, judging, established; closed is always silent
-};
+using Row = StateRow<ServerSession>;
 
-std::function<void(ServerSession&, SessionEvents&)> frame(Bytes bytes,
-                                                          Channel channel = kControlChannel) {
-  return [=](ServerSession& s, SessionEvents& out) { s.on_frame(channel, bytes, kStart, out); };
+Input<ServerSession> frame(Bytes bytes, Channel channel = kControlChannel) {
+  return frame_input<ServerSession>(std::move(bytes), channel);
 }
 
 std::vector<Row> rows() {

@@ -2,6 +2,7 @@
 // What the session tests share: control messages as bytes, and events as short text.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -153,5 +154,45 @@ const Event* find(const SessionEvents& events) {
   }
   return nullptr;
 }
+
+inline const Instant kStart{seconds(1000)};
+
+template <typename Session>
+using Input = std::function<void(Session&, SessionEvents&)>;
+
+template <typename Session>
+Input<Session> frame_input(Bytes bytes, Channel channel) {
+  return [bytes = std::move(bytes), channel](Session& s, SessionEvents& out) {
+    s.on_frame(channel, bytes, kStart, out);
+  };
+}
+
+/// What one input does in each state but the last, closed, which is always silent.
+template <typename Session>
+struct StateRow {
+  const char* input;
+  Input<Session> apply;
+  std::string expected[3];
+};
+
+/// A session, and in words what each input to it caused.
+template <typename Session>
+struct Described {
+  Session session;
+  SessionEvents events;
+
+  std::string does(const Input<Session>& input) {
+    events.clear();
+    input(session, events);
+    return describe(events);
+  }
+  std::string receives(const Bytes& bytes, Channel channel = kControlChannel,
+                       Instant now = kStart) {
+    return does([&](auto& s, auto& out) { s.on_frame(channel, bytes, now, out); });
+  }
+  std::string time(Instant now) {
+    return does([&](auto& s, auto& out) { s.on_timeout(now, out); });
+  }
+};
 
 }  // namespace isthmus::wire::testing
