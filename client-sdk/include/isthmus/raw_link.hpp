@@ -26,7 +26,8 @@ struct RawLinkHandlers {
 /// Threads as for Client: one of its own, methods from any.
 class ISTHMUS_API RawLink {
  public:
-  static Outcome<std::unique_ptr<RawLink>> create(GatewayOptions options, RawLinkHandlers handlers);
+  static Outcome<std::unique_ptr<RawLink>> create(const GatewayOptions& options,
+                                                  RawLinkHandlers handlers);
   ~RawLink();  ///< as Client's
   RawLink(const RawLink&) = delete;
   RawLink& operator=(const RawLink&) = delete;

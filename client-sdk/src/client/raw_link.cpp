@@ -95,7 +95,7 @@ class RawLink::Impl final : public net::ConnectionHandler {
 RawLink::RawLink(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RawLink::~RawLink() = default;
 
-Outcome<std::unique_ptr<RawLink>> RawLink::create(GatewayOptions options,
+Outcome<std::unique_ptr<RawLink>> RawLink::create(const GatewayOptions& options,
                                                   RawLinkHandlers handlers) {
   auto impl = std::make_shared<Impl>(std::move(handlers));
   if (auto opened = impl->open(options); !opened) return opened.error();

@@ -135,6 +135,7 @@ void MediaNegotiation::write_audio(SessionDescription& description, const std::s
                                    const std::vector<const AudioFormat*>& formats,
                                    Direction direction) const {
   std::vector<std::string> types;
+  types.reserve(formats.size());
   for (const AudioFormat* format : formats) types.push_back(std::to_string(format->payload_type));
   auto& media = description.add_media("audio", channel_, protocol, types);
   for (const AudioFormat* format : formats) {

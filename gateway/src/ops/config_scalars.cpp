@@ -49,7 +49,7 @@ Scalar checked_text(std::string& value, std::string type, std::string expected,
 }
 
 template <typename Number, typename Store>
-Scalar whole_number(std::string type, std::string what, Number least, Number most,
+Scalar whole_number(std::string type, const std::string& what, Number least, Number most,
                     const Number& current, Store store) {
   std::string expected =
       "a whole number" + what + ", " + std::to_string(least) + " to " + std::to_string(most);

@@ -71,12 +71,12 @@ void append_series(std::string& out, const std::string& name, const std::string&
 
 void append_series(std::string& out, const std::string& name, const std::string& labels,
                    const Histogram& histogram) {
-  std::string before = labels.empty() ? "" : labels + ",";
+  const std::string before = labels.empty() ? "le=\"" : labels + ",le=\"";
   std::uint64_t below = 0;
   for (std::size_t i = 0; i <= histogram.bounds().size(); ++i) {
     below += histogram.in_bucket(i);
     std::string bound = i < histogram.bounds().size() ? number(histogram.bounds()[i]) : "+Inf";
-    append_sample(out, name, "_bucket", before + "le=\"" + bound + "\"", std::to_string(below));
+    append_sample(out, name, "_bucket", before + bound + "\"", std::to_string(below));
   }
   append_sample(out, name, "_sum", labels, number(histogram.sum()));
   append_sample(out, name, "_count", labels, std::to_string(below));

@@ -36,12 +36,9 @@ bool Identity::may_use(std::string_view aor) const {
                      [&](const std::string& own) { return own == "*" || own == aor; });
 }
 
-Authenticator::Authenticator(std::vector<Account> accounts, TokenVerifier tokens)
+Authenticator::Authenticator(const std::vector<Account>& accounts, TokenVerifier tokens)
     : decoy_(decoy_like(accounts)), tokens_(std::move(tokens)) {
-  for (Account& account : accounts) {
-    std::string name = account.name;
-    accounts_.try_emplace(std::move(name), std::move(account));
-  }
+  for (const Account& account : accounts) accounts_.try_emplace(account.name, account);
 }
 
 Result<Identity, AuthError> Authenticator::with_password(std::string_view user,

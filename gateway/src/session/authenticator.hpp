@@ -48,7 +48,7 @@ struct AuthError {
 class Authenticator {
  public:
   /// Of accounts with the same name the first counts; the configuration allows no second.
-  Authenticator(std::vector<Account> accounts, TokenVerifier tokens);
+  Authenticator(const std::vector<Account>& accounts, TokenVerifier tokens);
 
   /// Takes as long for a user who does not exist as for one who does. About 0.1 s of one core.
   Result<Identity, AuthError> with_password(std::string_view user, std::string_view password) const;

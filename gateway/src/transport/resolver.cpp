@@ -97,6 +97,7 @@ struct Resolver::State : std::enable_shared_from_this<Resolver::State> {
   static Answer answer(const std::vector<IpAddress>& addresses, std::uint16_t port) {
     if (addresses.empty()) return ResolveError::not_found;
     std::vector<Endpoint> endpoints;
+    endpoints.reserve(addresses.size());
     for (const auto& address : addresses) endpoints.push_back({address, port});
     return endpoints;
   }
