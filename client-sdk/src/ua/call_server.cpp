@@ -44,6 +44,13 @@ char info_digit(const Message& request) {
   return event ? rtp::digit_of(*event) : '\0';
 }
 
+/// Alike in a dialog and outside of one (RFC 3261 §11.2).
+void answer_options(Context& context, sip::TransactionId server, const Message& request) {
+  Message response = context.response_to(request, 200);
+  response.add(HeaderId::accept, kSdpType);
+  context.respond(server, std::move(response));
+}
+
 }  // namespace
 
 void CallAgent::on_request(sip::TransactionId server, const Message& request) {
@@ -60,12 +67,9 @@ void CallAgent::on_request(sip::TransactionId server, const Message& request) {
     case Method::invite:
       on_new_invite(server, request);
       break;
-    case Method::options: {
-      Message response = context_.response_to(request, 200);
-      response.add(HeaderId::accept, kSdpType);
-      context_.respond(server, std::move(response));
+    case Method::options:
+      answer_options(context_, server, request);
       break;
-    }
     case Method::bye:
     case Method::info:
     case Method::update:
@@ -258,12 +262,9 @@ void CallAgent::on_dialog_request(Call& call, sip::TransactionId server, const M
     case Method::info:
       on_info(call, server, request);
       break;
-    case Method::options: {
-      Message response = context_.response_to(request, 200);
-      response.add(HeaderId::accept, kSdpType);
-      context_.respond(server, std::move(response));
+    case Method::options:
+      answer_options(context_, server, request);
       break;
-    }
     default:
       context_.reject(server, request, 405);
   }
