@@ -1,4 +1,5 @@
-// Runs every file of a corpus folder through the fuzz target once: the regression test of builds without libFuzzer.
+// Runs every file of a corpus folder through the fuzz target once: the regression test of builds
+// without libFuzzer.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

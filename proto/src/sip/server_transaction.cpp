@@ -14,8 +14,7 @@ namespace isthmus::sip {
 //     300-699: send |   \--- 2xx: send ----------------+
 //                   v                                   v
 //            +-----------+                        +----------+--- INVITE: absorbed
-//            | completed |                        | accepted |--- 2xx of the user: send (its
-//            retransmission)
+//            | completed |                        | accepted |--- 2xx of the user: send again
 //            +-----------+                        +----------+--- ACK: pass up
 //             |  |     |  INVITE: response again        |
 //             |  |     |  G: response again, doubles    | L

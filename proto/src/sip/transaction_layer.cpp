@@ -152,7 +152,6 @@ struct TransactionLayer::Impl {
 };
 
 // --- requests
-// -------------------------------------------------------------------------------------------------
 
 void TransactionLayer::Impl::on_request(Message request, const Flow& flow, Instant now,
                                         TransactionEvents& out) {
@@ -257,7 +256,6 @@ std::string TransactionLayer::Impl::derived_tag(const std::string& key) const {
 }
 
 // --- responses
-// ------------------------------------------------------------------------------------------------
 
 void TransactionLayer::Impl::on_response(Message response, const Flow& flow, Instant now,
                                          TransactionEvents& out) {
@@ -404,7 +402,6 @@ void TransactionLayer::Impl::fail(Entry& entry, Instant now, TransactionEvents& 
 }
 
 // --- bookkeeping
-// ----------------------------------------------------------------------------------------------
 
 Client& TransactionLayer::Impl::add_client(Client fresh, std::string key) {
   Client& client = clients.emplace(fresh.id, std::move(fresh)).first->second;
@@ -484,7 +481,6 @@ std::string TransactionLayer::Impl::put_via(Message& message, const Flow& flow,
 }
 
 // --- public
-// ---------------------------------------------------------------------------------------------------
 
 TransactionLayer::TransactionLayer(TransactionTimers timers, Random& random)
     : impl_(std::make_unique<Impl>(timers, random)) {}
