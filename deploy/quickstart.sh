@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Isthmus, from a clean clone to a real call, on Debian 12 or 13: installs what is missing, builds the
-# programs, then lets phones and a registrar that nobody changed call each other through one socket.
+# Isthmus, from a clean clone to a real call, on Debian 12 or 13: installs what is missing, builds
+# the programs, then lets phones and a registrar that nobody changed call each other through one
+# socket.
 #
 #   deploy/quickstart.sh              all of it; needs root or sudo only to install packages
 #   ISTHMUS_BUILD=DIR                 where to build                      (build/release)
@@ -35,33 +36,37 @@ install() {
   fi
 }
 
+# Reads ninja's output. For people: one line that changes; for files: a line every half minute.
+progress() {
+  local line shown=-30
+  while IFS= read -r line; do
+    case $line in
+      '['*)
+        if [ -t 1 ]; then
+          printf '\r\033[K   %.100s' "$line"
+        elif [ $((SECONDS - shown)) -ge 30 ]; then
+          shown=$SECONDS
+          echo "   $line"
+        fi
+        ;;
+    esac
+  done
+  if [ -t 1 ]; then printf '\r\033[K'; fi
+}
+
 build() {
   local targets=(isthmus-gateway isthmus-connector isthmus-phone) started=$SECONDS
   step "Build: ${targets[*]} into $build"
   mkdir -p "$build" "$(dirname "$log")"
-  # A tree that tests/run.sh configured keeps its tests; a new one has none, which spares their time.
+  # A tree that tests/run.sh configured keeps its tests; a new one has none, which spares time.
   if [ ! -f "$build/build.ninja" ]; then
     cmake -S "$root" --preset release -B "$build" -DISTHMUS_TESTS=OFF >"$log" 2>&1 ||
       { tail -20 "$log"; fail "cmake failed; all of its output: $log"; }
   fi
-  # Progress for people: one line that changes; for files: a line every hundredth step or so.
-  ninja -C "$build" "${targets[@]}" 2>&1 | tee -a "$log" | {
-    local line shown=-30
-    while IFS= read -r line; do
-      case $line in
-        '['*)
-          if [ -t 1 ]; then
-            printf '\r\033[K   %.100s' "$line"
-          elif [ $((SECONDS - shown)) -ge 30 ]; then
-            shown=$SECONDS
-            echo "   $line"
-          fi
-          ;;
-      esac
-    done
-    if [ -t 1 ]; then printf '\r\033[K'; fi
-  } || true
-  [ "${PIPESTATUS[0]}" = 0 ] || { tail -30 "$log"; fail "the build failed; all of its output: $log"; }
+  ninja -C "$build" "${targets[@]}" 2>&1 | tee -a "$log" | progress || {
+    tail -30 "$log"
+    fail "the build failed; all of its output: $log"
+  }
   echo "   built in $((SECONDS - started)) s"
 }
 

@@ -1,6 +1,6 @@
 # Debian packages that Isthmus needs, for the scripts of deploy/ and tests/. To be sourced by bash.
 #
-#   isthmus_packages [12|13]         sets the arrays below for that Debian (default: the one it runs on)
+#   isthmus_packages [12|13]         sets the arrays below for that Debian (default: this one)
 #     BUILD_PACKAGES      compiler, CMake and development packages: enough for every program
 #     TEST_PACKAGES       what the test programs need on top
 #     FUZZ_PACKAGES       clang with libFuzzer
@@ -9,7 +9,7 @@
 #     DEMO_PACKAGES       what the quick start shows Isthmus with: registrar, phone, speech, capture
 #     INTEROP_PACKAGES    what tests/interop drives Isthmus with
 #   packages_missing NAME...         prints those that are not installed, one a line
-#   install_packages NAME...         installs those that are missing; asks for nothing, needs root or sudo
+#   install_packages NAME...         installs those that are missing; needs root or sudo
 
 isthmus_debian_release() {
   local id version
@@ -78,8 +78,12 @@ install_packages() {
     as_root=(sudo)
   fi
   echo "installing ${#missing[@]} Debian packages: ${missing[*]}"
-  # Package lists may be absent (a fresh image) or old; Debian services must not start by themselves.
+  # Package lists may be absent (a fresh image) or old.
   "${as_root[@]}" apt-get update -qq || return 1
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || return 1
+  # Debian starts a Kamailio of its own on port 5060; whoever did not have one does not want it.
+  if [ -d /run/systemd/system ] && [[ " ${missing[*]} " == *" kamailio "* ]]; then
+    "${as_root[@]}" systemctl disable --now kamailio >/dev/null 2>&1 || true
+  fi
 }

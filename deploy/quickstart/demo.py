@@ -68,8 +68,9 @@ class Demo:
 
     def prepare_speech(self):
         with concurrent.futures.ProcessPoolExecutor(2) as pool:
-            self.speech = dict(pool.map(_speak, [(self.output, name, *what)
-                                                 for name, what in TEXTS.items()]))
+            self.speech = dict(
+                pool.map(_speak, [(self.output, name, *what) for name, what in TEXTS.items()])
+            )
 
     def start_captures(self):
         """What leaves the client's side, and SIP on either side of the socket."""
@@ -81,38 +82,73 @@ class Demo:
             return
         sip = "udp and not portrange 10000-30000"
         for name, host, interface, what in (
-                ("office uplink", self.office, "up0", ""),
-                ("mobile uplink", self.mobile, "up0", ""),
-                ("office lan", self.office, "lan0", sip),
-                ("gateway to provider", self.site.gateway, "prov0", sip),
-                ("inside provider", self.provider, "lo", sip)):
-            self.captures[name] = capture.Capture(self.programs, host, interface,
-                                                  "capture-" + name.replace(" ", "-"), what)
+            ("office uplink", self.office, "up0", ""),
+            ("mobile uplink", self.mobile, "up0", ""),
+            ("office lan", self.office, "lan0", sip),
+            ("gateway to provider", self.site.gateway, "prov0", sip),
+            ("inside provider", self.provider, "lo", sip),
+        ):
+            self.captures[name] = capture.Capture(
+                self.programs, host, interface, "capture-" + name.replace(" ", "-"), what
+            )
 
     def start_programs(self):
         passwords = {name: os.urandom(9).hex() for name in TEXTS}
         link = {name: os.urandom(9).hex() for name in ("office", "mobile")}
         self.passwords, self.link_passwords = passwords, link
-        self.kamailio = Kamailio(self.programs, self.provider, self.site.provider_address, DOMAIN,
-                                 passwords)
+        self.kamailio = Kamailio(
+            self.programs, self.provider, self.site.provider_address, DOMAIN, passwords
+        )
         registrar = f"{self.kamailio.address}:{self.kamailio.port}"
         self.gateway = Gateway(
-            self.programs, self.build, self.site.gateway, self.site.gateway_address, link,
-            {"providers": [{"name": "kamailio", "target": f"sip:{registrar}", "domains": [DOMAIN]}]})
+            self.programs,
+            self.build,
+            self.site.gateway,
+            self.site.gateway_address,
+            link,
+            {
+                "providers": [
+                    {"name": "kamailio", "target": f"sip:{registrar}", "domains": [DOMAIN]}
+                ]
+            },
+        )
         self.start_captures()
         self.connector = Connector(
-            self.programs, self.build, self.office, self.site.office_address,
-            self.site.url(self.gateway, self.office), "office", link["office"], self.gateway.pin)
+            self.programs,
+            self.build,
+            self.office,
+            self.site.office_address,
+            self.site.url(self.gateway, self.office),
+            "office",
+            link["office"],
+            self.gateway.pin,
+        )
         self.connector.wait_link()
         self.phones = {}
         for name, host, interface, proxy, port in (
-                ("reception", self.provider, "eth0", registrar, 5080),
-                ("sales", self.provider, "eth0", registrar, 5090),
-                ("desk", self.desk, "lan0",
-                 f"{self.connector.sip_address}:{self.connector.sip_port}", 5060)):
+            ("reception", self.provider, "eth0", registrar, 5080),
+            ("sales", self.provider, "eth0", registrar, 5090),
+            (
+                "desk",
+                self.desk,
+                "lan0",
+                f"{self.connector.sip_address}:{self.connector.sip_port}",
+                5060,
+            ),
+        ):
             self.phones[name] = Baresip(
-                self.programs, host, name, interface, name, DOMAIN, passwords[name], proxy,
-                self.output / f"{name}.wav", sip_port=port, control_port=port + 1000)
+                self.programs,
+                host,
+                name,
+                interface,
+                name,
+                DOMAIN,
+                passwords[name],
+                proxy,
+                self.output / f"{name}.wav",
+                sip_port=port,
+                control_port=port + 1000,
+            )
         for phone in self.phones.values():
             phone.wait_registered()
 
@@ -130,17 +166,38 @@ class Demo:
         self.phones[caller].hang_up()
         self.phones[callee].wait_closed()
         for hearer, speaker in ((callee, caller), (caller, callee)):
-            call.heard.append((hearer, speaker, lambda h=hearer: self.phones[h].recorded()[before[h]]))
+            call.heard.append(
+                (hearer, speaker, lambda h=hearer: self.phones[h].recorded()[before[h]])
+            )
         return call
 
     def phone_command(self, action, *more):
         url = self.site.url(self.gateway, self.mobile)
-        return [self.build.phone, *action, "--gateway", url, "--user", "mobile", "--password",
-                self.link_passwords["mobile"], "--pin", self.gateway.pin, "--aor",
-                f"sip:mobile@{DOMAIN}", "--sip-user", "mobile", "--sip-password",
-                self.passwords["mobile"], "--play", self.output / "mobile.wav", "--json",
-                # Opus keeps the sound but not the waveform, which is what is compared here.
-                "--codec", "pcmu", *more]
+        return [
+            self.build.phone,
+            *action,
+            "--gateway",
+            url,
+            "--user",
+            "mobile",
+            "--password",
+            self.link_passwords["mobile"],
+            "--pin",
+            self.gateway.pin,
+            "--aor",
+            f"sip:mobile@{DOMAIN}",
+            "--sip-user",
+            "mobile",
+            "--sip-password",
+            self.passwords["mobile"],
+            "--play",
+            self.output / "mobile.wav",
+            "--json",
+            # Opus keeps the sound but not the waveform, which is what is compared here.
+            "--codec",
+            "pcmu",
+            *more,
+        ]
 
     def from_mobile(self, target, hearer):
         """isthmus-phone, straight to the gateway: one process, one socket."""
@@ -150,8 +207,11 @@ class Demo:
         if hearer:
             before = len(self.phones[hearer].recorded())
             self.phones[hearer].forget_events()
-        program = self.programs.start(self.mobile, name, self.phone_command(
-            ["call", target], "--record", recording, "--duration", str(TALK_S)))
+        program = self.programs.start(
+            self.mobile,
+            name,
+            self.phone_command(["call", target], "--record", recording, "--duration", str(TALK_S)),
+        )
         program.wait_output('"state":"connected","status"', 15)
         time.sleep(TALK_S - 0.8)
         self.read_statistics(call, f"sip:mobile@{DOMAIN}")
@@ -169,8 +229,11 @@ class Demo:
         call = Call(f"{caller} -> mobile")
         recording = self.output / "phone-answers.wav"
         before = len(self.phones[caller].recorded())
-        program = self.programs.start(self.mobile, "phone-answers", self.phone_command(
-            ["register"], "--answer", "--count", "1", "--record", recording))
+        program = self.programs.start(
+            self.mobile,
+            "phone-answers",
+            self.phone_command(["register"], "--answer", "--count", "1", "--record", recording),
+        )
         program.wait_output('"registered"', 15)
         call.setup_s = self.phones[caller].dial(f"sip:mobile@{DOMAIN}")
         time.sleep(TALK_S)
@@ -195,11 +258,16 @@ class Demo:
         """Two rounds; what is independent goes on at once."""
         with concurrent.futures.ThreadPoolExecutor() as pool:
             for jobs in (
-                    [(self.between_baresips, "desk", "reception"),
-                     (self.from_mobile, f"sip:sales@{DOMAIN}", "sales")],
-                    [(self.between_baresips, "reception", "desk"),
-                     (self.from_mobile, f"sip:echo@{self.gateway.domain}", None),
-                     (self.to_mobile, "sales")]):
+                [
+                    (self.between_baresips, "desk", "reception"),
+                    (self.from_mobile, f"sip:sales@{DOMAIN}", "sales"),
+                ],
+                [
+                    (self.between_baresips, "reception", "desk"),
+                    (self.from_mobile, f"sip:echo@{self.gateway.domain}", None),
+                    (self.to_mobile, "sales"),
+                ],
+            ):
                 running = []
                 for job, *arguments in jobs:
                     running.append(pool.submit(job, *arguments))
@@ -212,12 +280,15 @@ class Demo:
         """The gateway's own measurements, while the call is up; of both directions the worse."""
         for entry in self.gateway.calls():
             if entry["from"] == from_uri and entry["state"] == "answered":
-                legs = [leg for leg in (entry["caller"], entry["callee"]) if leg["packets_received"]]
+                legs = [
+                    leg for leg in (entry["caller"], entry["callee"]) if leg["packets_received"]
+                ]
                 call.call_id = entry["call_id"]
                 call.statistics = {
                     "loss": max(leg["loss_ratio"] for leg in legs),
                     "jitter": max(leg["jitter_ms"] for leg in legs),
-                    "mos": min(leg["mos"] for leg in legs)}
+                    "mos": min(leg["mos"] for leg in legs),
+                }
 
     # -- evidence
 
@@ -235,13 +306,19 @@ class Demo:
             side = "the socket to the gateway" if entry in outside else "toward its own phones"
             if entry.state == "LISTEN":
                 side = "its admin page"
-            print(f"   {entry.protocol}  {entry.state:7} {entry.local:22} -> {entry.remote:22} {side}")
-        self.check([s.protocol for s in outside] == ["tcp"],
-                   f"the connector has {len(outside)} socket toward the outside, TCP")
+            print(
+                f"   {entry.protocol}  {entry.state:7} {entry.local:22} -> {entry.remote:22} {side}"
+            )
+        self.check(
+            [s.protocol for s in outside] == ["tcp"],
+            f"the connector has {len(outside)} socket toward the outside, TCP",
+        )
         for name, found in self.phone_sockets:
             ends = ", ".join(f"{s.protocol} {s.local} -> {s.remote}" for s in found)
-            self.check([s.protocol for s in found] == ["tcp"],
-                       f"isthmus-phone ({name}) has {len(found)} socket: {ends}")
+            self.check(
+                [s.protocol for s in found] == ["tcp"],
+                f"isthmus-phone ({name}) has {len(found)} socket: {ends}",
+            )
 
     def report_captures(self):
         for item in self.captures.values():
@@ -250,16 +327,22 @@ class Demo:
             return
         for name, programs in (("office uplink", 1), ("mobile uplink", 3)):
             table = capture.flows(self.captures[name].packets())
-            print(f"\nEverything that tcpdump saw on the {name}, from before the first program "
-                  "started to after the last call:")
+            print(
+                f"\nEverything that tcpdump saw on the {name}, from before the first program "
+                "started to after the last call:"
+            )
             for (protocol, *ends), (packets, size) in table.items():
                 where = " <-> ".join(f"{address}:{port}" for address, port in ends)
                 print(f"   {protocol}  {where}   {packets} packets, {size} bytes")
             kinds = {protocol for protocol, *_ in table}
-            each = "one TCP connection" if programs == 1 else \
-                f"{programs} TCP connections, one for each of {programs} runs of isthmus-phone,"
-            self.check(kinds == {"tcp"} and len(table) == programs,
-                       f"{name}: {each} and nothing else")
+            each = (
+                "one TCP connection"
+                if programs == 1
+                else f"{programs} TCP connections, one for each run of isthmus-phone,"
+            )
+            self.check(
+                kinds == {"tcp"} and len(table) == programs, f"{name}: {each} and nothing else"
+            )
 
     def report_ladder(self):
         if not self.captures:
@@ -269,8 +352,12 @@ class Demo:
         for item in self.captures.values():
             for message in capture.sip_messages(item.packets()):
                 if message.call_id == self.calls[0].call_id:
-                    key = (round(message.time, 3), message.source, message.destination,
-                           message.first_line)
+                    key = (
+                        round(message.time, 3),
+                        message.source,
+                        message.destination,
+                        message.first_line,
+                    )
                     if key not in seen:
                         seen.add(key)
                         messages.append(message)
@@ -284,21 +371,30 @@ class Demo:
             ("reception", {(phones["reception"].address, phones["reception"].sip_port)}),
         ]
         media = [(0, 1, "RTP"), (1, 2, "one socket"), (2, 4, "RTP")]
-        print(f"\nSIP of the call {self.calls[0].title}, as captured on both sides of the socket"
-              " (between connector and gateway it is inside TLS):\n")
+        print(
+            f"\nSIP of the call {self.calls[0].title}, as captured on both sides of the socket"
+            " (between connector and gateway it is inside TLS):\n"
+        )
         for line in capture.ladder(columns, messages, media):
             print("   " + line)
-        self.check(any("BYE" in m.first_line for m in messages),
-                   f"{len(messages)} SIP messages of this call, from INVITE to BYE")
+        self.check(
+            any("BYE" in m.first_line for m in messages),
+            f"{len(messages)} SIP messages of this call, from INVITE to BYE",
+        )
 
     def report_audio(self):
-        jobs = [(str(recording()), self.speech[speaker])
-                for call in self.calls for _, speaker, recording in call.heard]
+        jobs = [
+            (str(recording()), self.speech[speaker])
+            for call in self.calls
+            for _, speaker, recording in call.heard
+        ]
         with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
             results = iter(list(pool.map(_compare, jobs)))
         rows = []
-        print("\nCall                   set-up     loss   jitter   MOS   what was heard,"
-              " as correlation with what was spoken")
+        print(
+            "\nCall                   set-up     loss   jitter   MOS   what was heard,"
+            " as correlation with what was spoken"
+        )
         for call in self.calls:
             values = call.statistics or {"loss": 1.0, "jitter": 0.0, "mos": 0.0}
             heard = []
@@ -306,23 +402,39 @@ class Demo:
                 result, aligned = next(results)
                 call.comparisons.append(result)
                 heard.append(f"{hearer} {result.score:.3f}")
-                rows.append((f"{call.title}: {hearer} hears {speaker}, correlation "
-                             f"{result.score:.3f}", self.speech[speaker], aligned))
-            print(f"   {call.title:19} {1000 * call.setup_s:4.0f} ms  {100 * values['loss']:5.1f} %"
-                  f"  {values['jitter']:4.1f} ms  {values['mos']:4.2f}   {', '.join(heard)}")
+                rows.append(
+                    (
+                        f"{call.title}: {hearer} hears {speaker}, correlation "
+                        f"{result.score:.3f}",
+                        self.speech[speaker],
+                        aligned,
+                    )
+                )
+            print(
+                f"   {call.title:19} {1000 * call.setup_s:4.0f} ms  {100 * values['loss']:5.1f} %"
+                f"  {values['jitter']:4.1f} ms  {values['mos']:4.2f}   {', '.join(heard)}"
+            )
         worst = min(result.score for call in self.calls for result in call.comparisons)
-        self.check(worst >= GOOD_SCORE, f"all {len(rows)} recordings hold what was spoken: worst"
-                   f" correlation {worst:.3f}, required {GOOD_SCORE}")
-        self.check(all(call.statistics and call.statistics["mos"] >= 4.0 for call in self.calls),
-                   "every call's MOS is at least 4.0")
+        self.check(
+            worst >= GOOD_SCORE,
+            f"all {len(rows)} recordings hold what was spoken: worst"
+            f" correlation {worst:.3f}, required {GOOD_SCORE}",
+        )
+        self.check(
+            all(call.statistics and call.statistics["mos"] >= 4.0 for call in self.calls),
+            "every call's MOS is at least 4.0",
+        )
         picture.draw_calls(self.output / "waveforms.png", rows)
 
     def report_clean_up(self):
         for service in (self.gateway, self.connector):
             status = net.wait_until(
-                lambda s=service: (lambda v: v if not v["calls"] and not v["media_endpoints"]
-                                   else None)(s.status()),
-                5, f"{service.name} still has calls or media ports")
+                lambda s=service: (
+                    lambda v: v if not v["calls"] and not v["media_endpoints"] else None
+                )(s.status()),
+                5,
+                f"{service.name} still has calls or media ports",
+            )
             self.check(status["calls"] == 0, f"{service.name}: 0 calls, 0 media ports left open")
 
 
@@ -336,7 +448,7 @@ def _compare(job):
     recording = audio.read_wav(path)
     result = audio.compare(reference, recording)
     start = max(0, result.offset)
-    return result, recording[start:start + len(reference)]
+    return result, recording[start : start + len(reference)]
 
 
 def run(build_directory, output):
@@ -345,13 +457,17 @@ def run(build_directory, output):
     with net.Network() as network, Programs(output / "logs") as programs:
         if network.isolated:
             print("== Network: five machines as network namespaces, joined by cables:")
-            print("   desk -- office ==(uplink)== gateway -- provider,  mobile ==(uplink)== gateway")
+            print(
+                "   desk -- office ==(uplink)== gateway -- provider,  mobile ==(uplink)== gateway"
+            )
         else:
             print("== Network: loopback addresses (no right to make network namespaces here)")
         demo = Demo(network, programs, build, output)
         demo.prepare_speech()
-        print("== Programs: Kamailio and two baresip phones at the provider, the gateway,"
-              " the connector and a baresip phone in the office")
+        print(
+            "== Programs: Kamailio and two baresip phones at the provider, the gateway,"
+            " the connector and a baresip phone in the office"
+        )
         demo.start_programs()
         print(f"   registered: desk (through the connector), reception, sales at {DOMAIN}")
         print("== Calls, with speech in both directions")

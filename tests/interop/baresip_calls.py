@@ -19,12 +19,21 @@ def start_phones(test, kamailio, connector):
     for index, name in enumerate(USERS):
         outside = name == "reception"
         phones[name] = Baresip(
-            test.programs, site.provider if outside else site.desk, name,
-            "eth0" if outside else "lan0", name, support.DOMAIN, f"{name}-pw",
-            f"{kamailio.address}:{kamailio.port}" if outside
+            test.programs,
+            site.provider if outside else site.desk,
+            name,
+            "eth0" if outside else "lan0",
+            name,
+            support.DOMAIN,
+            f"{name}-pw",
+            f"{kamailio.address}:{kamailio.port}"
+            if outside
             else f"{connector.sip_address}:{connector.sip_port}",
-            test.directory / f"{name}.wav", sip_port=5080 + 2 * index, control_port=4444 + index,
-            rtp=f"{10000 + 1000 * index}-{10998 + 1000 * index}")
+            test.directory / f"{name}.wav",
+            sip_port=5080 + 2 * index,
+            control_port=4444 + index,
+            rtp=f"{10000 + 1000 * index}-{10998 + 1000 * index}",
+        )
     for phone in phones.values():
         phone.wait_registered()
     return phones
@@ -46,8 +55,12 @@ def call(test, caller, callee, speech, talk_s=4.3):
     title = f"{caller.user} -> {callee.user}"
     test.check(setup_s < 3, f"{title}: answered after {1000 * setup_s:.0f} ms")
     for phone, other in ((caller, callee), (callee, caller)):
-        spoke(test, f"{title}: {phone.user} hears {other.user}", speech[other.user],
-              phone.recorded()[before[phone]])
+        spoke(
+            test,
+            f"{title}: {phone.user} hears {other.user}",
+            speech[other.user],
+            phone.recorded()[before[phone]],
+        )
 
 
 def hold_and_resume(test, phones, gateway):
@@ -61,11 +74,16 @@ def hold_and_resume(test, phones, gateway):
         return calls[0]["callee"]["packets_sent"] if calls else 0
 
     time.sleep(1.2)
-    test.check(heard_by_callee() > 30, f"before hold the callee was sent {heard_by_callee()} packets")
+    test.check(
+        heard_by_callee() > 30, f"before hold the callee was sent {heard_by_callee()} packets"
+    )
     sdp_before = reception.program.output().count("a=sendonly")
     desk.command("hold")
-    test.soon(lambda: reception.program.output().count("a=sendonly") > sdp_before, 5,
-              "hold: a re-INVITE with a=sendonly reached the callee")
+    test.soon(
+        lambda: reception.program.output().count("a=sendonly") > sdp_before,
+        5,
+        "hold: a re-INVITE with a=sendonly reached the callee",
+    )
     time.sleep(0.5)
     held = heard_by_callee()
     time.sleep(1.0)
@@ -93,16 +111,28 @@ def refusals(test, phones):
 
 
 def run(test):
-    texts = {"reception": ("en+f3", "Reception speaking. I hear you well."),
-             "desk": ("en", "Hello from the desk, by one socket."),
-             "kitchen": ("en+m3", "The kitchen needs more coffee beans."),
-             "porch": ("en+f2", "Somebody is waiting at the front door.")}
-    speech = {name: audio.speak(test.directory / f"{name}.wav", text, voice)
-              for name, (voice, text) in texts.items()}
+    texts = {
+        "reception": ("en+f3", "Reception speaking. I hear you well."),
+        "desk": ("en", "Hello from the desk, by one socket."),
+        "kitchen": ("en+m3", "The kitchen needs more coffee beans."),
+        "porch": ("en+f2", "Somebody is waiting at the front door."),
+    }
+    speech = {
+        name: audio.speak(test.directory / f"{name}.wav", text, voice)
+        for name, (voice, text) in texts.items()
+    }
     kamailio = test.kamailio({name: f"{name}-pw" for name in USERS})
-    gateway = test.gateway({"providers": [{
-        "name": "kamailio", "target": f"sip:{kamailio.address}:{kamailio.port}",
-        "domains": [support.DOMAIN]}]})
+    gateway = test.gateway(
+        {
+            "providers": [
+                {
+                    "name": "kamailio",
+                    "target": f"sip:{kamailio.address}:{kamailio.port}",
+                    "domains": [support.DOMAIN],
+                }
+            ]
+        }
+    )
     connector = test.connector(gateway)
     phones = start_phones(test, kamailio, connector)
     test.equal(connector.status()["registrations"], 3, "registrations at the connector")
@@ -111,8 +141,10 @@ def run(test):
     with support.scene("calls out, in, and between two phones behind one connector"):
         call(test, phones["desk"], phones["reception"], speech)
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            jobs = [pool.submit(call, test, phones["reception"], phones["porch"], speech),
-                    pool.submit(call, test, phones["desk"], phones["kitchen"], speech)]
+            jobs = [
+                pool.submit(call, test, phones["reception"], phones["porch"], speech),
+                pool.submit(call, test, phones["desk"], phones["kitchen"], speech),
+            ]
             for job in jobs:
                 job.result()
     with support.scene("hold and resume"):
@@ -120,13 +152,19 @@ def run(test):
     with support.scene("refusals"):
         refusals(test, phones)
     for service in (gateway, connector):
-        idle = wait_until(lambda s=service: (lambda v: v if v["calls"] == 0 else None)(
-            support.idle_state(s)), 5, f"{service.name}: calls remain")
+        idle = wait_until(
+            lambda s=service: (lambda v: v if v["calls"] == 0 else None)(support.idle_state(s)),
+            5,
+            f"{service.name}: calls remain",
+        )
         test.equal(idle["media_endpoints"], 0, f"{service.name}: media endpoints left")
     with support.scene("unregistration"):
         phones["kitchen"].program.stop()
-        test.soon(lambda: gateway.status()["registrations"] == 2, 5,
-                  "a phone that goes away is no longer registered")
+        test.soon(
+            lambda: gateway.status()["registrations"] == 2,
+            5,
+            "a phone that goes away is no longer registered",
+        )
 
 
 if __name__ == "__main__":

@@ -14,19 +14,43 @@ def ask(test, host, title, *arguments):
 
 def run(test):
     kamailio = test.kamailio({"reception": "x"})
-    gateway = test.gateway({"providers": [{
-        "name": "kamailio", "target": f"sip:{kamailio.address}:{kamailio.port}",
-        "domains": [kamailio.address]}]})
+    gateway = test.gateway(
+        {
+            "providers": [
+                {
+                    "name": "kamailio",
+                    "target": f"sip:{kamailio.address}:{kamailio.port}",
+                    "domains": [kamailio.address],
+                }
+            ]
+        }
+    )
     connector = test.connector(gateway)
     site = test.site
-    ask(test, site.provider, "provider asks the gateway", "-s",
-        f"sip:{gateway.sip_address}:{gateway.sip_port}")
-    ask(test, site.desk, "phone asks the connector, the gateway answers", "-s",
-        f"sip:{connector.sip_address}:{connector.sip_port}")
+    ask(
+        test,
+        site.provider,
+        "provider asks the gateway",
+        "-s",
+        f"sip:{gateway.sip_address}:{gateway.sip_port}",
+    )
+    ask(
+        test,
+        site.desk,
+        "phone asks the connector, the gateway answers",
+        "-s",
+        f"sip:{connector.sip_address}:{connector.sip_port}",
+    )
     # sipsak resolves the name it asks even when told a proxy, so the provider goes by its address.
-    through = ask(test, site.desk, "phone asks the provider through the one socket", "-s",
-                  f"sip:{kamailio.address}:{kamailio.port}", "-p",
-                  f"{connector.sip_address}:{connector.sip_port}")
+    through = ask(
+        test,
+        site.desk,
+        "phone asks the provider through the one socket",
+        "-s",
+        f"sip:{kamailio.address}:{kamailio.port}",
+        "-p",
+        f"{connector.sip_address}:{connector.sip_port}",
+    )
     test.check("kamailio" in through.lower(), "that answer is Kamailio's own (Server header)")
     for service in (gateway, connector):
         test.equal(service.status()["calls"], 0, f"{service.name}: calls")

@@ -51,8 +51,10 @@ class Test:
         return passed
 
     def equal(self, found, expected, text):
-        return self.check(found == expected, f"{text}: {found!r}" + (
-            "" if found == expected else f", expected {expected!r}"))
+        return self.check(
+            found == expected,
+            f"{text}: {found!r}" + ("" if found == expected else f", expected {expected!r}"),
+        )
 
     def soon(self, condition, seconds, text):
         """Checks that the condition becomes true within so many seconds."""
@@ -63,17 +65,44 @@ class Test:
             return self.check(False, f"{text} (not within {seconds} s)")
 
     def kamailio(self, users):
-        return Kamailio(self.programs, self.site.provider, self.site.provider_address, DOMAIN, users)
+        return Kamailio(
+            self.programs, self.site.provider, self.site.provider_address, DOMAIN, users
+        )
 
-    def gateway(self, extra=None, users=None, name="gateway"):
-        return Gateway(self.programs, self.build, self.site.gateway, self.site.gateway_address,
-                       users or {"office": "office-password"}, extra, name)
+    def gateway(self, extra=None, users=None, name="gateway", port_offset=0):
+        return Gateway(
+            self.programs,
+            self.build,
+            self.site.gateway,
+            self.site.gateway_address,
+            users or {"office": "office-password"},
+            extra,
+            name,
+            port_offset,
+        )
 
-    def connector(self, gateway, extra=None, password="office-password", wait=True,
-                  name="connector"):
-        connector = Connector(self.programs, self.build, self.site.office, self.site.office_address,
-                              self.site.url(gateway, self.site.office), "office", password,
-                              gateway.pin, extra, name)
+    def connector(
+        self,
+        gateway,
+        extra=None,
+        password="office-password",
+        wait=True,
+        name="connector",
+        port_offset=0,
+    ):
+        connector = Connector(
+            self.programs,
+            self.build,
+            self.site.office,
+            self.site.office_address,
+            self.site.url(gateway, self.site.office),
+            "office",
+            password,
+            gateway.pin,
+            extra,
+            name,
+            port_offset,
+        )
         if wait:
             connector.wait_link()
         return connector
@@ -87,14 +116,20 @@ def idle_state(service):
 
 def open_transactions(service):
     metrics = service.metrics()
-    return int(metrics["isthmus_sip_client_transactions"] + metrics["isthmus_sip_server_transactions"])
+    return int(
+        metrics["isthmus_sip_client_transactions"] + metrics["isthmus_sip_server_transactions"]
+    )
 
 
 def main(test, description, isolated=False, options=None, needs=()):
     """Runs test(Test) with everything cleaned up behind it; ends the program."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("build", nargs="?", default=ROOT / "build" / "release",
-                        help="build directory (build/release)")
+    parser.add_argument(
+        "build",
+        nargs="?",
+        default=ROOT / "build" / "release",
+        help="build directory (build/release)",
+    )
     parser.add_argument("--keep", action="store_true", help="keep the logs of a passed test")
     for names, how in options or ():
         parser.add_argument(*names, **how)

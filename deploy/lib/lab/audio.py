@@ -15,19 +15,19 @@ RATE = 8000  # G.711's, and that of every comparison
 
 def read_wav(path):
     """Mono samples at RATE, as floats from -1 to 1."""
-    # By hand: Python's module does not read the extensible form (tag 0xFFFE) that some programs write.
+    # By hand: Python's module does not read the extensible form (0xFFFE) that some programs write.
     data = pathlib.Path(path).read_bytes()
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise ValueError(f"{path} is not a WAV file")
     chunks, position = {}, 12
     while position + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, position)
-        chunks[name] = data[position + 8:position + 8 + size]
+        chunks[name] = data[position + 8 : position + 8 + size]
         position += 8 + size + size % 2
     form, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", chunks[b"fmt "])
     if form not in (1, 0xFFFE) or bits != 16:
         raise ValueError(f"{path}: format {form:#x} with {bits} bits, expected PCM with 16")
-    samples = array.array("h", chunks[b"data"][:len(chunks[b"data"]) // 2 * 2])
+    samples = array.array("h", chunks[b"data"][: len(chunks[b"data"]) // 2 * 2])
     if sys.byteorder == "big":
         samples.byteswap()
     mono = [value / 32768 for value in samples[::channels]]
@@ -67,7 +67,9 @@ def resample(samples, rate, to_rate, half_width=12):
     for n in range(len(samples) * up // down):
         position = n * down
         base, phase = divmod(position, up)
-        result.append(sum(map(operator.mul, filters[phase], padded[base + 1:base + 1 + 2 * reach])))
+        result.append(
+            sum(map(operator.mul, filters[phase], padded[base + 1 : base + 1 + 2 * reach]))
+        )
     return result
 
 
@@ -99,13 +101,20 @@ def _syllables(text):
             result += [0.0] * int(0.04 * RATE)
             continue
         code = ord(letter) - ord("a")
-        pitch, first, second = 95 + 7 * (code % 9) + index % 5, 300 + 55 * (code % 10), 900 + 70 * code
+        pitch, first, second = (
+            95 + 7 * (code % 9) + index % 5,
+            300 + 55 * (code % 10),
+            900 + 70 * code,
+        )
         length = int(0.075 * RATE)
         for n in range(length):
             t = n / RATE
-            voice = sum(math.sin(2 * math.pi * pitch * h * t) / (
-                1 + ((pitch * h - first) / 90) ** 2) + math.sin(2 * math.pi * pitch * h * t + h) / (
-                1 + ((pitch * h - second) / 120) ** 2) for h in range(1, 24))
+            voice = sum(
+                math.sin(2 * math.pi * pitch * h * t) / (1 + ((pitch * h - first) / 90) ** 2)
+                + math.sin(2 * math.pi * pitch * h * t + h)
+                / (1 + ((pitch * h - second) / 120) ** 2)
+                for h in range(1, 24)
+            )
             result.append(voice * math.sin(math.pi * n / length))
     return result
 
@@ -123,7 +132,7 @@ class Comparison:
 
 
 def _envelope(samples, step):
-    return [sum(map(abs, samples[n:n + step])) for n in range(0, len(samples) - step + 1, step)]
+    return [sum(map(abs, samples[n : n + step])) for n in range(0, len(samples) - step + 1, step)]
 
 
 def _best_offset(reference, recording):
@@ -141,7 +150,7 @@ def _best_offset(reference, recording):
         energy = squares[lag + len(short)] - squares[lag]
         if energy <= 0:
             continue
-        value = sum(map(operator.mul, short, long[lag:lag + len(short)])) / math.sqrt(energy)
+        value = sum(map(operator.mul, short, long[lag : lag + len(short)])) / math.sqrt(energy)
         if value > best:
             best, best_lag = value, lag
     return (best_lag - len(short) // 2) * step
@@ -159,13 +168,15 @@ def compare(reference, recording):
     offset = _best_offset(reference, recording)
     margin = len(reference)
     padded = [0.0] * margin + list(recording) + [0.0] * margin
-    peak_power = max(sum(v * v for v in reference[n:n + width])
-                     for n in range(0, len(reference) - width + 1, width))
+    peak_power = max(
+        sum(v * v for v in reference[n : n + width])
+        for n in range(0, len(reference) - width + 1, width)
+    )
     dot_sum = reference_sum = heard_sum = 0.0
     windows = matched = 0
     lag, first = offset, None
     for start in range(0, len(reference) - width + 1, width):
-        piece = reference[start:start + width]
+        piece = reference[start : start + width]
         power = sum(v * v for v in piece)
         if power < peak_power / 300:
             continue  # a pause: nothing to compare
@@ -174,7 +185,7 @@ def compare(reference, recording):
             base = margin + start + candidate
             if base < 0 or base + width > len(padded):
                 continue
-            heard = padded[base:base + width]
+            heard = padded[base : base + width]
             dot = sum(map(operator.mul, piece, heard))
             if dot <= 0:
                 continue

@@ -57,8 +57,23 @@ def _netstring(data):
 class Baresip:
     """One phone with one account. Registers at once when `register` is set."""
 
-    def __init__(self, programs, host, name, interface, user, domain, password, proxy, play,
-                 sip_port=5060, control_port=4444, register=True, answer="auto", rtp="10000-14999"):
+    def __init__(
+        self,
+        programs,
+        host,
+        name,
+        interface,
+        user,
+        domain,
+        password,
+        proxy,
+        play,
+        sip_port=5060,
+        control_port=4444,
+        register=True,
+        answer="auto",
+        rtp="10000-14999",
+    ):
         if not shutil.which("baresip"):
             raise LabError("baresip is not installed")
         isolated = host.network.isolated
@@ -68,18 +83,29 @@ class Baresip:
         self.directory = programs.directory / name
         self.recordings = self.directory / "recordings"
         self.recordings.mkdir(parents=True, exist_ok=True)
-        (self.directory / "config").write_text(_CONFIGURATION.format(
-            address=self.address, sip_port=self.sip_port, play=play, rtp_ports=rtp,
-            interface=f"net_interface {interface}" if isolated else "",
-            modules=_module_directory(), control_port=self.control_port, recordings=self.recordings), encoding="utf-8")
+        (self.directory / "config").write_text(
+            _CONFIGURATION.format(
+                address=self.address,
+                sip_port=self.sip_port,
+                play=play,
+                rtp_ports=rtp,
+                interface=f"net_interface {interface}" if isolated else "",
+                modules=_module_directory(),
+                control_port=self.control_port,
+                recordings=self.recordings,
+            ),
+            encoding="utf-8",
+        )
         (self.directory / "accounts").write_text(
             f"<sip:{user}@{domain}>;auth_user={user};auth_pass={password};answermode={answer}"
-            f";regint={60 if register else 0};outbound=\"sip:{proxy};transport=udp\"\n",
-            encoding="utf-8")
+            f';regint={60 if register else 0};outbound="sip:{proxy};transport=udp"\n',
+            encoding="utf-8",
+        )
         (self.directory / "contacts").write_text("", encoding="utf-8")
         # stdio.so wants a terminal or a pipe that stays open.
-        self.program = programs.start(host, name, ["baresip", "-f", self.directory, "-4", "-s"],
-                                      subprocess.PIPE)
+        self.program = programs.start(
+            host, name, ["baresip", "-f", self.directory, "-4", "-s"], subprocess.PIPE
+        )
         self._events = queue.Queue()
         self._control = wait_until(self._open_control, 10, f"{name} has no control port")
         threading.Thread(target=self._read, daemon=True).start()
@@ -110,11 +136,14 @@ class Baresip:
                 if len(rest) < size + 1:
                     break
                 self._events.put((time.monotonic(), json.loads(rest[:size])))
-                buffer = rest[size + 1:]
+                buffer = rest[size + 1 :]
 
     def command(self, command, parameters=""):
-        self._control.sendall(_netstring(json.dumps(
-            {"command": command, "params": parameters, "token": "lab"}).encode()))
+        self._control.sendall(
+            _netstring(
+                json.dumps({"command": command, "params": parameters, "token": "lab"}).encode()
+            )
+        )
 
     def wait_event(self, *types, seconds=10):
         """The next event of one of the types: (time, event). Others are skipped."""
@@ -124,9 +153,10 @@ class Baresip:
             try:
                 when, event = self._events.get(timeout=max(0.01, deadline - time.monotonic()))
             except queue.Empty:
-                raise LabError(f"{self.name}: no {' or '.join(types)} within {seconds} s"
-                               f" (seen: {', '.join(seen) or 'nothing'}); see {self.program.log}"
-                               ) from None
+                raise LabError(
+                    f"{self.name}: no {' or '.join(types)} within {seconds} s"
+                    f" (seen: {', '.join(seen) or 'nothing'}); see {self.program.log}"
+                ) from None
             if event.get("type") in types:
                 return when, event
             seen.append(str(event.get("type") or event.get("data", ""))[:60])
@@ -158,8 +188,9 @@ class Baresip:
 
     def recorded(self, direction="dec"):
         """Recordings of what was heard (dec) or said (enc), oldest first."""
-        return sorted(self.recordings.glob(f"dump-*-{direction}.wav"),
-                      key=lambda path: path.stat().st_mtime)
+        return sorted(
+            self.recordings.glob(f"dump-*-{direction}.wav"), key=lambda path: path.stat().st_mtime
+        )
 
     def close(self):
         try:

@@ -7,7 +7,9 @@ import struct
 from .net import LabError
 
 Packet = collections.namedtuple("Packet", "time protocol source destination payload")
-SipMessage = collections.namedtuple("SipMessage", "time source destination first_line call_id cseq to_tag")
+SipMessage = collections.namedtuple(
+    "SipMessage", "time source destination first_line call_id cseq to_tag"
+)
 
 
 class Capture:
@@ -15,8 +17,20 @@ class Capture:
 
     def __init__(self, programs, host, interface, name, what=""):
         self.path = programs.directory / f"{name}.pcap"
-        argv = ["tcpdump", "-i", interface, "-w", str(self.path), "-U", "-n", "--immediate-mode",
-                "-s", "2000", "-B", "8192"]
+        argv = [
+            "tcpdump",
+            "-i",
+            interface,
+            "-w",
+            str(self.path),
+            "-U",
+            "-n",
+            "--immediate-mode",
+            "-s",
+            "2000",
+            "-B",
+            "8192",
+        ]
         if os.geteuid() == 0:
             argv += ["-Z", "root"]  # it may write where root may
         self.program = programs.start(host, name, argv + what.split())
@@ -35,11 +49,11 @@ def read_pcap(path):
         data = file.read()
     if len(data) < 24 or data[:4] != b"\xd4\xc3\xb2\xa1":
         raise LabError(f"{path} is not a capture")
-    link_type = struct.unpack_from("<I", data, 20)[0] & 0xffff
+    link_type = struct.unpack_from("<I", data, 20)[0] & 0xFFFF
     position = 24
     while position + 16 <= len(data):
         seconds, fraction, length, _ = struct.unpack_from("<IIII", data, position)
-        frame = data[position + 16:position + 16 + length]
+        frame = data[position + 16 : position + 16 + length]
         position += 16 + length
         if len(frame) == length:
             yield _packet(seconds + fraction / 1e6, link_type, frame)
@@ -60,8 +74,8 @@ def _packet(time, link_type, frame):
     header = (ip[0] & 15) * 4
     total = struct.unpack_from(">H", ip, 2)[0]
     protocol = {1: "icmp", 6: "tcp", 17: "udp"}.get(ip[9], f"ip {ip[9]}")
-    source, destination = (".".join(map(str, ip[n:n + 4])) for n in (12, 16))
-    if struct.unpack_from(">H", ip, 6)[0] & 0x1fff:  # a later fragment has no ports
+    source, destination = (".".join(map(str, ip[n : n + 4])) for n in (12, 16))
+    if struct.unpack_from(">H", ip, 6)[0] & 0x1FFF:  # a later fragment has no ports
         return Packet(time, protocol, (source, 0), (destination, 0), ip[header:total])
     body = ip[header:total]
     ports = struct.unpack_from(">HH", body) if protocol in ("tcp", "udp") else (0, 0)
@@ -91,17 +105,27 @@ def sip_messages(packets):
         for line in head[1:]:
             name, _, value = line.partition(":")
             headers.setdefault(name.strip().lower(), value.strip())
-        found.append(SipMessage(
-            packet.time, packet.source, packet.destination, head[0],
-            headers.get("call-id", headers.get("i", "")), headers.get("cseq", ""),
-            ";tag=" in headers.get("to", headers.get("t", ""))))
+        found.append(
+            SipMessage(
+                packet.time,
+                packet.source,
+                packet.destination,
+                head[0],
+                headers.get("call-id", headers.get("i", "")),
+                headers.get("cseq", ""),
+                ";tag=" in headers.get("to", headers.get("t", "")),
+            )
+        )
     return sorted(found, key=lambda message: message.time)
 
 
 def _label(message):
     if message.first_line.startswith("SIP/2.0"):
         return message.first_line[8:] + (
-            f" ({message.cseq.split()[-1]})" if message.cseq and "INVITE" not in message.cseq else "")
+            f" ({message.cseq.split()[-1]})"
+            if message.cseq and "INVITE" not in message.cseq
+            else ""
+        )
     return message.first_line.split(" ", 1)[0]
 
 
@@ -138,7 +162,7 @@ def ladder(columns, messages, media=(), width=21):
             row[end - 1] = ">"
         text = f" {_shortened(text, end - start - 4)} "
         at = (start + end - len(text)) // 2
-        row[at:at + len(text)] = text
+        row[at : at + len(text)] = text
         return "".join(row).rstrip()
 
     def column(end):
@@ -166,5 +190,10 @@ def ladder(columns, messages, media=(), width=21):
 def _answered(messages, ack):
     """Whether this ACK confirms a call (and not a refusal, RFC 3261 §17.1.1.3)."""
     number = ack.cseq.split()[0]
-    return any(m.first_line.startswith("SIP/2.0 2") and m.cseq.split() == [number, "INVITE"]
-               and m.time <= ack.time for m in messages if m.call_id == ack.call_id)
+    return any(
+        m.first_line.startswith("SIP/2.0 2")
+        and m.cseq.split() == [number, "INVITE"]
+        and m.time <= ack.time
+        for m in messages
+        if m.call_id == ack.call_id
+    )

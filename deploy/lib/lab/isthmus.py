@@ -24,13 +24,31 @@ class Build:
         return path
 
     def hash_password(self, password):
-        return subprocess.run([self.gateway, "hash-password"], input=password + "\n", check=True,
-                              capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            [self.gateway, "hash-password"],
+            input=password + "\n",
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
 
     def mint_token(self, user, key_file, life_s, *more):
         return subprocess.run(
-            [self.gateway, "mint-token", "--user", user, "--key-file", key_file, "--life",
-             str(life_s), *more], check=True, capture_output=True, text=True).stdout.strip()
+            [
+                self.gateway,
+                "mint-token",
+                "--user",
+                user,
+                "--key-file",
+                key_file,
+                "--life",
+                str(life_s),
+                *more,
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
 
 
 def _yaml(value):
@@ -51,8 +69,9 @@ class _Service:
         self.start()
 
     def start(self):
-        self.program = self._programs.start(self.host, self.name,
-                                            [self._binary, "--config", self.configuration])
+        self.program = self._programs.start(
+            self.host, self.name, [self._binary, "--config", self.configuration]
+        )
 
     def get(self, path):
         """A JSON answer of the admin server."""
@@ -89,21 +108,28 @@ class _Service:
 
 
 class Gateway(_Service):
-    """A gateway; `users` is name → password (any address of record), `extra` more configuration."""
+    """A gateway; `users` is name → password (any address of record), `extra` more configuration.
 
-    def __init__(self, programs, build, host, sip_address, users, extra=None, name="gateway"):
-        self.websocket_port = host.port(8443)
-        self.sip_port = host.port(5060) if host.network.isolated else host.port(5070)
+    A second one on the same host needs a port_offset.
+    """
+
+    def __init__(
+        self, programs, build, host, sip_address, users, extra=None, name="gateway", port_offset=0
+    ):
+        self.websocket_port = host.port(8443 + port_offset)
+        self.sip_port = host.port(5060 + port_offset)
         self.sip_address = sip_address
-        admin_port = host.port(8080)
+        admin_port = host.port(8080 + port_offset)
         configuration = {
             "domain": "gateway.example.net",
             "state_dir": str(programs.directory / f"{name}-state"),
             "listen": {"websocket": {"port": self.websocket_port}},
             "sip": {"udp": {"address": sip_address, "port": self.sip_port}},
             "media": {"address": sip_address},
-            "users": [{"name": user, "password_hash": build.hash_password(password), "aors": ["*"]}
-                      for user, password in users.items()],
+            "users": [
+                {"name": user, "password_hash": build.hash_password(password), "aors": ["*"]}
+                for user, password in users.items()
+            ],
             "admin": {"port": admin_port},
             "log": {"level": "debug", "redact": False},
         }
@@ -121,17 +147,32 @@ class Gateway(_Service):
 class Connector(_Service):
     """A connector with one link to the gateway at url."""
 
-    def __init__(self, programs, build, host, lan_address, url, user, password, pin, extra=None,
-                 name="connector"):
-        self.sip_address, self.sip_port = lan_address, host.port(5060)
-        admin_port = host.port(8081)
+    def __init__(
+        self,
+        programs,
+        build,
+        host,
+        lan_address,
+        url,
+        user,
+        password,
+        pin,
+        extra=None,
+        name="connector",
+        port_offset=0,
+    ):
+        self.sip_address, self.sip_port = lan_address, host.port(5060 + port_offset)
+        admin_port = host.port(8081 + port_offset)
         configuration = {
             "state_dir": str(programs.directory / f"{name}-state"),
             "gateway": {"url": url, "user": user, "password": password, "trust": {"pin": pin}},
             "sip": {"udp": {"address": lan_address, "port": self.sip_port}},
             "media": {"address": lan_address, "ports": "16000-17999"},
-            "allow": ["127.0.0.0/8", "192.168.0.0/16",
-                      f"{lan_address if host.network.isolated else own_address()}/32"],
+            "allow": [
+                "127.0.0.0/8",
+                "192.168.0.0/16",
+                f"{lan_address if host.network.isolated else own_address()}/32",
+            ],
             "admin": {"port": admin_port},
             "log": {"level": "debug", "redact": False},
         }
@@ -140,5 +181,8 @@ class Connector(_Service):
         self.wait_ready()
 
     def wait_link(self, seconds=10):
-        wait_until(lambda: self.status()["link_up"], seconds,
-                   f"{self.name}: no link to the gateway; see {self.program.log}")
+        wait_until(
+            lambda: self.status()["link_up"],
+            seconds,
+            f"{self.name}: no link to the gateway; see {self.program.log}",
+        )

@@ -109,13 +109,25 @@ class Kamailio:
         program = shutil.which("kamailio") or "/usr/sbin/kamailio"
         self.address, self.port, self.domain, self.users = address, host.port(5060), domain, users
         configuration = programs.directory / "kamailio.cfg"
-        configuration.write_text(_CONFIGURATION.format(
-            address=address, port=self.port, domain=domain, debug=debug, modules=_module_directory(),
-            users="\n".join(f'  $sht(users=>{name}) = "{password}";'
-                            for name, password in users.items())), encoding="utf-8")
+        configuration.write_text(
+            _CONFIGURATION.format(
+                address=address,
+                port=self.port,
+                domain=domain,
+                debug=debug,
+                modules=_module_directory(),
+                users="\n".join(
+                    f'  $sht(users=>{name}) = "{password}";' for name, password in users.items()
+                ),
+            ),
+            encoding="utf-8",
+        )
         runtime = programs.directory / "kamailio-run"
         runtime.mkdir(exist_ok=True)
-        # -DD: in the foreground, with its workers; -m, -M: MB of memory, far from Debian's defaults.
-        self.program = programs.start(host, "kamailio", [
-            program, "-f", configuration, "-DD", "-E", "-m", "16", "-M", "4", "-Y", runtime])
+        # -DD: in the foreground, with its workers; -m, -M: MB of memory, far below Debian's.
+        self.program = programs.start(
+            host,
+            "kamailio",
+            [program, "-f", configuration, "-DD", "-E", "-m", "16", "-M", "4", "-Y", runtime],
+        )
         host.wait_udp(self.port)

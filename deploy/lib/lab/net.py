@@ -29,7 +29,19 @@ def namespaces_possible():
     """Whether this process may make network namespaces and the cables between them."""
     if not (shutil.which("nsenter") and shutil.which("ip")):
         return False
-    probe = ["unshare", "-n", "ip", "link", "add", "probe0", "type", "veth", "peer", "name", "probe1"]
+    probe = [
+        "unshare",
+        "-n",
+        "ip",
+        "link",
+        "add",
+        "probe0",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "probe1",
+    ]
     try:
         return subprocess.run(probe, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
@@ -68,11 +80,19 @@ class Host:
         if network.isolated:
             self.holder = subprocess.Popen(
                 ["unshare", "-n", "--", "sh", "-c", "echo; exec sleep 86400"],
-                stdout=subprocess.PIPE, preexec_fn=die_with_parent, start_new_session=True)
+                stdout=subprocess.PIPE,
+                preexec_fn=die_with_parent,
+                start_new_session=True,
+            )
             self.holder.stdout.readline()
-            # Only what the lab sends shall be seen: no IPv6 neighbour discovery, no router requests.
-            self.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; "
-                     "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6", check=False)
+            # Only what the lab sends shall be seen: no IPv6 neighbour or router discovery.
+            self.run(
+                "sh",
+                "-c",
+                "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; "
+                "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6",
+                check=False,
+            )
             self.run("ip", "link", "set", "lo", "up")
 
     def address(self, interface):
@@ -93,15 +113,17 @@ class Host:
         return list(argv)
 
     def run(self, *argv, check=True, **options):
-        return subprocess.run(self.command(*argv), check=check, capture_output=True, text=True,
-                              **options)
+        return subprocess.run(
+            self.command(*argv), check=check, capture_output=True, text=True, **options
+        )
 
     def socket(self, *arguments):
         """A socket of this host's network."""
         if not self.network.isolated:
             return socket.socket(*arguments)
-        with open("/proc/thread-self/ns/net", "rb") as here, \
-                open(f"/proc/{self.holder.pid}/ns/net", "rb") as there:
+        with open("/proc/thread-self/ns/net", "rb") as here, open(
+            f"/proc/{self.holder.pid}/ns/net", "rb"
+        ) as there:
             if _LIBC.setns(there.fileno(), _CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
             try:
@@ -141,7 +163,9 @@ class Host:
             return any(int(line.split()[1].split(":")[1], 16) == port for line in lines)
 
     def wait_udp(self, port, seconds=10):
-        wait_until(lambda: self.udp_is_bound(port), seconds, f"{self.name}: nothing bound UDP {port}")
+        wait_until(
+            lambda: self.udp_is_bound(port), seconds, f"{self.name}: nothing bound UDP {port}"
+        )
 
 
 class Network:
@@ -170,17 +194,40 @@ class Network:
             host.addresses[name] = address.split("/")[0] if self.isolated else host.loopback
         if not self.isolated:
             return
-        left.run("ip", "link", "add", left_name, "type", "veth", "peer", "name", right_name, "netns",
-                 str(right.holder.pid))
+        left.run(
+            "ip",
+            "link",
+            "add",
+            left_name,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            right_name,
+            "netns",
+            str(right.holder.pid),
+        )
         for host, name, address in ends:
             host.run("ip", "address", "add", address, "dev", name)
             host.run("ip", "link", "set", name, "up")
         # Neighbours are told to each other, so that a capture is free of ARP.
         macs = [_mac_of(host, name) for host, name, _ in ends]
         for (host, name, _), (other, other_name, _), mac in (
-                (ends[0], ends[1], macs[1]), (ends[1], ends[0], macs[0])):
-            host.run("ip", "neigh", "replace", other.addresses[other_name], "lladdr", mac, "dev", name,
-                     "nud", "permanent")
+            (ends[0], ends[1], macs[1]),
+            (ends[1], ends[0], macs[0]),
+        ):
+            host.run(
+                "ip",
+                "neigh",
+                "replace",
+                other.addresses[other_name],
+                "lladdr",
+                mac,
+                "dev",
+                name,
+                "nud",
+                "permanent",
+            )
 
     def close(self):
         for host in self.hosts:
@@ -201,8 +248,10 @@ def own_address():
         try:
             probe.connect(("192.0.2.1", 9))  # nothing is sent
         except OSError:
-            raise LabError("neither network namespaces nor an interface with a route are here;"
-                           " baresip needs one of them") from None
+            raise LabError(
+                "neither network namespaces nor an interface with a route are here;"
+                " baresip needs one of them"
+            ) from None
         return probe.getsockname()[0]
 
 

@@ -36,7 +36,9 @@ class Program:
                 if text in line:
                     return line
             if not self.running():
-                raise LabError(f"{self.name} ended with code {self.process.returncode}; see {self.log}")
+                raise LabError(
+                    f"{self.name} ended with code {self.process.returncode}; see {self.log}"
+                )
             return None
 
         return wait_until(line_with_text, seconds, f"{self.name}: no {text!r} in {self.log}")
@@ -82,10 +84,15 @@ class Programs:
         log = self.directory / f"{name}.log"
         with open(log, "wb") as output:
             process = subprocess.Popen(
-                host.command(*[str(word) for word in argv]), stdin=stdin or subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT, preexec_fn=die_with_parent,
-                start_new_session=True, cwd=self.directory,
-                env={**os.environ, **(environment or {})})
+                host.command(*[str(word) for word in argv]),
+                stdin=stdin or subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent,
+                start_new_session=True,
+                cwd=self.directory,
+                env={**os.environ, **(environment or {})},
+            )
         program = Program(host, name, process, log)
         self.started.append(program)
         return program

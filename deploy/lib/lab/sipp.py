@@ -11,9 +11,27 @@ class Sipp:
 
     def __init__(self, programs, host, name, scenario, address, port, *more, target=None):
         self.statistics = programs.directory / f"{name}.csv"
-        argv = ["sipp", "-sn", scenario, "-i", address, "-p", port, "-mi", address, "-nostdin",
-                "-trace_err", "-error_file", programs.directory / f"{name}-errors.log",
-                "-trace_stat", "-stf", self.statistics, "-fd", "1", *more]
+        argv = [
+            "sipp",
+            "-sn",
+            scenario,
+            "-i",
+            address,
+            "-p",
+            port,
+            "-mi",
+            address,
+            "-nostdin",
+            "-trace_err",
+            "-error_file",
+            programs.directory / f"{name}-errors.log",
+            "-trace_stat",
+            "-stf",
+            self.statistics,
+            "-fd",
+            "1",
+            *more,
+        ]
         if target:
             argv.append(target)
         self.program = programs.start(host, name, argv, environment={"TERM": "dumb"})
@@ -25,8 +43,11 @@ class Sipp:
         if not rows:
             raise LabError(f"{self.statistics} holds nothing")
         last = rows[-1]
-        return {"successful": int(last["SuccessfulCall(C)"]), "failed": int(last["FailedCall(C)"]),
-                "retransmissions": int(last["Retransmissions(C)"])}
+        return {
+            "successful": int(last["SuccessfulCall(C)"]),
+            "failed": int(last["FailedCall(C)"]),
+            "retransmissions": int(last["Retransmissions(C)"]),
+        }
 
 
 class SipSocket:
@@ -43,16 +64,23 @@ class SipSocket:
         self._number += 1
         number = f"{self.port}x{self._number}"
         content = "Content-Type: application/sdp\r\n" if body else ""
-        parts = {"via": f"SIP/2.0/UDP {self.address}:{self.port};branch=z9hG4bK{number};rport",
-                 "from_": f"<{from_uri}>;tag=t{number}", "to": f"<{to_uri or uri}>",
-                 "call_id": f"lab-{number}", "cseq": f"1 {method}", "max_forwards": "70",
-                 "contact": f"<sip:lab@{self.address}:{self.port}>"}
+        parts = {
+            "via": f"SIP/2.0/UDP {self.address}:{self.port};branch=z9hG4bK{number};rport",
+            "from_": f"<{from_uri}>;tag=t{number}",
+            "to": f"<{to_uri or uri}>",
+            "call_id": f"lab-{number}",
+            "cseq": f"1 {method}",
+            "max_forwards": "70",
+            "contact": f"<sip:lab@{self.address}:{self.port}>",
+        }
         parts.update(replaced)
-        return (f"{method} {uri} SIP/2.0\r\nVia: {parts['via']}\r\nFrom: {parts['from_']}\r\n"
-                f"To: {parts['to']}\r\nCall-ID: {parts['call_id']}\r\nCSeq: {parts['cseq']}\r\n"
-                f"Max-Forwards: {parts['max_forwards']}\r\n"
-                f"Contact: {parts['contact']}\r\n{headers}{content}"
-                f"Content-Length: {len(body)}\r\n\r\n{body}")
+        return (
+            f"{method} {uri} SIP/2.0\r\nVia: {parts['via']}\r\nFrom: {parts['from_']}\r\n"
+            f"To: {parts['to']}\r\nCall-ID: {parts['call_id']}\r\nCSeq: {parts['cseq']}\r\n"
+            f"Max-Forwards: {parts['max_forwards']}\r\n"
+            f"Contact: {parts['contact']}\r\n{headers}{content}"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
+        )
 
     def send(self, text, address, port):
         data = text if isinstance(text, bytes) else text.encode()

@@ -14,14 +14,18 @@ class Site:
     def __init__(self, network):
         self.network = network
         self.desk, self.office, self.mobile, self.gateway, self.provider = (
-            network.host(name) for name in ("desk", "office", "mobile", "gateway", "provider"))
+            network.host(name) for name in ("desk", "office", "mobile", "gateway", "provider")
+        )
         network.cable(self.desk, "lan0", "192.168.50.10/24", self.office, "lan0", "192.168.50.1/24")
-        network.cable(self.office, "up0", "198.51.100.2/30",
-                      self.gateway, "office0", "198.51.100.1/30")
-        network.cable(self.mobile, "up0", "198.51.100.6/30",
-                      self.gateway, "mobile0", "198.51.100.5/30")
-        network.cable(self.gateway, "prov0", "203.0.113.1/24",
-                      self.provider, "eth0", "203.0.113.10/24")
+        network.cable(
+            self.office, "up0", "198.51.100.2/30", self.gateway, "office0", "198.51.100.1/30"
+        )
+        network.cable(
+            self.mobile, "up0", "198.51.100.6/30", self.gateway, "mobile0", "198.51.100.5/30"
+        )
+        network.cable(
+            self.gateway, "prov0", "203.0.113.1/24", self.provider, "eth0", "203.0.113.10/24"
+        )
         self.desk_address = self.desk.address("lan0")
         self.office_address = self.office.address("lan0")
         self.gateway_address = self.gateway.address("prov0")

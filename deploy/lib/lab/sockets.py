@@ -17,7 +17,10 @@ def sockets_of(program):
 
 
 def beyond(sockets, own_side):
-    """Those that reach, or could reach, hosts outside: connected ones, and those bound to any address
-    that is not one of `own_side` (loopback and the local network of phones)."""
-    return [s for s in sockets if not s.remote.endswith(":*") or
-            s.local.rsplit(":", 1)[0].split("%")[0] not in own_side]
+    """Those that reach, or could reach, hosts outside: connected ones, and those bound to any
+    address that is not one of `own_side` (loopback and the local network of phones)."""
+    return [
+        s
+        for s in sockets
+        if not s.remote.endswith(":*") or s.local.rsplit(":", 1)[0].split("%")[0] not in own_side
+    ]

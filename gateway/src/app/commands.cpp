@@ -99,8 +99,10 @@ int mint_token(const MintOptions& options) {
     std::cerr << text.error().text << '\n';
     return kBadInput;
   }
+  // 32 bytes in base64url could be either kind of key; here only PEM means Ed25519.
+  bool pem = text->find("-----BEGIN") != std::string::npos;
   std::optional<session::SigningKey> key;
-  if (auto ed25519 = session::parse_ed25519_private_key(*text)) {
+  if (auto ed25519 = session::parse_ed25519_private_key(*text); pem && ed25519) {
     key = *ed25519;
   } else if (auto hmac = session::parse_hmac_key(*text)) {
     key = *hmac;
