@@ -1,5 +1,6 @@
 #include "app/gateway.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "app/state_secret.hpp"
@@ -12,6 +13,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Duration kResolveAgain = seconds(60);  // addresses of providers by name
+constexpr Duration kResolveSoon = seconds(5);    // while a provider has no address at all
 constexpr Duration kDrainTime = seconds(2);      // BYEs and Closes are on their way in far less
 
 Instant clock_now() {
@@ -180,14 +182,27 @@ void Gateway::resolve_providers() {
                           log_.warning("provider_not_resolved",
                                        {{"provider", providers_[i].name},
                                         {"problem", transport::to_text(answer.error())}});
-                          return;  // addresses that were known stay in use
+                          // Addresses that were known stay in use.
+                          if (providers_[i].addresses.empty()) resolve_later(kResolveSoon);
+                          return;
                         }
-                        providers_[i].addresses = *answer;
+                        providers_[i].addresses = reachable_first(*answer);
                         router_->set_providers(providers_);
                       });
   }
-  if (!by_name) return;
-  resolve_timer_.expires_after(kResolveAgain);
+  if (by_name) resolve_later(kResolveAgain);
+}
+
+/// Addresses that our one SIP socket can send to come first.
+std::vector<Endpoint> Gateway::reachable_first(std::vector<Endpoint> addresses) const {
+  bool v4 = host_.sip_address().address.is_v4();
+  std::stable_partition(addresses.begin(), addresses.end(),
+                        [v4](const Endpoint& endpoint) { return endpoint.address.is_v4() == v4; });
+  return addresses;
+}
+
+void Gateway::resolve_later(Duration wait) {
+  resolve_timer_.expires_after(wait);
   resolve_timer_.async_wait([this](boost::system::error_code error) {
     if (!error) resolve_providers();
   });
@@ -247,7 +262,7 @@ void Gateway::judge_password(std::uint64_t id, wire::PasswordCredentials credent
     auto judged = authenticator_.with_password(credentials.user, credentials.password);
     asio::post(io_, [this, id, judged = std::move(judged), user = credentials.user]() mutable {
       auto found = sessions_.find(id);
-      if (found == sessions_.end()) return;  // it left meanwhile
+      if (found == sessions_.end() || found->second->over()) return;  // it left meanwhile
       if (judged) {
         guard_.succeeded(found->second->remote().address, user);
         admit(*found->second, std::move(*judged));

@@ -49,6 +49,8 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   void open_admin(std::vector<std::string>& faults);
   void log_certificate(const link::CertificateReport& report);
   void resolve_providers();
+  void resolve_later(Duration wait);
+  std::vector<Endpoint> reachable_first(std::vector<Endpoint> addresses) const;
   bool serves(const Endpoint& source) const;
   void on_link(std::unique_ptr<net::WebSocketLink> link);
   void on_tick();
