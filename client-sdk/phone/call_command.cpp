@@ -56,16 +56,10 @@ std::optional<int> CallCommand::connect() {
 }
 
 std::optional<int> CallCommand::place() {
-  isthmus::CallOptions options;
-  options.audio = audio_of_call(options_, 1);
-  options.late_offer = options_.late_offer;
-  auto call = client_->call(options_.target, options);
-  if (!call && call.error().kind == isthmus::ErrorKind::audio && options.audio.device &&
-      !options_.device_wanted) {
-    report_.note("no sound device, the call is silent: " + call.error().text);
-    options.audio.device = false;
-    call = client_->call(options_.target, options);
-  }
+  auto call = with_audio(options_, report_, audio_of_call(options_, 1),
+                         [this](const isthmus::AudioOptions& audio) {
+                           return client_->call(options_.target, {audio, options_.late_offer});
+                         });
   if (!call) {
     report_.error(call.error().text);
     return exit_code_of(call.error());
@@ -93,6 +87,9 @@ void CallCommand::handle(Event& event) {
     session_->hang_up("interrupted", answered_ ? kCompleted : kFailed);
   } else if (auto* connection = std::get_if<Connection>(&event)) {
     report_.connection(connection->event, {});
+    if (connection->event.error.kind != isthmus::ErrorKind::none) {
+      report_.error(connection->event.error.text);
+    }
   }
 }
 

@@ -1,11 +1,27 @@
 #include "call_session.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace phone {
 
 using isthmus::CallState;
 using isthmus::EndCause;
+
+QuietErrors::QuietErrors() : kept_(::dup(STDERR_FILENO)) {
+  const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (nowhere < 0) return;
+  ::dup2(nowhere, STDERR_FILENO);
+  ::close(nowhere);
+}
+
+QuietErrors::~QuietErrors() {
+  if (kept_ < 0) return;
+  ::dup2(kept_, STDERR_FILENO);
+  ::close(kept_);
+}
 
 std::chrono::milliseconds to_duration(double seconds) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));

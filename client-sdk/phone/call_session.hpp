@@ -44,6 +44,18 @@ class CallSession {
   std::optional<Summary> summary_;
 };
 
+/// Sends standard error nowhere: sound systems complain there of what nobody asked for.
+class QuietErrors {
+ public:
+  QuietErrors();
+  ~QuietErrors();
+  QuietErrors(const QuietErrors&) = delete;
+  QuietErrors& operator=(const QuietErrors&) = delete;
+
+ private:
+  int kept_;
+};
+
 std::chrono::milliseconds to_duration(double seconds);
 
 /// Places the audio's file name and, where the sound device was our own idea and there is none,

@@ -30,21 +30,18 @@ void add_connection(CLI::App& app, Options& to, Raw& raw) {
   const std::string group = "Gateway";
   app.add_option("-g,--gateway", gateway.url, "Its URL, wss://host[:port]")
       ->envname("ISTHMUS_GATEWAY")
-      ->required()
       ->group(group);
-  auto* user = app.add_option("-u,--user", gateway.user, "User at the gateway")
-                   ->envname("ISTHMUS_USER")
-                   ->group(group);
-  auto* password = app.add_option("-p,--password", gateway.password,
-                                  "Password; other users of this machine can see it")
-                       ->envname("ISTHMUS_PASSWORD")
-                       ->group(group);
+  app.add_option("-u,--user", gateway.user, "User at the gateway")
+      ->envname("ISTHMUS_USER")
+      ->group(group);
+  app.add_option("-p,--password", gateway.password,
+                 "Password; other users of this machine can see it")
+      ->envname("ISTHMUS_PASSWORD")
+      ->group(group);
   app.add_option("--password-file", raw.password_file, "File with the password in its first line")
-      ->excludes(password)
       ->group(group);
   app.add_option("--token", gateway.token, "JSON Web Token, in place of user and password")
       ->envname("ISTHMUS_TOKEN")
-      ->excludes(user)
       ->group(group);
   app.add_option("--token-file", raw.token_file, "File with the token")->group(group);
   app.add_option("--pin", gateway.trust.pins,
@@ -116,7 +113,6 @@ void add_call(CLI::App& app, Options& to, Raw& raw) {
   add_common(app, to);
   add_audio(app, to, raw);
   add_identity(app, to);
-  add_connection(app, to, raw);
 }
 
 void add_register(CLI::App& app, Options& to, Raw& raw) {
@@ -130,7 +126,6 @@ void add_register(CLI::App& app, Options& to, Raw& raw) {
   add_common(app, to);
   add_audio(app, to, raw);
   add_identity(app, to);
-  add_connection(app, to, raw);
 }
 
 std::optional<std::string> first_line(const std::string& path) {
@@ -152,9 +147,11 @@ std::optional<std::string> complete(Options& to, const Raw& raw) {
     if (!line) return "cannot read a line from \"" + *file + "\"";
     *value = *line;
   }
+  if (gateway.url.empty()) return "say which gateway: --gateway wss://host[:port]";
   if (gateway.user.empty() && gateway.token.empty()) {
     return "say who you are: --user with --password-file, or --token";
   }
+  if (!gateway.token.empty()) gateway.user.clear();
   if (gateway.url.find("://") == std::string::npos) gateway.url = "wss://" + gateway.url;
   gateway.software = "isthmus-phone/" ISTHMUS_VERSION;
 
@@ -178,12 +175,16 @@ Parsed parse_options(int argc, char** argv) {
   app.set_version_flag("--version", "isthmus-phone " ISTHMUS_VERSION);
   app.require_subcommand(1);
   app.footer(kFooter);
+  add_connection(app, options, raw);
   auto* call = app.add_subcommand("call", "Place a call");
   add_call(*call, options, raw);
   auto* registers = app.add_subcommand("register", "Stay registered, and take calls");
   add_register(*registers, options, raw);
   auto* list = app.add_subcommand("list-devices", "Show the sound devices");
-  for (CLI::App* sub : {call, registers}) sub->footer(kFooter);
+  for (CLI::App* sub : {call, registers}) {
+    sub->fallthrough();  // the gateway's options may stand on either side of the command
+    sub->footer(kFooter);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

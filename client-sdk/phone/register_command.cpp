@@ -156,14 +156,9 @@ void RegisterCommand::on_incoming(const Incoming& incoming) {
 
 void RegisterCommand::answer(const Ringing& ringing) {
   isthmus::Call call = ringing.call;
-  isthmus::AudioOptions audio = audio_of_call(options_, taken_);
-  auto answered = call.answer(audio);
-  if (!answered && answered.error().kind == isthmus::ErrorKind::audio && audio.device &&
-      !options_.device_wanted) {
-    report_.note("no sound device, the call is silent: " + answered.error().text);
-    audio.device = false;
-    answered = call.answer(audio);
-  }
+  const auto answered =
+      with_audio(options_, report_, audio_of_call(options_, taken_),
+                 [&call](const isthmus::AudioOptions& audio) { return call.answer(audio); });
   if (!answered) {
     report_.error(answered.error().text);
     (void)call.reject(480);

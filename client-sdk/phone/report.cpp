@@ -34,6 +34,10 @@ double seconds_of(std::chrono::milliseconds duration) {
   return static_cast<double>(duration.count()) / 1000.0;
 }
 
+double milliseconds_of(std::chrono::microseconds duration) {
+  return static_cast<double>(duration.count()) / 1000.0;
+}
+
 void say(const std::string& text) {
   std::fputs((text + '\n').c_str(), stdout);
   std::fflush(stdout);
@@ -134,7 +138,8 @@ void Report::connection(const isthmus::ConnectionEvent& event,
     text += format(" (next attempt in %.1f s)", seconds_of(*event.retry_in));
     json.add("retry_in_s", seconds_of(*event.retry_in));
   }
-  line(text, json);
+  // A final error is said by error(), a retry here.
+  if (json_ || event.state != isthmus::ConnectionState::disconnected) line(text, json);
 }
 
 void Report::registration(const isthmus::RegistrationEvent& event) {
@@ -180,7 +185,8 @@ void Report::call(const isthmus::CallEvent& event) {
                              : " by the other end";
   }
   if (!event.reason.empty()) text += ": " + printable(event.reason);
-  line(text, json);
+  // Of an ended call the summary says more.
+  if (json_ || event.state != isthmus::CallState::ended) line(text, json);
 }
 
 void Report::digit(char digit) {
@@ -232,7 +238,7 @@ void Report::summary(const Summary& summary) {
     json.add("event", "summary")
         .add("peer", summary.peer)
         .add("answered", summary.answered)
-        .add("setup_ms", static_cast<std::uint64_t>(all.setup_time.count()));
+        .add("setup_ms", milliseconds_of(all.setup_time));
     add_statistics(json, all);
     json.add("dtmf_received", summary.dtmf_received)
         .add("local_address", summary.local_address)
@@ -244,8 +250,8 @@ void Report::summary(const Summary& summary) {
   }
   std::string text = "ended: " + printable(summary.end_reason);
   if (summary.answered) {
-    text += format("\nset up in %lld ms, lasted %.1f s",
-                   static_cast<long long>(all.setup_time.count()), seconds_of(all.duration));
+    text += format("\nset up in %.1f ms, lasted %.1f s", milliseconds_of(all.setup_time),
+                   seconds_of(all.duration));
     text += ", " + all.codec + ", over " + summary.local_address;
     text += format("\nsent %llu packets, received %llu, lost %llu (%.2f %%), late %llu",
                    static_cast<unsigned long long>(all.packets_sent),

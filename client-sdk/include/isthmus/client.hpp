@@ -75,7 +75,7 @@ struct IncomingCallInfo {
 /// Quality of a call's audio. What is counted since the call's media began.
 struct CallStatistics {
   std::string codec;                        ///< "opus"; empty before anything was agreed
-  std::chrono::milliseconds setup_time{0};  ///< from the INVITE to its answer
+  std::chrono::microseconds setup_time{0};  ///< from the INVITE to its answer
   std::chrono::milliseconds duration{0};    ///< since the answer
   std::uint64_t packets_sent = 0, packets_received = 0, packets_lost = 0, packets_late = 0;
   std::uint64_t bytes_sent = 0, bytes_received = 0;  ///< of payload

@@ -259,12 +259,10 @@ Outcome<CallStatistics> ClientCore::statistics(std::uint64_t id) const {
 CallStatistics ClientCore::statistics_of(const Entry& entry) const {
   CallStatistics all;
   const Instant at = now();
-  const auto span = [](Duration duration) {
-    return std::chrono::duration_cast<milliseconds>(duration);
-  };
   if (entry.answered) {
-    all.setup_time = span(*entry.answered - entry.began);
-    all.duration = span(at - *entry.answered);
+    all.setup_time =
+        std::chrono::duration_cast<std::chrono::microseconds>(*entry.answered - entry.began);
+    all.duration = std::chrono::duration_cast<milliseconds>(at - *entry.answered);
   }
   if (entry.media) entry.media->fill(all);
   return all;
