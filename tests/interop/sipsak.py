@@ -57,4 +57,5 @@ def run(test):
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, needs=("sipsak", "kamailio"))
+    # Isolated, because the gateway serves its provider's address only, which sipsak cannot choose.
+    support.main(run, __doc__, isolated=True, needs=("sipsak", "kamailio"))

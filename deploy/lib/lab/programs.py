@@ -65,6 +65,17 @@ class Program:
         return self.process.wait()
 
 
+# Reads process groups, one a line; kills them when its input ends without "done".
+_GUARD = """
+groups=
+while read -r word; do
+  if [ "$word" = done ]; then exit; fi
+  groups="$groups -$word"
+done
+[ -z "$groups" ] || kill -KILL $groups 2>/dev/null
+"""
+
+
 class Programs:
     """Every program of a lab; ends them in reverse order."""
 
@@ -72,12 +83,17 @@ class Programs:
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.started = []
+        # A process that dies with the lab does not take its own children along (Kamailio has),
+        # so this one outlives the lab, when that is killed, by the moment it takes to end them.
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD], stdin=subprocess.PIPE, text=True, start_new_session=True
+        )
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        self.close()
 
     def start(self, host, name, argv, stdin=None, environment=None):
         """Starts argv on the host; standard output and error go to NAME.log."""
@@ -93,6 +109,8 @@ class Programs:
                 cwd=self.directory,
                 env={**os.environ, **(environment or {})},
             )
+        self._guard.stdin.write(f"{process.pid}\n")
+        self._guard.stdin.flush()
         program = Program(host, name, process, log)
         self.started.append(program)
         return program
@@ -107,3 +125,8 @@ class Programs:
         for program in programs:
             program.stop(max(0.1, deadline - time.monotonic()))
         self.started = []
+
+    def close(self):
+        """Ends all, for good."""
+        self.stop()
+        self._guard.communicate("done\n")

@@ -5,24 +5,19 @@
 
 #include "app/state_secret.hpp"
 #include "app/version.hpp"
+#include "net/clock.hpp"
 
 namespace isthmus::app {
 
 namespace asio = boost::asio;
+using net::clock_now;
+using net::wall_now;
 
 namespace {
 
 constexpr Duration kResolveAgain = seconds(60);  // addresses of providers by name
 constexpr Duration kResolveSoon = seconds(5);    // while a provider has no address at all
 constexpr Duration kDrainTime = seconds(2);      // BYEs and Closes are on their way in far less
-
-Instant clock_now() {
-  return std::chrono::steady_clock::now();
-}
-
-WallSeconds wall_now() {
-  return std::chrono::floor<seconds>(std::chrono::system_clock::now());
-}
 
 std::vector<session::Account> accounts_of(const ops::GatewayConfig& config) {
   std::vector<session::Account> accounts;
@@ -49,6 +44,19 @@ session::TokenVerifier verifier_of(const ops::TokensConfig& tokens) {
   return session::TokenVerifier(std::move(policy));
 }
 
+/// Whom the SIP socket will mostly speak to, by which our own address is found. Names of providers
+/// are not resolved yet when the socket opens; they are taken to lie where the default route leads,
+/// for which an address that no one has stands (RFC 5737).
+std::optional<Endpoint> toward_providers(const std::vector<ops::ProviderConfig>& providers) {
+  for (const ops::ProviderConfig& provider : providers) {
+    if (auto address = IpAddress::parse(provider.target.host)) {
+      return Endpoint{*address, provider.target.port};
+    }
+  }
+  if (providers.empty()) return std::nullopt;
+  return Endpoint{IpAddress::v4(0xC0000201), 5060};
+}
+
 BridgeHostOptions host_options(const ops::GatewayConfig& config) {
   BridgeHostOptions options;
   options.sip_udp = config.sip_udp;
@@ -58,12 +66,7 @@ BridgeHostOptions host_options(const ops::GatewayConfig& config) {
   options.max_calls = config.limits.calls;
   options.max_calls_per_session = config.limits.calls_per_session;
   options.max_bindings_per_session = config.limits.registrations_per_session;
-  for (const ops::ProviderConfig& provider : config.providers) {
-    if (auto address = IpAddress::parse(provider.target.host)) {
-      options.toward = Endpoint{*address, provider.target.port};
-      break;
-    }
-  }
+  options.toward = toward_providers(config.providers);
   return options;
 }
 
@@ -307,7 +310,7 @@ void Gateway::refuse(LinkSession& session, const session::AuthError& error) {
 }
 
 void Gateway::on_sip(LinkSession& session, std::string message) {
-  host_.on_link_sip(session.id(), std::move(message));
+  host_.on_link_sip(session.id(), message);
 }
 
 void Gateway::on_media(LinkSession& session, std::uint32_t channel, ByteView bytes) {

@@ -35,17 +35,14 @@ SourceVerdict SourceLatch::on_media(const Endpoint& source, std::uint32_t ssrc,
   if (locked_ != source) {
     const int offered = rank(source);
     const bool better = !locked_ || (learning && offered > rank(*locked_));
-    if (offered == kSdpAddress && better) {
-      lock(source);
-    } else if (policy_ == SourcePolicy::learn && is_previous(source)) {
-      // Heard without a lock: packets on their way when the SDP changed.
-    } else if (!learning || !better) {
-      return SourceVerdict::wrong_source;
-    } else if (!prove(source, ssrc, sequence)) {
-      return SourceVerdict::unproven;
-    } else {
-      lock(source);
+    const bool named = offered == kSdpAddress && better;
+    // Heard without a lock: packets on their way when the SDP changed.
+    const bool late = !named && policy_ == SourcePolicy::learn && is_previous(source);
+    if (!named && !late) {
+      if (!learning || !better) return SourceVerdict::wrong_source;
+      if (!prove(source, ssrc, sequence)) return SourceVerdict::unproven;
     }
+    if (!late) lock(source);
   }
   ssrc_ = ssrc;
   return SourceVerdict::accepted;
