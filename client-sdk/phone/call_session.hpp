@@ -62,6 +62,23 @@ std::chrono::milliseconds to_duration(double seconds);
 /// goes on without it.
 isthmus::AudioOptions audio_of_call(const Options& options, unsigned number);
 
+/// Runs `start` (places or answers a call) with that audio; where it fails for a sound device that
+/// was our own idea, says so and runs it once more, silent.
+template <typename Start>
+auto with_audio(const Options& options, Report& report, isthmus::AudioOptions audio, Start start) {
+  auto started = [&] {
+    const QuietErrors quiet;
+    return start(audio);
+  }();
+  if (!started && started.error().kind == isthmus::ErrorKind::audio && audio.device &&
+      !options.device_wanted) {
+    report.note("no sound device, the call is silent: " + started.error().text);
+    audio.device = false;
+    return start(audio);
+  }
+  return started;
+}
+
 int run_call(const Options& options);
 int run_register(const Options& options);
 
