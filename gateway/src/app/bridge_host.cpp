@@ -128,8 +128,8 @@ bool BridgeHost::allowed(const Endpoint& source) {
 
 void BridgeHost::on_message(sip::Message message, const sip::Flow& flow, Instant now) {
   // A host that only a dialog's Contact led to is heard inside dialogs, and opens none of its own.
-  bool opens = message.is_request() && message.to_tag().empty() &&
-               message.method() != sip::Method::cancel;
+  bool opens =
+      message.is_request() && message.to_tag().empty() && message.method() != sip::Method::cancel;
   if (opens && !flow.is_link() && !allowed_(flow.remote)) {
     ++strangers_refused_;
     return;

@@ -84,7 +84,7 @@ inline constexpr std::size_t kCallsPerSession = 256;  ///< half the channels, fo
 inline constexpr std::size_t kBindingsPerSession = 1024;  ///< phones behind one connector
 inline constexpr std::size_t kForksPerCall = 16;          ///< early dialogs of one INVITE
 inline constexpr std::size_t kContactsPerAor = 16;        ///< devices of one user
-inline constexpr std::size_t kRequestsPerCall = 64;       ///< unanswered ones inside a dialog; a phone has one or two
+inline constexpr std::size_t kRequestsPerCall = 64;  ///< unanswered in a dialog; a phone has 1 or 2
 
 // Authentication
 inline constexpr std::size_t kTokenBytes = 6 * kKiB;  ///< a JWT inside kHelloBytes
