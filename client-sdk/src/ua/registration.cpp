@@ -73,6 +73,7 @@ void Registration::send(std::uint32_t expires_s) {
     enter(RegistrationState::registering, 0, "registering " + context_.aor);
   }
   transaction_ = context_.send(request_);
+  if (transaction_ == 0) fail(503, "too many SIP transactions are open", false, 0);
 }
 
 bool Registration::on_response(sip::TransactionId client, const Message& response) {
