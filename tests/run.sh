@@ -45,13 +45,14 @@ run() {
 
 packages() {
   isthmus_packages
-  install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" "${INTEROP_PACKAGES[@]}"
+  install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" "${INTEROP_PACKAGES[@]}" \
+    "${CONTAINER_PACKAGES[@]}"
 }
 
 # Lines of progress now and then instead of thousands.
 quiet_ninja() {
   ninja -C "$1" "${@:2}" 2>&1 | awk '
-    /^\[/ { split($1, part, /[\[\/\]]/); if (part[2] - shown >= 40 || part[2] == part[3]) { print "   " $1; shown = part[2] } next }
+    /^\[/ { split($1, part, /[\[\/\]]/); if (part[2] - shown >= 40 || part[2] == part[3]) { print "   " $1; fflush(); shown = part[2] } next }
     { print; fflush() }'
   return "${PIPESTATUS[0]}"
 }

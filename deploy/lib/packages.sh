@@ -8,6 +8,7 @@
 #     PHONE_PACKAGES      libraries that isthmus-phone loads on top
 #     DEMO_PACKAGES       what the quick start shows Isthmus with: registrar, phone, speech, capture
 #     INTEROP_PACKAGES    what tests/interop drives Isthmus with
+#     CONTAINER_PACKAGES  what deploy/test-container.sh builds and runs the image with
 #   packages_missing NAME...         prints those that are not installed, one a line
 #   install_packages NAME...         installs those that are missing; needs root or sudo
 
@@ -57,6 +58,7 @@ isthmus_packages() {
   INTEROP_PACKAGES=(
     kamailio baresip-core espeak-ng iproute2 tcpdump python3 sip-tester sipsak procps
   )
+  CONTAINER_PACKAGES=(buildah podman runc debootstrap python3 sip-tester iproute2)
 }
 
 packages_missing() {
