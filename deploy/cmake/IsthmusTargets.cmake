@@ -7,7 +7,7 @@ target_compile_options(isthmus_options INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 to 14 report these falsely inside std::string and std::vector once optimised.
   target_compile_options(isthmus_options INTERFACE
-    -Wno-stringop-overflow -Wno-array-bounds
+    -Wno-stringop-overflow -Wno-stringop-overread -Wno-array-bounds
     -Wno-restrict -Wno-maybe-uninitialized)
 endif()
 if(ISTHMUS_SANITIZE)
