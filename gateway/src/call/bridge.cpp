@@ -114,6 +114,10 @@ class Bridge::Impl {
       core_.reject(server, request, rejection->status, rejection->reason, rejection->retry_after_s);
     } else if (auto* service = std::get_if<RouteToService>(&decision)) {
       to_service(server, flow, request, service->service);
+    } else if (std::holds_alternative<RoutePending>(decision)) {
+      core_.reject(server, request, 503, "The next hop is not known yet", 1);
+    } else if (auto* wait = std::get_if<RouteWait>(&decision)) {
+      core_.reject(server, request, 480, "The user has no registered device", wait->retry_after_s);
     } else if (core_.registrar) {
       sip::Message response = core_.registrar->on_register(request, flow, core_.now);
       bool good = response.status() < 300;
@@ -180,6 +184,10 @@ void Bridge::on_session_closed(std::uint64_t session, Instant now, Actions& out)
     impl_->core_.layer.on_flow_failed(sip::Flow::link(session), now, impl_->core_.events);
   });
 }
+
+// TODO(parked requests): nothing waits yet, route() refuses what would.
+void Bridge::on_lookup_done(std::string_view, Instant, Actions&) {}
+void Bridge::on_user_available(std::string_view, Instant, Actions&) {}
 
 void Bridge::on_timeout(Instant now, Actions& out) {
   impl_->run(now, out, [&] {

@@ -45,7 +45,17 @@ struct RegistrationChanged {
   std::string aor, owner;
   bool registered = false;
 };
-using Action = std::variant<SendSip, CallChanged, RegistrationChanged>;
+struct Lookup {  ///< find this out (RoutePending::lookup), then call on_lookup_done with the same
+                 ///< key
+  std::string key;
+};
+struct WakeUser {  ///< a request waits for a device of this user (push hook)
+  std::string user;
+  std::string from;    ///< URI of who asks
+  std::string method;  ///< "INVITE", "MESSAGE"
+  std::string call_id;
+};
+using Action = std::variant<SendSip, CallChanged, RegistrationChanged, Lookup, WakeUser>;
 using Actions = std::vector<Action>;
 
 struct BridgeCounters {
@@ -83,6 +93,10 @@ class Bridge {
   void on_flow_failed(const sip::Flow& flow, Instant now, Actions& out);
   /// The session is gone for good: its calls end with BYE and a Reason toward the other leg.
   void on_session_closed(std::uint64_t session, Instant now, Actions& out);
+  /// A lookup that was asked for came to an end, well or not: what waited for it is routed again.
+  void on_lookup_done(std::string_view key, Instant now, Actions& out);
+  /// A device of this user is there: what waited for it is routed again.
+  void on_user_available(std::string_view user, Instant now, Actions& out);
   void on_timeout(Instant now, Actions& out);
   std::optional<Instant> next_deadline() const;
 

@@ -26,7 +26,7 @@ std::string_view BridgeCore::contact_params_of(const sip::Flow& flow) const {
 }
 
 sip::TransactionId BridgeCore::send(sip::Message request, const sip::Flow& flow) {
-  router.dress(request, flow);
+  router.dress(request, flow, nullptr);
   return layer.send_request(std::move(request), flow, host_of(flow), now, events);
 }
 

@@ -1,5 +1,9 @@
 #pragma once
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -13,12 +17,21 @@ namespace isthmus::call {
 /// One place that a request goes to. The Request-URI there may differ from the one that came.
 struct RouteTarget {
   sip::Flow flow;
-  std::string request_uri;
+  std::string request_uri;  ///< empty: as it came
+  /// Where the request goes when this place fails, one after the other, in this order: another host
+  /// of the same provider after a timeout, a transport fault or a 503 (RFC 3263 §4.3), another
+  /// provider also after the statuses of `RouteTargets::failover_on`.
+  std::vector<RouteTarget> alternatives{};
+  bool other_provider =
+      false;  ///< of an alternative: it is not the same provider as the one before
+  /// Headers to put on the request for this place, replacing those of the same name.
+  std::vector<std::pair<std::string, std::string>> headers{};
 };
 
 /// Forked in parallel when there are several (RFC 3261 §16.6).
 struct RouteTargets {
   std::vector<RouteTarget> targets;
+  std::vector<int> failover_on{};  ///< final statuses that move on to another provider
 };
 struct RouteToService {
   MediaService service;
@@ -29,7 +42,38 @@ struct RouteRejection {
   std::string reason;
   unsigned retry_after_s = 0;  ///< Retry-After when not 0
 };
-using Route = std::variant<RouteTargets, RouteToService, RouteToRegistrar, RouteRejection>;
+/// The decision needs something that is not known yet (a DNS name, an ENUM number). The bridge
+/// keeps the request, asks its host by a `Lookup` action, and routes it again at `on_lookup_done`.
+struct RoutePending {
+  std::string lookup;  ///< "enum:+4930123456", "sip:host:port;transport=tcp"
+};
+/// The user has no device now, but may be woken: the bridge keeps the request, emits `WakeUser`,
+/// and routes it again at `on_user_available`, or answers 480 after `limit`.
+struct RouteWait {
+  std::string user;
+  Duration limit{};
+  unsigned retry_after_s = 0;  ///< of that 480
+};
+using Route = std::variant<RouteTargets, RouteToService, RouteToRegistrar, RouteRejection,
+                           RoutePending, RouteWait>;
+
+/// How the bridge behaves on one leg; by provider, or for all links.
+struct LegPolicy {
+  bool topology_hiding =
+      false;  ///< Call-ID, tags, software and hosts of the other leg are not shown
+  bool follow_redirects = false;  ///< a 3xx is followed here, not passed to the caller
+  /// RFC 4028 on this leg. Nothing: session timers are between the end points, and pass.
+  std::optional<seconds> session_expires;
+  seconds min_session_expires{90};
+  std::size_t datagram_bytes = 1300;  ///< a larger request goes by TCP (RFC 3261 §18.1.1); 0: never
+};
+
+struct Credentials {
+  std::string user, password;
+};
+
+/// What became of a request sent to a provider's host, for its health.
+enum class HopOutcome : std::uint8_t { answered, timeout, unreachable, unavailable };
 
 /// Decides where requests outside dialogs go. The gateway and the connector each bring their own;
 /// the bridge is the same in both. Pure; called from the shard's thread.
@@ -46,10 +90,43 @@ class Router {
   /// address.
   virtual std::string owner_of(const sip::Flow& flow) const = 0;
 
-  /// Last changes to a request on its way out there, by policy.
-  virtual void dress(sip::Message& request, const sip::Flow& to) const {
-    static_cast<void>(request);
+  /// Last changes to a message on its way out there, by policy: requests and responses, inside
+  /// dialogs too. `from`: where it came from; nothing for one that is our own.
+  virtual void dress(sip::Message& message, const sip::Flow& to, const sip::Flow* from) const {
+    static_cast<void>(message);
     static_cast<void>(to);
+    static_cast<void>(from);
+  }
+  virtual LegPolicy policy_of(const sip::Flow& flow) const {
+    static_cast<void>(flow);
+    return {};
+  }
+  /// Credentials that we hold for challenges from there to requests of that user (From's user
+  /// part); nothing: challenges pass to the client.
+  virtual std::optional<Credentials> credentials_for(const sip::Flow& to,
+                                                     std::string_view user) const {
+    static_cast<void>(to);
+    static_cast<void>(user);
+    return std::nullopt;
+  }
+  /// Places where a URI of a Contact, Route or Refer-To leads, best first (RFC 3263), for a request
+  /// whose dialog runs over `near`. Empty: not known; `lookup` then names what to ask the host for,
+  /// or stays empty when there is no such place.
+  virtual std::vector<sip::Flow> locate(std::string_view uri, const sip::Flow& near, Instant now,
+                                        std::string& lookup) {
+    static_cast<void>(uri);
+    static_cast<void>(near);
+    static_cast<void>(now);
+    static_cast<void>(lookup);
+    return {};
+  }
+  /// A request sent there got its final response, or none.
+  virtual void on_outcome(const sip::Flow& to, HopOutcome outcome, unsigned retry_after_s,
+                          Instant now) {
+    static_cast<void>(to);
+    static_cast<void>(outcome);
+    static_cast<void>(retry_after_s);
+    static_cast<void>(now);
   }
 };
 

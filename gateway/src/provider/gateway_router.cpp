@@ -33,10 +33,11 @@ std::string GatewayRouter::owner_of(const sip::Flow& flow) const {
   return provider ? provider->name : flow.remote.to_string();
 }
 
-void GatewayRouter::dress(sip::Message& request, const sip::Flow& to) const {
+void GatewayRouter::dress(sip::Message& message, const sip::Flow& to, const sip::Flow*) const {
+  if (!message.is_request()) return;
   const Provider* provider = to.is_link() ? nullptr : provider_at(to.remote);
   if (provider && !provider->user_agent.empty()) {
-    request.set(sip::HeaderId::user_agent, provider->user_agent);
+    message.set(sip::HeaderId::user_agent, provider->user_agent);
   }
 }
 

@@ -62,7 +62,7 @@ class GatewayRouter final : public call::Router {
   call::Route route(const sip::Message& request, const sip::Flow& from, Instant now) override;
   bool follows_targets(const sip::Flow& flow) const override { return !flow.is_link(); }
   std::string owner_of(const sip::Flow& flow) const override;
-  void dress(sip::Message& request, const sip::Flow& to) const override;
+  void dress(sip::Message& message, const sip::Flow& to, const sip::Flow* from) const override;
 
   /// Whether this session may use a user part of our domain as its own.
   bool may_use(const sip::Flow& flow, std::string_view user) const;
