@@ -5,6 +5,7 @@
 
 #include "call/binding_table.hpp"
 #include "call/router.hpp"
+#include "provider/enum_cache.hpp"
 #include "provider/registrar.hpp"
 
 namespace isthmus::provider {
@@ -54,6 +55,8 @@ class GatewayRouter final : public call::Router {
   void set_registrar(const Registrar* registrar) { registrar_ = registrar; }
   void set_providers(std::vector<Provider> providers) { providers_ = std::move(providers); }
   const std::vector<Provider>& providers() const { return providers_; }
+  /// Filled by the gateway after an "enum:" lookup, read by routing.
+  EnumCache& enum_cache() { return enum_cache_; }
   void add_session(std::uint64_t session, SessionIdentity identity) {
     sessions_[session] = std::move(identity);
   }
@@ -81,6 +84,7 @@ class GatewayRouter final : public call::Router {
   call::BindingTable& bindings_;
   const Registrar* registrar_ = nullptr;
   std::vector<Provider> providers_;
+  EnumCache enum_cache_;
   std::map<std::uint64_t, SessionIdentity> sessions_;
 };
 

@@ -74,6 +74,10 @@ inline constexpr std::uint32_t kFaultAnswersPerSecond = 20;
 inline constexpr std::size_t kResolverNames = 4096;
 inline constexpr std::size_t kResolverWaiters = 1024;  ///< callers waiting for one name
 
+// Numbers looked up in the DNS (RFC 6116)
+/// remembered; about 1 MB with one record each
+inline constexpr std::size_t kEnumNumbers = 4096;
+
 // SDP
 inline constexpr std::size_t kSdpBytes = 32 * kKiB;  ///< WebRTC offers reach 10 KiB
 inline constexpr std::size_t kSdpMediaLines = 32;    ///< m= lines of one description
