@@ -282,6 +282,8 @@ void BridgeHost::collect_metrics() {
       calls.registration_failures);
   set("isthmus_refused_over_limit_total", "Requests refused because a limit was reached",
       calls.rejected_over_limit);
+  set("isthmus_loops_total",
+      "Requests refused because they came twice (482) or passed too many hops (483)", calls.loops);
   set("isthmus_media_timeouts_total", "Calls ended for silence", calls.media_timeouts);
   set("isthmus_bad_sdp_total", "Session descriptions that could not be carried", calls.bad_sdp);
 

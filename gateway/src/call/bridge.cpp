@@ -68,7 +68,7 @@ class Bridge::Impl {
                    [&](sip::CancelReceived& e) { calls_.on_cancel(e.server, e.cancel); },
                    [&](sip::ResponseReceived& e) {
                      if (!calls_.on_response(e.client, e.response) &&
-                         !exchanges_.on_response(e.client, e.response)) {
+                         !exchanges_.on_response(e.client, e.flow, e.response)) {
                        calls_.on_late_answer(e.flow, e.response);
                      }
                    },
@@ -77,7 +77,10 @@ class Bridge::Impl {
                      if (!calls_.on_client_failed(e.client, e.why))
                        exchanges_.on_client_failed(e.client, e.why);
                    },
-                   [&](sip::ServerFailed& e) { calls_.on_server_failed(e.server); },
+                   [&](sip::ServerFailed& e) {
+                     core_.merged.end(e.server);
+                     calls_.on_server_failed(e.server);
+                   },
                },
                event);
   }
@@ -97,6 +100,16 @@ class Bridge::Impl {
     }
     if (request.method() == Method::notify && calls_.on_dialog_request(server, flow, request))
       return;
+    if (!core_.merged.begin(server, request)) {
+      ++core_.counters.loops;
+      core_.reject(server, request, 482, {});
+      return;
+    }
+    if (auto refused = core_.router.admit(request, flow, core_.now)) {
+      ++core_.counters.rejected_over_limit;
+      core_.reject(server, request, refused->status, refused->reason, refused->retry_after_s);
+      return;
+    }
     route(server, flow, request);
   }
 

@@ -25,19 +25,24 @@ std::string_view BridgeCore::contact_params_of(const sip::Flow& flow) const {
                                                  : "";
 }
 
-sip::TransactionId BridgeCore::send(sip::Message request, const sip::Flow& flow) {
-  router.dress(request, flow, nullptr);
+sip::TransactionId BridgeCore::send(sip::Message request, const sip::Flow& flow,
+                                    const sip::Flow* from) {
+  router.dress(request, flow, from);
   return layer.send_request(std::move(request), flow, host_of(flow), now, events);
 }
 
-void BridgeCore::send_ack(sip::Message ack, const sip::Flow& flow, std::string* sent) {
+void BridgeCore::send_ack(sip::Message ack, const sip::Flow& flow, std::string* sent,
+                          const sip::Flow* from) {
+  router.dress(ack, flow, from);
   layer.add_via(ack, flow, host_of(flow));
   std::string bytes = ack.serialize();
   if (sent) *sent = bytes;
   emit(SendSip{flow, std::move(bytes)});
 }
 
-void BridgeCore::respond(sip::TransactionId server, sip::Message response) {
+void BridgeCore::respond(sip::TransactionId server, sip::Message response, const sip::Flow* from) {
+  if (response.status() >= 200) merged.end(server);
+  if (const sip::Flow* to = layer.flow_of(server)) router.dress(response, *to, from);
   layer.respond(server, std::move(response), now, events);
 }
 

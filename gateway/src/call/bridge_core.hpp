@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "call/bridge.hpp"
+#include "call/merged_requests.hpp"
 
 namespace isthmus::call {
 
@@ -18,6 +19,7 @@ struct BridgeCore {
   Random& random;
   sip::TransactionLayer layer;
   sip::TransactionEvents events;  ///< raised by the layer, not yet handled
+  MergedRequests merged;
   BridgeCounters counters;
   std::size_t calls = 0, subscriptions = 0;  ///< at this moment, services included
   Actions* out = nullptr;                    ///< where the current input's actions go
@@ -31,9 +33,13 @@ struct BridgeCore {
   std::string_view contact_params_of(const sip::Flow& flow) const;
   std::string new_token() { return random.token(20); }
 
-  sip::TransactionId send(sip::Message request, const sip::Flow& flow);
-  void send_ack(sip::Message ack, const sip::Flow& flow, std::string* sent = nullptr);
-  void respond(sip::TransactionId server, sip::Message response);
+  /// `from`: where a message came from that crosses here; nothing for one of our own. The router
+  /// dresses each by it.
+  sip::TransactionId send(sip::Message request, const sip::Flow& flow,
+                          const sip::Flow* from = nullptr);
+  void send_ack(sip::Message ack, const sip::Flow& flow, std::string* sent = nullptr,
+                const sip::Flow* from = nullptr);
+  void respond(sip::TransactionId server, sip::Message response, const sip::Flow* from = nullptr);
   /// A response of our own to a request that came.
   void reject(sip::TransactionId server, const sip::Message& request, int status,
               std::string_view reason, unsigned retry_after_s = 0);

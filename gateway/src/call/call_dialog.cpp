@@ -119,7 +119,8 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
     core_.reject(server, request, fault->status, fault->reason);
     return;
   }
-  sip::TransactionId client = core_.send(std::move(out), hop);
+  sip::TransactionId client =
+      core_.send(std::move(out), hop, &ref.branch->flow[index_of(ref.from)]);
   if (client == 0) {
     if (offer && ref.branch->media) ref.branch->media->rollback(ref.from);
     core_.reject(server, request, 503, "Too many transactions", 5);
@@ -217,7 +218,7 @@ bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack) {
   auto cseq = ack.cseq();
   DialogPair::Ack& kept = ref.dialog->last_ack[index_of(to)];
   kept.cseq = cseq ? cseq->number : 0;
-  core_.send_ack(std::move(ack), hop, &kept.bytes);
+  core_.send_ack(std::move(ack), hop, &kept.bytes, &flow);
   return true;
 }
 
@@ -256,7 +257,7 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     replace_contact(response, use.branch->token[index_of(use.from)], core_.host_of(back),
                     core_.contact_params_of(back));
   }
-  core_.respond(use.server, response);
+  core_.respond(use.server, response, &use.branch->flow[index_of(answering)]);
   if (status < 200) return;
   if (invite && status < 300) {
     if (!use.finished) --use.call->transactions;

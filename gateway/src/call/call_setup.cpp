@@ -56,7 +56,7 @@ std::optional<MediaFault> CallManager::add_branch(Call& call, const sip::Flow& f
   if (std::optional<MediaFault> fault = carry_body(branch, Side::caller, out, true)) return fault;
 
   branch.sent = out;
-  branch.client = core_.send(std::move(out), target.flow);
+  branch.client = core_.send(std::move(out), target.flow, &from);
   if (branch.client == 0) return MediaFault{503, "Too many transactions"};
   initial_.emplace(branch.client, InitialUse{&call, &branch});
   for (Side side : {Side::caller, Side::callee}) {
@@ -141,7 +141,7 @@ void CallManager::on_provisional(Call& call, Branch& branch, sip::Message& respo
     return;  // early media that cannot be carried is no reason to fail a call that may still be
              // answered
   }
-  core_.respond(call.server, response);
+  core_.respond(call.server, response, &branch.flow[1]);
 }
 
 void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response) {
@@ -167,7 +167,7 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
   call.owner[1] = core_.router.owner_of(branch.flow[1]);
   if (call.invite) ++core_.counters.calls_answered;
   cancel_branches(call, &branch, "Call completed elsewhere");
-  core_.respond(call.server, response);
+  core_.respond(call.server, response, &branch.flow[1]);
   if (!call.invite) {
     std::uint32_t expires_s = response.number(HeaderId::expires).value_or(300);
     call.expires = core_.now + seconds(expires_s) + seconds(64);
@@ -185,7 +185,7 @@ void CallManager::on_repeated_answer(Call& call, Branch& branch, sip::Message& r
     if (cseq && !ack.bytes.empty() && ack.cseq == cseq->number) {
       core_.emit(SendSip{next_hop(branch, *dialog, Side::callee), ack.bytes});
     } else if (carry_to_caller(call, branch, response)) {
-      core_.respond(call.server, response);
+      core_.respond(call.server, response, &branch.flow[1]);
     }
     return;
   }
@@ -215,10 +215,12 @@ static int rank(int status) {
 
 void CallManager::finish_if_nobody_left(Call& call) {
   const sip::Message* best = nullptr;
+  const sip::Flow* best_from = nullptr;
   for (const auto& branch : call.branches) {
     if (branch->state == BranchState::calling || branch->state == BranchState::cancelled) return;
     if (branch->failure && (!best || rank(branch->failure->status()) < rank(best->status()))) {
       best = &*branch->failure;
+      best_from = &branch->flow[1];
     }
   }
   if (call.winner) return;  // the end of a losing branch, maybe while a BYE is under way
@@ -232,7 +234,7 @@ void CallManager::finish_if_nobody_left(Call& call) {
   }
   call.final_status = best->status();
   if (call.invite) ++core_.counters.calls_failed;
-  core_.respond(call.server, *best);
+  core_.respond(call.server, *best, best_from);
   end(call, "refused with " + std::to_string(call.final_status));
 }
 

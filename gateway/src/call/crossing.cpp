@@ -24,6 +24,9 @@ void make_outgoing_response(sip::Message& response, const sip::Message& request)
     for (auto field = fields.rbegin(); field != fields.rend(); ++field)
       response.prepend(id, *field);
   };
+  // The caller knows its own From (RFC 3261 §8.2.6.2); the next hop may know it by another.
+  std::string_view from = request.get(HeaderId::from).value_or("");
+  if (response.get(HeaderId::from) != from) response.set(HeaderId::from, from);
   if (response.status() > 100 && response.status() < 300) put_first(HeaderId::record_route);
   put_first(HeaderId::via);
 }

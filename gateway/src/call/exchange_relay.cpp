@@ -52,7 +52,7 @@ void ExchangeRelay::start(sip::TransactionId server, const sip::Flow& flow, sip:
       replace_contact(out, core_.new_token(), core_.host_of(target.flow),
                       core_.contact_params_of(target.flow));
     }
-    sip::TransactionId client = core_.send(std::move(out), target.flow);
+    sip::TransactionId client = core_.send(std::move(out), target.flow, &flow);
     if (client == 0) continue;
     exchange.open.push_back(client);
     clients_.emplace(client, id);
@@ -137,15 +137,16 @@ void ExchangeRelay::unmap_register_contacts(Exchange& exchange, sip::Message& re
   if (removed) core_.emit(RegistrationChanged{aor, owner, false});
 }
 
-bool ExchangeRelay::on_response(sip::TransactionId client, sip::Message& response) {
+bool ExchangeRelay::on_response(sip::TransactionId client, const sip::Flow& from,
+                                sip::Message& response) {
   auto found = clients_.find(client);
   if (found == clients_.end()) return false;
   Exchange& exchange = exchanges_.at(found->second);
   if (response.status() >= 200) {
-    on_final(found->second, client, std::move(response));
+    on_final(found->second, client, std::move(response), &from);
   } else if (response.status() > 100 && !exchange.answered) {
     make_outgoing_response(response, exchange.request);
-    core_.respond(exchange.server, response);
+    core_.respond(exchange.server, response, &from);
   }
   return true;
 }
@@ -159,11 +160,12 @@ bool ExchangeRelay::on_client_failed(sip::TransactionId client, sip::ClientFailu
       exchange.request, timeout ? 408 : 503,
       timeout ? "No answer from the next hop" : "Next hop unreachable", core_.random.token(12));
   response.add(HeaderId::server, core_.config.software);
-  on_final(found->second, client, std::move(response));
+  on_final(found->second, client, std::move(response), nullptr);
   return true;
 }
 
-void ExchangeRelay::on_final(std::uint64_t id, sip::TransactionId client, sip::Message response) {
+void ExchangeRelay::on_final(std::uint64_t id, sip::TransactionId client, sip::Message response,
+                             const sip::Flow* from) {
   Exchange& exchange = exchanges_.at(id);
   std::erase(exchange.open, client);
   clients_.erase(client);
@@ -180,13 +182,17 @@ void ExchangeRelay::on_final(std::uint64_t id, sip::TransactionId client, sip::M
   make_outgoing_response(response, exchange.request);
   if (status < 300 && !exchange.answered) {
     exchange.answered = true;
-    core_.respond(exchange.server, std::move(response));
+    core_.respond(exchange.server, std::move(response), from);
   } else if (!exchange.best_failure || status < exchange.best_failure->status()) {
     exchange.best_failure = std::move(response);
+    exchange.failed_at.reset();
+    if (from) exchange.failed_at = *from;
   }
   if (!exchange.open.empty()) return;
-  if (!exchange.answered && exchange.best_failure)
-    core_.respond(exchange.server, *exchange.best_failure);
+  if (!exchange.answered && exchange.best_failure) {
+    core_.respond(exchange.server, *exchange.best_failure,
+                  exchange.failed_at ? &*exchange.failed_at : nullptr);
+  }
   exchanges_.erase(id);
 }
 

@@ -17,7 +17,7 @@ class ExchangeRelay {
 
   void start(sip::TransactionId server, const sip::Flow& flow, sip::Message request,
              const RouteTargets& route);
-  bool on_response(sip::TransactionId client, sip::Message& response);
+  bool on_response(sip::TransactionId client, const sip::Flow& from, sip::Message& response);
   bool on_client_failed(sip::TransactionId client, sip::ClientFailure why);
   /// Nobody waits for answers on that session any more.
   void on_session_closed(std::uint64_t session);
@@ -30,13 +30,15 @@ class ExchangeRelay {
     sip::Message request = sip::Message::request("OPTIONS", "sip:invalid.invalid");
     std::vector<sip::TransactionId> open;
     std::optional<sip::Message> best_failure;
+    std::optional<sip::Flow> failed_at;  ///< where best_failure came from; nothing: it is ours
     bool answered = false;
     std::vector<std::string> tokens;  ///< REGISTER: of the Contacts it asks for
   };
 
   bool map_register_contacts(Exchange& exchange, sip::Message& out, const sip::Flow& target);
   void unmap_register_contacts(Exchange& exchange, sip::Message& response);
-  void on_final(std::uint64_t id, sip::TransactionId client, sip::Message response);
+  void on_final(std::uint64_t id, sip::TransactionId client, sip::Message response,
+                const sip::Flow* from);
 
   BridgeCore& core_;
   std::uint64_t next_id_ = 1;

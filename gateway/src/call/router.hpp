@@ -82,6 +82,16 @@ class Router {
   virtual ~Router() = default;
   virtual Route route(const sip::Message& request, const sip::Flow& from, Instant now) = 0;
 
+  /// Asked once for each new request outside dialogs, before it is routed: whether limits allow it.
+  /// @return nothing: they do; else the answer.
+  virtual std::optional<RouteRejection> admit(const sip::Message& request, const sip::Flow& from,
+                                              Instant now) {
+    static_cast<void>(request);
+    static_cast<void>(from);
+    static_cast<void>(now);
+    return std::nullopt;
+  }
+
   /// Whether requests inside a dialog go where its route set or remote target says (a provider), or
   /// back on the flow that its messages come from (a phone, which may sit behind a NAT of its own).
   virtual bool follows_targets(const sip::Flow& flow) const = 0;

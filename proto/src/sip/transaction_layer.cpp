@@ -583,6 +583,10 @@ void TransactionLayer::add_via(Message& message, const Flow& flow, std::string_v
 const TransactionLayer::Counters& TransactionLayer::counters() const {
   return impl_->counters;
 }
+const Flow* TransactionLayer::flow_of(TransactionId server) const {
+  auto found = impl_->servers.find(server);
+  return found == impl_->servers.end() ? nullptr : &found->second.flow;
+}
 std::size_t TransactionLayer::open_client_transactions() const {
   return impl_->clients.size();
 }

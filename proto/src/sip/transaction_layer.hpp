@@ -115,6 +115,8 @@ class TransactionLayer {
         0;  ///< of respond(): the id is unknown or the state forbids it
   };
   const Counters& counters() const;
+  /// Where responses of a server transaction go; null once it is gone.
+  const Flow* flow_of(TransactionId server) const;
   std::size_t open_client_transactions() const;
   std::size_t open_server_transactions() const;
 
