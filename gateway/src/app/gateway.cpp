@@ -115,6 +115,7 @@ std::vector<std::string> Gateway::start() {
   }
   for (const ops::ProviderConfig& provider : config_.providers) {
     provider::Provider entry{provider.name, provider.domains, {}, provider.user_agent};
+    entry.policy.failover_after = provider.failover_timeout;
     if (entry.domains.empty()) entry.domains.push_back(provider.target.host);
     if (auto address = IpAddress::parse(provider.target.host)) {
       entry.addresses = {Endpoint{*address, provider.target.port}};

@@ -205,6 +205,8 @@ void Bridge::on_user_available(std::string_view, Instant, Actions&) {}
 void Bridge::on_timeout(Instant now, Actions& out) {
   impl_->run(now, out, [&] {
     impl_->core_.layer.on_timeout(now, impl_->core_.events);
+    impl_->calls_.on_timeout();
+    impl_->exchanges_.on_timeout();
     impl_->services_.on_timeout();
     impl_->sweep_if_due();
   });
@@ -215,6 +217,8 @@ std::optional<Instant> Bridge::next_deadline() const {
   auto consider = [&](std::optional<Instant> other) {
     if (other && (!next || *other < *next)) next = other;
   };
+  consider(impl_->calls_.next_deadline());
+  consider(impl_->exchanges_.next_deadline());
   consider(impl_->services_.next_deadline());
   if (impl_->calls_.size() + impl_->services_.size() + impl_->core_.bindings.size() > 0)
     consider(impl_->next_sweep_);

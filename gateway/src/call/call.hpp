@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.hpp"
+#include "call/failover.hpp"
 #include "call/media_session.hpp"
 #include "sip/dialog.hpp"
 #include "sip/message.hpp"
@@ -45,7 +46,10 @@ struct Branch {
   bool initial_offer = false;  ///< the first request carried the offer
   std::unique_ptr<MediaSession> media;
   std::vector<std::unique_ptr<DialogPair>> dialogs;
+  Failover places;                      ///< where it may still go
+  bool heard = false;                   ///< the place it went to last has sent a response
   std::optional<sip::Message> failure;  ///< its final failure, translated for the caller
+  std::optional<sip::Flow> failed_at;   ///< where it came from; nothing: it is ours
   struct Unwanted {
     std::string tag, ack;
   };

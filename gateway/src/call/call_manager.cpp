@@ -20,17 +20,11 @@ bool CallManager::on_response(sip::TransactionId client, sip::Message& response)
 }
 
 bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure why) {
-  bool timeout = why == sip::ClientFailure::timeout;
   if (auto initial = initial_.find(client); initial != initial_.end()) {
-    Call& call = *initial->second.call;
-    Branch& branch = *initial->second.branch;
-    if (branch.state == BranchState::won) return true;
-    // RFC 3261 §8.1.3.1: a timeout counts as 408, a transport fault as 503.
-    sip::Message response = sip::Message::response_to(
-        call.request, timeout ? 408 : 503,
-        timeout ? "No answer from the next hop" : "Next hop unreachable", core_.random.token(12));
-    response.add(HeaderId::server, core_.config.software);
-    on_refused(call, branch, std::move(response));
+    InitialUse use = initial->second;
+    on_hop_failed(
+        *use.call, *use.branch,
+        why == sip::ClientFailure::timeout ? HopFailure::timeout : HopFailure::unreachable);
     return true;
   }
   auto found = in_dialog_.find(client);
@@ -78,7 +72,8 @@ void CallManager::on_session_closed(std::uint64_t session) {
       sip::Message gone =
           sip::Message::response_to(call.request, 480, "Link lost", core_.random.token(12));
       initial_.erase(branch.client);
-      on_refused(call, branch, std::move(gone));
+      silent_.clear(branch.client);
+      on_refused(call, branch, std::move(gone), true);
       if (!calls_.contains(id)) break;
     }
   }
@@ -89,6 +84,14 @@ bool CallManager::end_call(CallId id, std::string_view reason) {
   if (found == calls_.end()) return false;
   hang_up(*found->second, std::nullopt, 503, reason);
   return true;
+}
+
+void CallManager::on_timeout() {
+  while (auto client = silent_.take_due(core_.now)) on_silence(*client);
+}
+
+std::optional<Instant> CallManager::next_deadline() const {
+  return silent_.next();
 }
 
 void CallManager::sweep() {
@@ -151,6 +154,7 @@ void CallManager::answer_waiting(const DialogUse& use) {
 void CallManager::remove(Call& call) {
   for (auto& branch : call.branches) {
     initial_.erase(branch->client);
+    silent_.clear(branch->client);
     for (const std::string& token : branch->token) tokens_.erase(token);
   }
   std::erase_if(in_dialog_, [&](const auto& entry) { return entry.second.call == &call; });

@@ -7,6 +7,7 @@
 
 #include "call/bridge_core.hpp"
 #include "call/call.hpp"
+#include "call/deadlines.hpp"
 
 namespace isthmus::call {
 
@@ -31,6 +32,8 @@ class CallManager {
   void on_session_closed(std::uint64_t session);
   bool end_call(CallId id, std::string_view reason);
   void sweep();  ///< timeouts of media and subscriptions; about once a second
+  void on_timeout();
+  std::optional<Instant> next_deadline() const;
 
   bool is_dialog_peer(const Endpoint& endpoint) const;
   std::size_t size() const { return calls_.size(); }
@@ -67,13 +70,18 @@ class CallManager {
   };
 
   // call_setup.cpp
-  std::optional<MediaFault> add_branch(Call& call, const sip::Flow& from,
-                                       const RouteTarget& target);
+  std::optional<MediaFault> add_branch(Call& call, const RouteTarget& target,
+                                       const std::vector<int>& failover_on);
+  std::optional<MediaFault> send_branch(Call& call, Branch& branch, const RouteTarget& target);
+  bool try_next_place(Call& call, Branch& branch, HopFailure failure, int status);
+  void on_hop_failed(Call& call, Branch& branch, HopFailure failure);
+  void on_silence(sip::TransactionId client);
   void on_initial_response(Call& call, Branch& branch, sip::Message& response);
   void on_provisional(Call& call, Branch& branch, sip::Message& response);
   void on_answered(Call& call, Branch& branch, sip::Message& response);
   void on_repeated_answer(Call& call, Branch& branch, sip::Message& response);
-  void on_refused(Call& call, Branch& branch, sip::Message response);
+  void on_refused(Call& call, Branch& branch, sip::Message response, bool ours = false);
+  void keep_failure(Call& call, Branch& branch, sip::Message response, const sip::Flow* from);
   void finish_if_nobody_left(Call& call);
   void cancel_branches(Call& call, const Branch* except, std::string_view reason);
   void hang_up_answer(Branch& branch, const sip::Message& response, std::string_view reason);
@@ -117,7 +125,8 @@ class CallManager {
   std::unordered_map<sip::TransactionId, InitialUse> initial_;
   std::unordered_map<sip::TransactionId, DialogUse> in_dialog_;
   std::unordered_map<sip::TransactionId, CallId>
-      servers_;  ///< INVITE server transactions still open
+      servers_;                           ///< INVITE server transactions still open
+  Deadlines<sip::TransactionId> silent_;  ///< requests that go elsewhere if nothing is heard
   std::unordered_map<Endpoint, Instant, EndpointHash> peers_;  ///< until when each is known
 };
 

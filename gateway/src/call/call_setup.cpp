@@ -29,7 +29,8 @@ void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::M
   std::optional<MediaFault> fault;
   for (const RouteTarget& target : route.targets) {
     if (call.branches.size() >= limits::kForksPerCall) break;
-    if (std::optional<MediaFault> refused = add_branch(call, flow, target)) fault = refused;
+    if (std::optional<MediaFault> refused = add_branch(call, target, route.failover_on))
+      fault = refused;
   }
   if (call.branches.empty()) {
     fail_setup(call, fault ? fault->status : 500, fault ? fault->reason : "No target",
@@ -39,26 +40,14 @@ void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::M
   report(call, false);
 }
 
-std::optional<MediaFault> CallManager::add_branch(Call& call, const sip::Flow& from,
-                                                  const RouteTarget& target) {
+std::optional<MediaFault> CallManager::add_branch(Call& call, const RouteTarget& target,
+                                                  const std::vector<int>& failover_on) {
   auto owned = std::make_unique<Branch>();
   Branch& branch = *owned;
-  branch.flow = {from, target.flow};
+  branch.flow = {call.caller, target.flow};
   branch.token = {core_.new_token(), core_.new_token()};
-
-  sip::Message out = call.request;
-  make_outgoing_request(out);
-  if (!target.request_uri.empty()) out.set_request_uri(target.request_uri);
-  replace_contact(out, branch.token[1], core_.host_of(target.flow),
-                  core_.contact_params_of(target.flow));
-  if (call.invite) branch.media = std::make_unique<MediaSession>(core_.media, from, target.flow);
-  branch.initial_offer = is_sdp(out.content_type());
-  if (std::optional<MediaFault> fault = carry_body(branch, Side::caller, out, true)) return fault;
-
-  branch.sent = out;
-  branch.client = core_.send(std::move(out), target.flow, &from);
-  if (branch.client == 0) return MediaFault{503, "Too many transactions"};
-  initial_.emplace(branch.client, InitialUse{&call, &branch});
+  branch.places = Failover(target, failover_on);
+  if (std::optional<MediaFault> fault = send_branch(call, branch, target)) return fault;
   for (Side side : {Side::caller, Side::callee}) {
     tokens_.emplace(branch.token[index_of(side)], TokenUse{&call, &branch, side});
   }
@@ -68,12 +57,23 @@ std::optional<MediaFault> CallManager::add_branch(Call& call, const sip::Flow& f
 
 void CallManager::on_initial_response(Call& call, Branch& branch, sip::Message& response) {
   int status = response.status();
+  if (!branch.heard) silent_.clear(branch.client);
+  branch.heard = true;
+  if (status >= 200) {
+    core_.router.on_outcome(branch.flow[1], outcome_of(HopFailure::response, status),
+                            retry_after_of(response), core_.now);
+  }
   if (status == 100) return;
   if (status < 200) {
     if (call.state == CallState::setup && branch.state == BranchState::calling)
       on_provisional(call, branch, response);
   } else if (status >= 300) {
-    on_refused(call, branch, std::move(response));
+    const sip::Flow place = branch.flow[1];
+    if (try_next_place(call, branch, HopFailure::response, status)) {
+      keep_failure(call, branch, std::move(response), &place);
+    } else {
+      on_refused(call, branch, std::move(response));
+    }
   } else if (call.winner == &branch) {
     on_repeated_answer(call, branch, response);
   } else if (call.state == CallState::setup && branch.state == BranchState::calling) {
@@ -192,16 +192,25 @@ void CallManager::on_repeated_answer(Call& call, Branch& branch, sip::Message& r
   hang_up_answer(branch, response, "Answered elsewhere");  // a second 2xx of a fork upstream
 }
 
-void CallManager::on_refused(Call& call, Branch& branch, sip::Message response) {
+void CallManager::on_refused(Call& call, Branch& branch, sip::Message response, bool ours) {
   if (branch.state == BranchState::won) return;
   branch.state = BranchState::lost;
   branch.media.reset();
-  make_outgoing_response(response, call.request);
   if (call.state == CallState::setup && response.status() >= 600) {
     cancel_branches(call, &branch, "Declined everywhere");  // RFC 3261 §16.7 step 5
   }
-  branch.failure = std::move(response);
+  keep_failure(call, branch, std::move(response), ours ? nullptr : &branch.flow[1]);
   finish_if_nobody_left(call);
+}
+
+/// What an earlier place said is worth more than the silence of a later one.
+void CallManager::keep_failure(Call& call, Branch& branch, sip::Message response,
+                               const sip::Flow* from) {
+  if (branch.failure && branch.failed_at && !from) return;
+  make_outgoing_response(response, call.request);
+  branch.failure = std::move(response);
+  branch.failed_at.reset();
+  if (from) branch.failed_at = *from;
 }
 
 /// Rank by RFC 3261 §16.7 step 6: 6xx first, then the lowest class; within a class, what a caller
@@ -220,7 +229,7 @@ void CallManager::finish_if_nobody_left(Call& call) {
     if (branch->state == BranchState::calling || branch->state == BranchState::cancelled) return;
     if (branch->failure && (!best || rank(branch->failure->status()) < rank(best->status()))) {
       best = &*branch->failure;
-      best_from = &branch->flow[1];
+      best_from = branch->failed_at ? &*branch->failed_at : nullptr;
     }
   }
   if (call.winner) return;  // the end of a losing branch, maybe while a BYE is under way

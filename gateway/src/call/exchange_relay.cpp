@@ -38,29 +38,87 @@ void ExchangeRelay::start(sip::TransactionId server, const sip::Flow& flow, sip:
   std::size_t sent = 0;
   for (const RouteTarget& target : route.targets) {
     if (sent++ == limits::kForksPerCall) break;
-    sip::Message out = exchange.request;
-    make_outgoing_request(out);
-    if (!target.request_uri.empty()) out.set_request_uri(target.request_uri);
-    if (out.method() == Method::register_) {
-      if (!map_register_contacts(exchange, out, target.flow)) {
-        ++core_.counters.rejected_over_limit;
-        core_.reject(server, exchange.request, 503, "Too many registrations on this link", 60);
-        exchanges_.erase(id);
-        return;
-      }
-    } else {
-      replace_contact(out, core_.new_token(), core_.host_of(target.flow),
-                      core_.contact_params_of(target.flow));
-    }
-    sip::TransactionId client = core_.send(std::move(out), target.flow, &flow);
-    if (client == 0) continue;
-    exchange.open.push_back(client);
-    clients_.emplace(client, id);
+    if (send(id, target, Failover(target, route.failover_on)) != Sent::no_binding) continue;
+    ++core_.counters.rejected_over_limit;
+    core_.reject(server, exchange.request, 503, "Too many registrations on this link", 60);
+    forget(id);
+    return;
   }
   if (exchange.open.empty()) {
     core_.reject(server, exchange.request, 503, "Too many transactions", 5);
     exchanges_.erase(id);
   }
+}
+
+ExchangeRelay::Sent ExchangeRelay::send(std::uint64_t id, const RouteTarget& target,
+                                        Failover places) {
+  Exchange& exchange = exchanges_.at(id);
+  sip::Message out = exchange.request;
+  make_outgoing_request(out);
+  if (!target.request_uri.empty()) out.set_request_uri(target.request_uri);
+  put_headers(target, out);
+  if (out.method() == Method::register_) {
+    if (!map_register_contacts(exchange, out, target.flow)) return Sent::no_binding;
+  } else {
+    replace_contact(out, core_.new_token(), core_.host_of(target.flow),
+                    core_.contact_params_of(target.flow));
+  }
+  sip::TransactionId client = core_.send(std::move(out), target.flow, &exchange.from);
+  if (client == 0) return Sent::no_transaction;
+  exchange.open.push_back(client);
+  Duration limit = patience(core_.router.policy_of(target.flow), false);
+  if (!places.exhausted() && limit > Duration::zero()) silent_.set(client, core_.now + limit);
+  clients_.emplace(client, Attempt{id, target.flow, std::move(places)});
+  return Sent::yes;
+}
+
+/// RFC 3263 §4.3. @return false: the failure stands.
+bool ExchangeRelay::try_next_place(sip::TransactionId client, HopFailure failure, int status) {
+  Attempt& attempt = clients_.at(client);
+  std::uint64_t id = attempt.exchange;
+  Exchange& exchange = exchanges_.at(id);
+  if (exchange.answered) return false;
+  while (std::optional<RouteTarget> next = attempt.places.next(failure, status)) {
+    if (send(id, *next, attempt.places) == Sent::yes) {  // `attempt` may have moved
+      std::erase(exchange.open, client);
+      clients_.erase(client);
+      silent_.clear(client);
+      return true;
+    }
+    failure = HopFailure::unreachable;
+  }
+  return false;
+}
+
+void ExchangeRelay::on_hop_failed(sip::TransactionId client, HopFailure failure) {
+  const Attempt& attempt = clients_.at(client);
+  if (!attempt.heard) {
+    core_.router.on_outcome(attempt.flow, outcome_of(failure, 0), 0, core_.now);
+    if (try_next_place(client, failure, 0)) return;
+  }
+  bool timeout = failure == HopFailure::timeout;
+  const Exchange& exchange = exchanges_.at(clients_.at(client).exchange);
+  sip::Message response = sip::Message::response_to(
+      exchange.request, timeout ? 408 : 503,
+      timeout ? "No answer from the next hop" : "Next hop unreachable", core_.random.token(12));
+  response.add(HeaderId::server, core_.config.software);
+  on_final(client, std::move(response), nullptr);
+}
+
+void ExchangeRelay::on_timeout() {
+  while (auto client = silent_.take_due(core_.now)) {
+    if (clients_.contains(*client)) on_hop_failed(*client, HopFailure::timeout);
+  }
+}
+
+void ExchangeRelay::forget(std::uint64_t id) {
+  auto found = exchanges_.find(id);
+  if (found == exchanges_.end()) return;
+  for (sip::TransactionId client : found->second.open) {
+    clients_.erase(client);
+    silent_.clear(client);
+  }
+  exchanges_.erase(found);
 }
 
 bool ExchangeRelay::map_register_contacts(Exchange& exchange, sip::Message& out,
@@ -141,10 +199,21 @@ bool ExchangeRelay::on_response(sip::TransactionId client, const sip::Flow& from
                                 sip::Message& response) {
   auto found = clients_.find(client);
   if (found == clients_.end()) return false;
-  Exchange& exchange = exchanges_.at(found->second);
-  if (response.status() >= 200) {
-    on_final(found->second, client, std::move(response), &from);
-  } else if (response.status() > 100 && !exchange.answered) {
+  Attempt& attempt = found->second;
+  Exchange& exchange = exchanges_.at(attempt.exchange);
+  attempt.heard = true;
+  silent_.clear(client);
+  int status = response.status();
+  if (status >= 200) {
+    core_.router.on_outcome(attempt.flow, outcome_of(HopFailure::response, status),
+                            retry_after_of(response), core_.now);
+    if (status >= 300 && try_next_place(client, HopFailure::response, status)) {
+      make_outgoing_response(response, exchange.request);
+      keep_failure(exchange, std::move(response), &from);
+      return true;
+    }
+    on_final(client, std::move(response), &from);
+  } else if (status > 100 && !exchange.answered) {
     make_outgoing_response(response, exchange.request);
     core_.respond(exchange.server, response, &from);
   }
@@ -152,23 +221,19 @@ bool ExchangeRelay::on_response(sip::TransactionId client, const sip::Flow& from
 }
 
 bool ExchangeRelay::on_client_failed(sip::TransactionId client, sip::ClientFailure why) {
-  auto found = clients_.find(client);
-  if (found == clients_.end()) return false;
-  bool timeout = why == sip::ClientFailure::timeout;
-  const Exchange& exchange = exchanges_.at(found->second);
-  sip::Message response = sip::Message::response_to(
-      exchange.request, timeout ? 408 : 503,
-      timeout ? "No answer from the next hop" : "Next hop unreachable", core_.random.token(12));
-  response.add(HeaderId::server, core_.config.software);
-  on_final(found->second, client, std::move(response), nullptr);
+  if (!clients_.contains(client)) return false;
+  on_hop_failed(client,
+                why == sip::ClientFailure::timeout ? HopFailure::timeout : HopFailure::unreachable);
   return true;
 }
 
-void ExchangeRelay::on_final(std::uint64_t id, sip::TransactionId client, sip::Message response,
+void ExchangeRelay::on_final(sip::TransactionId client, sip::Message response,
                              const sip::Flow* from) {
+  std::uint64_t id = clients_.at(client).exchange;
   Exchange& exchange = exchanges_.at(id);
   std::erase(exchange.open, client);
   clients_.erase(client);
+  silent_.clear(client);
   int status = response.status();
   if (exchange.request.method() == Method::register_) {
     if (status < 300) {
@@ -183,10 +248,8 @@ void ExchangeRelay::on_final(std::uint64_t id, sip::TransactionId client, sip::M
   if (status < 300 && !exchange.answered) {
     exchange.answered = true;
     core_.respond(exchange.server, std::move(response), from);
-  } else if (!exchange.best_failure || status < exchange.best_failure->status()) {
-    exchange.best_failure = std::move(response);
-    exchange.failed_at.reset();
-    if (from) exchange.failed_at = *from;
+  } else {
+    keep_failure(exchange, std::move(response), from);
   }
   if (!exchange.open.empty()) return;
   if (!exchange.answered && exchange.best_failure) {
@@ -196,13 +259,24 @@ void ExchangeRelay::on_final(std::uint64_t id, sip::TransactionId client, sip::M
   exchanges_.erase(id);
 }
 
+/// Words count more than silence; of two, the lower status (RFC 3261 §16.7 step 6).
+void ExchangeRelay::keep_failure(Exchange& exchange, sip::Message response, const sip::Flow* from) {
+  bool kept_is_ours = !exchange.failed_at, ours = !from;
+  if (exchange.best_failure && kept_is_ours <= ours &&
+      (kept_is_ours < ours || exchange.best_failure->status() <= response.status())) {
+    return;
+  }
+  exchange.best_failure = std::move(response);
+  exchange.failed_at.reset();
+  if (from) exchange.failed_at = *from;
+}
+
 void ExchangeRelay::on_session_closed(std::uint64_t session) {
-  std::erase_if(exchanges_, [&](const auto& entry) {
-    const Exchange& exchange = entry.second;
-    if (!exchange.from.is_link() || exchange.from.session != session) return false;
-    for (sip::TransactionId client : exchange.open) clients_.erase(client);
-    return true;
-  });
+  std::vector<std::uint64_t> gone;
+  for (const auto& [id, exchange] : exchanges_) {
+    if (exchange.from.is_link() && exchange.from.session == session) gone.push_back(id);
+  }
+  for (std::uint64_t id : gone) forget(id);
 }
 
 }  // namespace isthmus::call

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "call/bridge_core.hpp"
+#include "call/deadlines.hpp"
+#include "call/failover.hpp"
 
 namespace isthmus::call {
 
@@ -19,6 +21,8 @@ class ExchangeRelay {
              const RouteTargets& route);
   bool on_response(sip::TransactionId client, const sip::Flow& from, sip::Message& response);
   bool on_client_failed(sip::TransactionId client, sip::ClientFailure why);
+  void on_timeout();  ///< requests that go elsewhere because nothing is heard
+  std::optional<Instant> next_deadline() const { return silent_.next(); }
   /// Nobody waits for answers on that session any more.
   void on_session_closed(std::uint64_t session);
   std::size_t size() const { return exchanges_.size(); }
@@ -35,15 +39,29 @@ class ExchangeRelay {
     std::vector<std::string> tokens;  ///< REGISTER: of the Contacts it asks for
   };
 
+  /// One target of an exchange, and the place that it is tried at now.
+  struct Attempt {
+    std::uint64_t exchange = 0;
+    sip::Flow flow;
+    Failover places;
+    bool heard = false;
+  };
+
+  enum class Sent : std::uint8_t { yes, no_transaction, no_binding };
+  Sent send(std::uint64_t id, const RouteTarget& target, Failover places);
+  static void keep_failure(Exchange& exchange, sip::Message response, const sip::Flow* from);
+  void forget(std::uint64_t id);
+  bool try_next_place(sip::TransactionId client, HopFailure failure, int status);
+  void on_hop_failed(sip::TransactionId client, HopFailure failure);
   bool map_register_contacts(Exchange& exchange, sip::Message& out, const sip::Flow& target);
   void unmap_register_contacts(Exchange& exchange, sip::Message& response);
-  void on_final(std::uint64_t id, sip::TransactionId client, sip::Message response,
-                const sip::Flow* from);
+  void on_final(sip::TransactionId client, sip::Message response, const sip::Flow* from);
 
   BridgeCore& core_;
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, Exchange> exchanges_;
-  std::unordered_map<sip::TransactionId, std::uint64_t> clients_;
+  std::unordered_map<sip::TransactionId, Attempt> clients_;
+  Deadlines<sip::TransactionId> silent_;
 };
 
 }  // namespace isthmus::call

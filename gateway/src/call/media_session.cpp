@@ -63,6 +63,17 @@ MediaSession::~MediaSession() {
   for (Stream& stream : streams_) close(stream);
 }
 
+bool MediaSession::move_callee(const sip::Flow& callee) {
+  const sip::Flow& now = flows_[1];
+  if (callee.is_link() != now.is_link()) return false;
+  if (callee.is_link() ? callee.session != now.session
+                       : callee.remote.address.is_v4() != now.remote.address.is_v4()) {
+    return false;
+  }
+  flows_[1] = callee;
+  return true;
+}
+
 Result<LocalMedia, MediaError> MediaSession::open_end(const sip::Flow& flow) {
   return flow.is_link() ? plane_.open_link(flow.session)
                         : plane_.open_network(!flow.remote.address.is_v4());

@@ -39,6 +39,10 @@ class MediaSession {
   MediaSession(const MediaSession&) = delete;
   MediaSession& operator=(const MediaSession&) = delete;
 
+  /// The callee is somewhere else now, before anything came from it. @return false: it needs
+  /// another kind of endpoint (address family, link), so this session is of no use.
+  bool move_callee(const sip::Flow& callee);
+
   /// Carries a description from one leg to the other. @param offer false: the answer to the last
   /// offer.
   /// @return the text for the other leg, or what to answer to an offer that cannot be carried.

@@ -62,6 +62,9 @@ struct LegPolicy {
   bool topology_hiding =
       false;  ///< Call-ID, tags, software and hosts of the other leg are not shown
   bool follow_redirects = false;  ///< a 3xx is followed here, not passed to the caller
+  /// Silence after which an INVITE moves on to the next place, if there is one; other requests wait
+  /// twice as long. RFC 3263 §4.3 leaves it free. Zero: as long as the transaction lives (32 s).
+  Duration failover_after = seconds(4);
   /// RFC 4028 on this leg. Nothing: session timers are between the end points, and pass.
   std::optional<seconds> session_expires;
   seconds min_session_expires{90};

@@ -84,6 +84,7 @@ struct ProviderConfig {
   RegistrationMode registration = RegistrationMode::passthrough;
   std::vector<Network> addresses;  ///< besides the target's own, where its requests may come from
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
+  seconds failover_timeout{4};  ///< silence after which an INVITE tries the next host; 0: 32 s
   bool operator==(const ProviderConfig&) const = default;
 };
 

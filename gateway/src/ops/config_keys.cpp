@@ -148,6 +148,12 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
   v.value("user_agent",
           {"Replaces User-Agent in requests to the provider.", "", "as the client says"},
           header_text(c.user_agent));
+  v.value(
+      "failover_timeout_s",
+      {"An INVITE to which a host of the provider answers nothing for this long goes to the next "
+       "host, other requests after twice the time; 0 waits for the SIP timers, 32 s.",
+       "s"},
+      duration(c.failover_timeout, seconds(0), seconds(32)));
 }
 
 void visit_route(KeyVisitor& v, RouteConfig& c) {

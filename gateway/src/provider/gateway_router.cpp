@@ -33,6 +33,11 @@ std::string GatewayRouter::owner_of(const sip::Flow& flow) const {
   return provider ? provider->name : flow.remote.to_string();
 }
 
+call::LegPolicy GatewayRouter::policy_of(const sip::Flow& flow) const {
+  const Provider* provider = flow.is_link() ? nullptr : provider_at(flow.remote);
+  return provider ? provider->policy : call::LegPolicy{};
+}
+
 void GatewayRouter::dress(sip::Message& message, const sip::Flow& to, const sip::Flow*) const {
   if (!message.is_request()) return;
   const Provider* provider = to.is_link() ? nullptr : provider_at(to.remote);

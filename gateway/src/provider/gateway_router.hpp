@@ -24,6 +24,7 @@ struct Provider {
   std::vector<Endpoint>
       addresses;  ///< [0] is where requests go; all may send to us. Empty: not resolved yet
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
+  call::LegPolicy policy{};
 };
 
 /// First match decides; empty fields match anything.
@@ -65,6 +66,7 @@ class GatewayRouter final : public call::Router {
   call::Route route(const sip::Message& request, const sip::Flow& from, Instant now) override;
   bool follows_targets(const sip::Flow& flow) const override { return !flow.is_link(); }
   std::string owner_of(const sip::Flow& flow) const override;
+  call::LegPolicy policy_of(const sip::Flow& flow) const override;
   void dress(sip::Message& message, const sip::Flow& to, const sip::Flow* from) const override;
 
   /// Whether this session may use a user part of our domain as its own.

@@ -88,6 +88,8 @@ inline constexpr std::size_t kCallsPerSession = 256;  ///< half the channels, fo
 inline constexpr std::size_t kBindingsPerSession = 1024;  ///< phones behind one connector
 inline constexpr std::size_t kForksPerCall = 16;          ///< early dialogs of one INVITE
 inline constexpr std::size_t kContactsPerAor = 16;        ///< devices of one user
+/// places that one request is tried at, one after the other
+inline constexpr std::size_t kAttemptsPerRequest = 16;
 inline constexpr std::size_t kRequestsPerCall = 64;  ///< unanswered in a dialog; a phone has 1 or 2
 
 // Authentication

@@ -1,6 +1,8 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -10,14 +12,28 @@
 
 namespace isthmus::call {
 
-/// Sends by the user part: "carol" to a provider, "pair" to two devices at once, "echo" to the
-/// service, "dave" to a second link, anything else back where it came from.
+/// What the router was told of one place.
+struct Outcome {
+  sip::Flow flow;
+  HopOutcome outcome;
+  unsigned retry_after_s;
+};
+
+/// Sends by the user part, unless the test decides: "carol" to a provider, "pair" to two devices at
+/// once, "echo" to the service, "dave" to a second link, anything else back where it came from.
 class BenchRouter final : public Router {
  public:
   const sip::Flow provider = sip::Flow::udp(*Endpoint::parse("198.51.100.1:5060"));
   const sip::Flow other = sip::Flow::udp(*Endpoint::parse("198.51.100.2:5060"));
 
+  std::function<std::optional<Route>(const sip::Message&)> decide;  ///< asked before all else
+  std::map<sip::Flow, LegPolicy> policies;
+  std::vector<Outcome> outcomes;
+
   Route route(const sip::Message& request, const sip::Flow&, Instant) override {
+    if (decide) {
+      if (std::optional<Route> decision = decide(request)) return *decision;
+    }
     auto uri = sip::Uri::parse(request.request_uri());
     if (uri && uri->user == "pair") return RouteTargets{{{provider, {}}, {other, {}}}};
     if (uri && uri->user == "echo") return RouteToService{MediaService::echo};
@@ -26,6 +42,14 @@ class BenchRouter final : public Router {
   }
   bool follows_targets(const sip::Flow& flow) const override { return !flow.is_link(); }
   std::string owner_of(const sip::Flow& flow) const override { return flow.to_string(); }
+  LegPolicy policy_of(const sip::Flow& flow) const override {
+    auto found = policies.find(flow);
+    return found == policies.end() ? LegPolicy{} : found->second;
+  }
+  void on_outcome(const sip::Flow& to, HopOutcome outcome, unsigned retry_after_s,
+                  Instant) override {
+    outcomes.push_back({to, outcome, retry_after_s});
+  }
 };
 
 /// A bridge fed by hand, on virtual time: each message in and each message out is the test's.
@@ -108,6 +132,11 @@ struct BridgeBench : testing::Test {
     ASSERT_FALSE(parsed->check()) << message.serialize();
     Actions actions;
     bridge.on_message(std::move(*parsed), from, now, actions);
+    take(actions);
+  }
+  void flow_failed(const sip::Flow& flow) {
+    Actions actions;
+    bridge.on_flow_failed(flow, now, actions);
     take(actions);
   }
   void close_session(std::uint64_t session) {

@@ -1,0 +1,87 @@
+// CallManager: sending the first request of a branch, and sending it elsewhere when a place fails.
+#include "base/limits.hpp"
+#include "call/call_manager.hpp"
+#include "call/crossing.hpp"
+
+namespace isthmus::call {
+
+using sip::HeaderId;
+
+/// Sends the call's request to a place: the branch's first, or one of its alternatives.
+std::optional<MediaFault> CallManager::send_branch(Call& call, Branch& branch,
+                                                   const RouteTarget& target) {
+  branch.flow[1] = target.flow;
+  branch.heard = false;
+  sip::Message out = call.request;
+  make_outgoing_request(out);
+  if (!target.request_uri.empty()) out.set_request_uri(target.request_uri);
+  put_headers(target, out);
+  replace_contact(out, branch.token[1], core_.host_of(target.flow),
+                  core_.contact_params_of(target.flow));
+  if (call.invite && !(branch.media && branch.media->move_callee(target.flow))) {
+    branch.media.reset();  // gives its ports back before others are taken
+    branch.media = std::make_unique<MediaSession>(core_.media, call.caller, target.flow);
+  }
+  branch.initial_offer = is_sdp(out.content_type());
+  if (std::optional<MediaFault> fault = carry_body(branch, Side::caller, out, true)) return fault;
+
+  branch.sent = out;
+  branch.client = core_.send(std::move(out), target.flow, &call.caller);
+  if (branch.client == 0) return MediaFault{503, "Too many transactions"};
+  initial_.emplace(branch.client, InitialUse{&call, &branch});
+  Duration limit = patience(core_.router.policy_of(target.flow), call.invite);
+  if (!branch.places.exhausted() && limit > Duration::zero())
+    silent_.set(branch.client, core_.now + limit);
+  return std::nullopt;
+}
+
+/// RFC 3263 §4.3, for a request that made no dialog yet: what an end point has said is not unsaid
+/// by asking another.
+/// @return false: the failure stands.
+bool CallManager::try_next_place(Call& call, Branch& branch, HopFailure failure, int status) {
+  if (call.state != CallState::setup || branch.state != BranchState::calling ||
+      !branch.dialogs.empty())
+    return false;
+  while (std::optional<RouteTarget> next = branch.places.next(failure, status)) {
+    initial_.erase(branch.client);
+    silent_.clear(branch.client);
+    branch.client = 0;
+    if (!send_branch(call, branch, *next)) {
+      call.owner[1] = core_.router.owner_of(branch.flow[1]);
+      return true;
+    }
+    failure = HopFailure::unreachable;
+  }
+  return false;
+}
+
+void CallManager::on_hop_failed(Call& call, Branch& branch, HopFailure failure) {
+  if (branch.state == BranchState::won) return;
+  // A place that rang, or answers no CANCEL, is not a dead one.
+  if (!branch.heard) {
+    core_.router.on_outcome(branch.flow[1], outcome_of(failure, 0), 0, core_.now);
+    if (try_next_place(call, branch, failure, 0)) return;
+  }
+  // RFC 3261 §8.1.3.1: a timeout counts as 408, a transport fault as 503.
+  bool timeout = failure == HopFailure::timeout;
+  sip::Message response = sip::Message::response_to(
+      call.request, timeout ? 408 : 503,
+      timeout ? "No answer from the next hop" : "Next hop unreachable", core_.random.token(12));
+  response.add(HeaderId::server, core_.config.software);
+  on_refused(call, branch, std::move(response), true);
+}
+
+/// The place has not said a word: it is left, and told so should it wake up (RFC 3261 §9.1: the
+/// CANCEL waits for a provisional response; a 2xx is acknowledged and hung up).
+void CallManager::on_silence(sip::TransactionId client) {
+  auto found = initial_.find(client);
+  if (found == initial_.end()) return;
+  InitialUse use = found->second;
+  if (use.call->invite) {
+    core_.layer.cancel(client, {{"Reason", reason_value(408, "No answer in time")}}, core_.now,
+                       core_.events);
+  }
+  on_hop_failed(*use.call, *use.branch, HopFailure::timeout);
+}
+
+}  // namespace isthmus::call
