@@ -8,6 +8,7 @@
 #include "provider/registrar.hpp"
 #include "support/fake_media_plane.hpp"
 #include "support/sim_world.hpp"
+#include "transport/fault_answer.hpp"
 
 namespace isthmus::sim {
 
@@ -57,14 +58,25 @@ class BridgeNode : public Node {
     return config;
   }
   void deliver(std::string bytes, const sip::Flow& flow, Instant now) {
-    auto message = sip::Message::parse(std::move(bytes));
-    if (!message || message->check()) {
+    auto message = sip::Message::parse(bytes);
+    if (const auto fault = message ? message->check() : message.error()) {
       ++malformed;
+      refuse(bytes, *fault, flow);
       return;
     }
     call::Actions actions;
     bridge.on_message(std::move(*message), flow, now, actions);
     carry_out(actions);
+  }
+  /// As the real hosts do (SipUdp::on_fault, BridgeHost::on_link_sip).
+  void refuse(const std::string& bytes, const sip::Fault& fault, const sip::Flow& flow) {
+    const auto answer = transport::fault_answer(bytes, fault, flow.remote);
+    if (!answer) return;
+    if (flow.is_link()) {
+      world_.send_link(*this, flow.session, *answer);
+    } else {
+      world_.send_udp(address, flow.remote, *answer);
+    }
   }
   void carry_out(call::Actions& actions) {
     for (call::Action& action : actions) {

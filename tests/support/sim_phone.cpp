@@ -165,6 +165,12 @@ void Phone::on_timeout(Instant now) {
   for (Pending& entry : due) entry.run();
   for (auto& [call_id, state] : calls) {
     if (!state.resend_at || *state.resend_at > now) continue;
+    if (now - state.answered_at >= seconds(32)) {  // RFC 3261 §13.3.1.4: nobody acknowledges it
+      state.resend_at.reset();
+      state.ended = true;
+      send(state.dialog.request("BYE"));
+      continue;
+    }
     auto again = Message::parse(state.last_ok);
     layer.respond(state.invite_server, *again, now, events_);
     state.resend_after = std::min(state.resend_after * 2, Duration(seconds(4)));
@@ -318,6 +324,7 @@ void Phone::answer(const std::string& call_id, sip::TransactionId server, Messag
     response.set_body(sdp(hold ? "recvonly" : "sendrecv"), "application/sdp");
     state.last_ok = response.serialize();
     state.resend_after = milliseconds(500);
+    state.answered_at = world_.now;
     state.resend_at = world_.now + state.resend_after;
   }
   state.final_status = status;

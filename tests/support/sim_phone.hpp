@@ -27,6 +27,7 @@ class Phone : public Node {
     std::vector<int> provisional;
     std::optional<Instant> resend_at;
     Duration resend_after{};
+    Instant answered_at{};
     std::string last_ok;
     bool caller = false;
   };

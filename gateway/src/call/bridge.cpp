@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "call/bridge_core.hpp"
 #include "call/call_manager.hpp"
 #include "call/crossing.hpp"
@@ -28,6 +29,12 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 /// Methods whose 2xx makes a dialog (RFC 3261, 6665, 3515).
 bool forms_dialog(Method method) {
   return method == Method::invite || method == Method::subscribe || method == Method::refer;
+}
+
+/// A NOTIFY may come before the response that brings the tag. The others are of a dialog with an RFC
+/// 2543 peer, which gave no tag (RFC 3261 §12.1.1, §12.2.1.1).
+bool may_lack_to_tag(Method method) {
+  return method == Method::notify || method == Method::bye || method == Method::info;
 }
 
 }  // namespace
@@ -91,6 +98,7 @@ class Bridge::Impl {
       core_.reject(server, request, 483, {});
       return;
     }
+    if (refuse_unknown_extensions(server, request)) return;
     if (!request.to_tag().empty()) {
       if (calls_.on_dialog_request(server, flow, request)) return;
       if (services_.on_dialog_request(server, flow, request)) return;
@@ -98,7 +106,7 @@ class Bridge::Impl {
       core_.reject(server, request, 481, {});
       return;
     }
-    if (request.method() == Method::notify && calls_.on_dialog_request(server, flow, request))
+    if (may_lack_to_tag(request.method()) && calls_.on_dialog_request(server, flow, request))
       return;
     if (!core_.merged.begin(server, request)) {
       ++core_.counters.loops;
@@ -111,6 +119,24 @@ class Bridge::Impl {
       return;
     }
     route(server, flow, request);
+  }
+
+  /// RFC 3261 §16.3 step 5: what Proxy-Require asks of us and we do not know. Require is between the
+  /// end points, and crosses.
+  bool refuse_unknown_extensions(sip::TransactionId server, const sip::Message& request) {
+    std::string unsupported;
+    for (std::string_view option : request.values(HeaderId::proxy_require)) {
+      // RFC 3323 §4.2: whoever is trusted with the caller's identity fulfils it. It crosses whole.
+      if (iequals(option, "privacy")) continue;
+      if (!unsupported.empty()) unsupported += ", ";
+      unsupported += option;
+    }
+    if (unsupported.empty()) return false;
+    sip::Message response = sip::Message::response_to(request, 420, {}, core_.random.token(12));
+    response.add(HeaderId::unsupported, unsupported);
+    response.add(HeaderId::server, core_.config.software);
+    core_.respond(server, std::move(response));
+    return true;
   }
 
   void route(sip::TransactionId server, const sip::Flow& flow, sip::Message& request) {

@@ -17,6 +17,12 @@ namespace {
 constexpr unsigned kRetryUnreachable_s =
     30;  // a device that lost its link is usually back within this
 
+/// RFC 3261 §8.2.2.1, §16.3: a Request-URI that says nothing to anybody here. tel: is a number, urn:
+/// a service (urn:service:sos, RFC 5031) that a provider knows.
+bool is_routable(const sip::Uri& uri) {
+  return uri.is_sip() || uri.scheme == "tel" || uri.scheme == "urn";
+}
+
 bool contains(const std::vector<std::string>& list, std::string_view text) {
   return std::any_of(list.begin(), list.end(),
                      [&](const std::string& entry) { return iequals(entry, text); });
@@ -83,6 +89,8 @@ bool GatewayRouter::is_own_host(const sip::Uri& uri) const {
 }
 
 Route GatewayRouter::route(const sip::Message& request, const sip::Flow& from, Instant now) {
+  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(request.request_uri());
+  if (uri && !is_routable(*uri)) return RouteRejection{416, {}};
   return from.is_link() ? route_from_link(request, from, now) : route_from_network(request, now);
 }
 
