@@ -125,7 +125,8 @@ struct TortureBridge : testing::TestWithParam<TortureCase>, TortureSite {};
 
 TEST_P(TortureBridge, does_as_the_table_says_and_harms_nobody) {
   const std::string call = desk.call("sip:carol@example.org");
-  ASSERT_TRUE(world.run_until([&] { return provider.find(call) && provider.find(call)->confirmed; }));
+  ASSERT_TRUE(
+      world.run_until([&] { return provider.find(call) && provider.find(call)->confirmed; }));
   const std::size_t before = provider.received.size();
 
   const std::string sent = torture(GetParam().name);

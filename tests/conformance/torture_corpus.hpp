@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <ostream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -27,6 +28,10 @@ inline std::string torture(const std::string& name) {
 
 struct TortureCase {
   std::string name, section, verdict, outcome;
+
+  friend void PrintTo(const TortureCase& row, std::ostream* out) {
+    *out << row.name << " (RFC " << row.section << ")";
+  }
 };
 
 inline std::vector<TortureCase> torture_table() {

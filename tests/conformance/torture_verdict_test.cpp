@@ -36,8 +36,8 @@ std::string name_of(const testing::TestParamInfo<TortureCase>& info) {
     if (c == '-') c = '_';
   return name;
 }
-INSTANTIATE_TEST_SUITE_P(torture, TortureVerdict,
-                         testing::ValuesIn(conformance::torture_table()), name_of);
+INSTANTIATE_TEST_SUITE_P(torture, TortureVerdict, testing::ValuesIn(conformance::torture_table()),
+                         name_of);
 
 TEST(TortureTable, names_every_message_once_and_every_section_of_both_rfcs) {
   std::multiset<std::string> names, sections;
@@ -157,7 +157,8 @@ TEST(TortureValues, inv2543) {
   const Message message = accepted("inv2543");
   EXPECT_EQ(message.from_tag(), "");
   EXPECT_EQ(message.to()->params.get("user"), "phone");
-  EXPECT_EQ(message.body().substr(0, 5), "v=0\r\n");  // no Content-Length: to the end of the datagram
+  EXPECT_EQ(message.body().substr(0, 5),
+            "v=0\r\n");  // no Content-Length: to the end of the datagram
 }
 
 TEST(TortureValues, unknown_schemes_keep_their_text) {

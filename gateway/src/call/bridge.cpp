@@ -31,8 +31,8 @@ bool forms_dialog(Method method) {
   return method == Method::invite || method == Method::subscribe || method == Method::refer;
 }
 
-/// A NOTIFY may come before the response that brings the tag. The others are of a dialog with an RFC
-/// 2543 peer, which gave no tag (RFC 3261 §12.1.1, §12.2.1.1).
+/// A NOTIFY may come before the response that brings the tag. The others are of a dialog with an
+/// RFC 2543 peer, which gave no tag (RFC 3261 §12.1.1, §12.2.1.1).
 bool may_lack_to_tag(Method method) {
   return method == Method::notify || method == Method::bye || method == Method::info;
 }
@@ -121,8 +121,8 @@ class Bridge::Impl {
     route(server, flow, request);
   }
 
-  /// RFC 3261 §16.3 step 5: what Proxy-Require asks of us and we do not know. Require is between the
-  /// end points, and crosses.
+  /// RFC 3261 §16.3 step 5: what Proxy-Require asks of us and we do not know. Require is between
+  /// the end points, and crosses.
   bool refuse_unknown_extensions(sip::TransactionId server, const sip::Message& request) {
     std::string unsupported;
     for (std::string_view option : request.values(HeaderId::proxy_require)) {

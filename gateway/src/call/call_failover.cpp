@@ -16,6 +16,8 @@ std::optional<MediaFault> CallManager::send_branch(Call& call, Branch& branch,
   make_outgoing_request(out);
   if (!target.request_uri.empty()) out.set_request_uri(target.request_uri);
   put_headers(target, out);
+  // §8.1.1.8: whoever opens a dialog says where it is reached, even if an RFC 2543 caller did not.
+  if (call.invite && !out.has(HeaderId::contact)) out.add(HeaderId::contact, "<sip:invalid>");
   replace_contact(out, branch.token[1], core_.host_of(target.flow),
                   core_.contact_params_of(target.flow));
   if (call.invite && !(branch.media && branch.media->move_callee(target.flow))) {

@@ -17,8 +17,8 @@ namespace {
 constexpr unsigned kRetryUnreachable_s =
     30;  // a device that lost its link is usually back within this
 
-/// RFC 3261 §8.2.2.1, §16.3: a Request-URI that says nothing to anybody here. tel: is a number, urn:
-/// a service (urn:service:sos, RFC 5031) that a provider knows.
+/// RFC 3261 §8.2.2.1, §16.3: a Request-URI that says nothing to anybody here. tel: is a number,
+/// urn: a service (urn:service:sos, RFC 5031) that a provider knows.
 bool is_routable(const sip::Uri& uri) {
   return uri.is_sip() || uri.scheme == "tel" || uri.scheme == "urn";
 }
