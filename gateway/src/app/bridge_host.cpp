@@ -68,15 +68,15 @@ std::optional<std::string> BridgeHost::start(call::Router& router, call::Binding
   // Our own address toward the network: as configured, as bound, or as the routing table says.
   Endpoint toward = options_.toward.value_or(Endpoint{IpAddress::v4(0x7f000001), 5060});
   IpAddress found = source_address_toward(toward).value_or(IpAddress::v4(0x7f000001));
-  const IpAddress& bound = options_.sip_udp.address;
+  const IpAddress& bound = options_.sip.udp.address;
   sip_advertised_ =
-      options_.sip_udp.advertised_address.value_or(bound.is_unspecified() ? found : bound);
+      options_.sip.udp.advertised_address.value_or(bound.is_unspecified() ? found : bound);
   const IpAddress& media_bound = options_.media.address;
   media_advertised_ = options_.media.advertised_address.value_or(
       media_bound.is_unspecified() ? sip_advertised_ : media_bound);
 
   transport::SipUdpConfig udp;
-  udp.bind = {bound, options_.sip_udp.port};
+  udp.bind = {bound, options_.sip.udp.port};
   auto opened = transport::SipUdp::open(io_, udp, *this);
   if (!opened) {
     return "sip.udp: cannot listen on " + udp.bind.to_string() + ": " + opened.error().to_string();
@@ -115,8 +115,8 @@ std::vector<std::string> BridgeHost::own_hosts() const {
   std::uint16_t port = sip_->local().port;
   std::vector<std::string> hosts = {options_.link_host,
                                     Endpoint{sip_advertised_, port}.to_string()};
-  if (!options_.sip_udp.address.is_unspecified()) {
-    hosts.push_back(Endpoint{options_.sip_udp.address, port}.to_string());
+  if (!options_.sip.udp.address.is_unspecified()) {
+    hosts.push_back(Endpoint{options_.sip.udp.address, port}.to_string());
   }
   if (port == 5060) hosts.push_back(sip_advertised_.to_uri_host());
   return hosts;
@@ -182,6 +182,11 @@ void BridgeHost::on_link_sip(std::uint64_t session, const std::string& bytes) {
 
 void BridgeHost::on_link_media(std::uint64_t session, std::uint32_t channel, ByteView bytes) {
   relay_->on_link_media(session, channel, bytes, clock_now());
+}
+
+void BridgeHost::set_tls_peer(const Endpoint& endpoint, transport::TlsPeer peer) {
+  if (tls_peers_.size() >= limits::kTlsPeers && !tls_peers_.contains(endpoint)) return;
+  tls_peers_[endpoint] = std::move(peer);
 }
 
 void BridgeHost::end_all_calls(std::string_view reason) {

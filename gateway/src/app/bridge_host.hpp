@@ -15,6 +15,7 @@
 #include "ops/log.hpp"
 #include "ops/metrics.hpp"
 #include "transport/sip_udp.hpp"
+#include "transport/tls_peer.hpp"
 
 namespace isthmus::app {
 
@@ -26,7 +27,7 @@ class LinkPort : public media::MediaLink {
 };
 
 struct BridgeHostOptions {
-  ops::SipUdpConfig sip_udp;
+  ops::SipConfig sip;
   ops::MediaConfig media;
   ops::TimersConfig timers;
   std::string link_host;  ///< our name on links, ending in .invalid
@@ -65,6 +66,10 @@ class BridgeHost final : private transport::SipUdpHandler {
   void on_link_sip(std::uint64_t session, const std::string& bytes);
   void on_link_media(std::uint64_t session, std::uint32_t channel, ByteView bytes);
 
+  /// Who is expected at an address when it is spoken to over TLS. Without it, the address itself
+  /// must stand in the certificate.
+  void set_tls_peer(const Endpoint& endpoint, transport::TlsPeer peer);
+
   /// Ends every call with BYE and the reason.
   void end_all_calls(std::string_view reason);
 
@@ -100,6 +105,7 @@ class BridgeHost final : private transport::SipUdpHandler {
   net::DeadlineTimer timer_;
   boost::asio::steady_timer tick_;
   IpAddress sip_advertised_, media_advertised_;
+  std::unordered_map<Endpoint, transport::TlsPeer, EndpointHash> tls_peers_;
   std::uint64_t malformed_from_links_ = 0, strangers_refused_ = 0;
   ops::Histogram& setup_seconds_;
 };

@@ -50,7 +50,7 @@ session::TokenVerifier verifier_of(const ops::TokensConfig& tokens) {
 std::optional<Endpoint> toward_providers(const std::vector<ops::ProviderConfig>& providers) {
   for (const ops::ProviderConfig& provider : providers) {
     if (auto address = IpAddress::parse(provider.target.host)) {
-      return Endpoint{*address, provider.target.port};
+      return Endpoint{*address, provider.target.port_or_default()};
     }
   }
   if (providers.empty()) return std::nullopt;
@@ -59,7 +59,7 @@ std::optional<Endpoint> toward_providers(const std::vector<ops::ProviderConfig>&
 
 BridgeHostOptions host_options(const ops::GatewayConfig& config) {
   BridgeHostOptions options;
-  options.sip_udp = config.sip_udp;
+  options.sip = config.sip;
   options.media = config.media;
   options.timers = config.timers;
   options.link_host = "gateway.invalid";
@@ -118,7 +118,7 @@ std::vector<std::string> Gateway::start() {
     entry.policy.failover_after = provider.failover_timeout;
     if (entry.domains.empty()) entry.domains.push_back(provider.target.host);
     if (auto address = IpAddress::parse(provider.target.host)) {
-      entry.addresses = {Endpoint{*address, provider.target.port}};
+      entry.addresses = {Endpoint{*address, provider.target.port_or_default()}};
     }
     providers_.push_back(std::move(entry));
   }
@@ -180,7 +180,7 @@ void Gateway::resolve_providers() {
     const ops::SipTarget& target = config_.providers[i].target;
     if (IpAddress::parse(target.host)) continue;
     by_name = true;
-    resolver_.resolve(target.host, target.port,
+    resolver_.resolve(target.host, target.port_or_default(),
                       [this, i](const transport::Resolver::Answer& answer) {
                         if (!answer) {
                           log_.warning("provider_not_resolved",

@@ -22,7 +22,7 @@ constexpr Duration kDrainTime = seconds(2);  // BYEs are on their way in far les
 app::BridgeHostOptions host_options(const ops::ConnectorConfig& config,
                                     const std::string& instance) {
   app::BridgeHostOptions options;
-  options.sip_udp = config.sip_udp;
+  options.sip = config.sip;
   options.media = config.media;
   options.timers = config.timers;
   options.link_host = instance;

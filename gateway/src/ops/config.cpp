@@ -2,11 +2,6 @@
 
 namespace isthmus::ops {
 
-std::string SipTarget::to_string() const {
-  std::string shown = host.find(':') == std::string::npos ? host : "[" + host + "]";
-  return "sip:" + shown + ":" + std::to_string(port) + ";transport=udp";
-}
-
 std::vector<Network> ConnectorConfig::default_allow() {
   std::vector<Network> out;
   for (const char* text : {"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",

@@ -9,6 +9,7 @@
 #include "base/time.hpp"
 #include "ops/network.hpp"
 #include "ops/secret.hpp"
+#include "ops/sip_config.hpp"
 
 /// Configuration of the gateway and the connector as plain values. The loader
 /// (ops/config_loader.hpp) has checked whatever is in here; every key and its meaning is described
@@ -26,14 +27,6 @@ struct WebSocketConfig {
   bool operator==(const WebSocketConfig&) const = default;
 };
 
-struct SipUdpConfig {
-  IpAddress address;
-  std::uint16_t port = 5060;  ///< 0: any free port
-  std::optional<IpAddress>
-      advertised_address;  ///< for Via and Contact; absent: found from the route
-  bool operator==(const SipUdpConfig&) const = default;
-};
-
 enum class MediaSource : std::uint8_t { learn, strict };
 
 struct PortRange {
@@ -44,6 +37,9 @@ struct PortRange {
 struct MediaConfig {
   IpAddress address;
   std::optional<IpAddress> advertised_address;  ///< for SDP; absent: as sip.udp
+  /// The other family's: IPv6 beside an IPv4 `address`. Absent: that of a SIP listener, if one has
+  /// it; else such calls get no media.
+  std::optional<IpAddress> ipv6_address, ipv6_advertised_address;
   PortRange ports;
   MediaSource source = MediaSource::learn;
   seconds timeout{60};  ///< a call without media this long is ended; 0: never
@@ -66,15 +62,6 @@ struct TokensConfig {
   bool operator==(const TokensConfig&) const = default;
 };
 
-/// Where a provider is reached: "sip:host:port;transport=udp". UDP is the only transport of this
-/// version.
-struct SipTarget {
-  std::string host;  ///< name or address, IPv6 without brackets
-  std::uint16_t port = 5060;
-  std::string to_string() const;
-  bool operator==(const SipTarget&) const = default;
-};
-
 enum class RegistrationMode : std::uint8_t { passthrough };
 
 struct ProviderConfig {
@@ -85,6 +72,9 @@ struct ProviderConfig {
   std::vector<Network> addresses;  ///< besides the target's own, where its requests may come from
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
   seconds failover_timeout{4};  ///< silence after which an INVITE tries the next host; 0: 32 s
+  ProviderTlsConfig tls;
+  /// Requests above this go by TCP instead of UDP; 0: never. Absent: as sip.udp.
+  std::optional<std::uint32_t> datagram_bytes;
   bool operator==(const ProviderConfig&) const = default;
 };
 
@@ -135,7 +125,7 @@ struct GatewayConfig {
   std::string domain = "isthmus.local";
   std::string state_dir;  ///< empty: `choose_state_dir` decides (ops/state_dir.hpp)
   WebSocketConfig websocket;
-  SipUdpConfig sip_udp;
+  SipConfig sip;
   MediaConfig media;
   std::vector<UserConfig> users;
   TokensConfig tokens;
@@ -169,7 +159,7 @@ struct UpstreamConfig {
 struct ConnectorConfig {
   std::string state_dir;
   UpstreamConfig gateway;
-  SipUdpConfig sip_udp;
+  SipConfig sip;
   MediaConfig media;
   std::vector<Network> allow = default_allow();  ///< who on the local network may talk to it
   AdminConfig admin;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/text.hpp"
+#include "ops/sip_config_keys.hpp"
 
 namespace isthmus::ops {
 namespace {
@@ -14,15 +15,6 @@ std::string at(const char* list, std::size_t index) {
 
 std::string in_quotes(const std::string& text) {
   return "\"" + text + "\"";
-}
-
-void check_ports(const SipUdpConfig& sip, const MediaConfig& media, CheckSink& sink) {
-  bool same_address = sip.address == media.address || sip.address.is_unspecified() ||
-                      media.address.is_unspecified();
-  if (same_address && sip.port >= media.ports.first && sip.port <= media.ports.last) {
-    sink.fault("media.ports", "contains sip.udp.port " + std::to_string(sip.port),
-               "a range without it");
-  }
 }
 
 void check_certificate(CheckSink& sink) {
@@ -80,6 +72,7 @@ void check_providers(const GatewayConfig& config, CheckSink& sink) {
   std::map<std::string, std::string> domains;
   for (std::size_t i = 0; i < config.providers.size(); ++i) {
     const ProviderConfig& provider = config.providers[i];
+    check_provider_transport(provider, at("providers", i), sink);
     if (provider.name == "local") {
       sink.fault(at("providers", i) + ".name",
                  "is \"local\", which in routes stands for the gateway itself", "another name");
@@ -143,7 +136,7 @@ void check_credentials(CheckSink& sink) {
 
 void check(GatewayConfig& config, CheckSink& sink) {
   check_certificate(sink);
-  check_ports(config.sip_udp, config.media, sink);
+  check_sip(config.sip, config.media, sink);
   check_users(config, sink);
   check_services(config.services, sink);
   check_tokens(config.tokens, sink);
@@ -158,7 +151,7 @@ void check(ConnectorConfig& config, CheckSink& sink) {
   if (ways > 1) {
     sink.fault("gateway.trust", "says several things", "one of ca_file, pin and insecure");
   }
-  check_ports(config.sip_udp, config.media, sink);
+  check_sip(config.sip, config.media, sink);
 }
 
 }  // namespace isthmus::ops

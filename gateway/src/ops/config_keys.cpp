@@ -1,6 +1,7 @@
 #include "ops/config_keys.hpp"
 
 #include "base/limits.hpp"
+#include "ops/sip_config_keys.hpp"
 
 namespace isthmus::ops {
 namespace {
@@ -28,27 +29,19 @@ void visit_websocket(KeyVisitor& v, WebSocketConfig& c) {
           count(c.max_connections, 1, kMostSessions));
 }
 
-void visit_sip_udp(KeyVisitor& v, SipUdpConfig& c, std::string_view toward) {
-  v.section("sip", "", [&] {
-    v.section("udp", toward, [&] {
-      v.value("address", {"Address to bind."}, ip_address(c.address));
-      v.value("port", {"UDP port; 0 takes any free one and logs it."}, port(c.port));
-      v.value(
-          "advertised_address",
-          {"Address to write into Via and Contact, when others reach this host by another one than "
-           "it has (1:1 NAT, containers).",
-           "", "the address from which packets leave"},
-          advertised(c.advertised_address));
-    });
-  });
-}
-
 void visit_media(KeyVisitor& v, MediaConfig& c) {
   v.section("media", "RTP and RTCP toward the SIP side.", [&] {
     v.value("address", {"Address to bind."}, ip_address(c.address));
     v.value("advertised_address",
             {"Address to write into SDP.", "", "as sip.udp.advertised_address"},
             advertised(c.advertised_address));
+    v.value("ipv6_address",
+            {"Address to bind for calls over IPv6, beside an IPv4 `address`.", "",
+             "that of the first IPv6 SIP listener"},
+            optional(c.ipv6_address, ip_address));
+    v.value("ipv6_advertised_address",
+            {"Address to write into SDP of calls over IPv6.", "", "as bound"},
+            advertised(c.ipv6_advertised_address));
     v.value("ports", {"Port range; a call with audio takes two ports (RTP and RTCP)."},
             port_range(c.ports));
     v.value(
@@ -154,6 +147,7 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
        "host, other requests after twice the time; 0 waits for the SIP timers, 32 s.",
        "s"},
       duration(c.failover_timeout, seconds(0), seconds(32)));
+  visit_provider_transport(v, c);
 }
 
 void visit_route(KeyVisitor& v, RouteConfig& c) {
@@ -230,7 +224,7 @@ void visit_keys(KeyVisitor& v, GatewayConfig& c) {
   v.section("listen", "Where clients connect.", [&] {
     v.section("websocket", "WebSocket over TLS.", [&] { visit_websocket(v, c.websocket); });
   });
-  visit_sip_udp(v, c.sip_udp, "SIP toward providers.");
+  visit_sip(v, c.sip, "SIP toward providers.");
   visit_media(v, c.media);
   v.sections(
       "users",
@@ -257,7 +251,7 @@ void visit_keys(KeyVisitor& v, GatewayConfig& c) {
 void visit_keys(KeyVisitor& v, ConnectorConfig& c) {
   v.value("state_dir", kStateDir, directory(c.state_dir));
   v.section("gateway", "The gateway to connect to.", [&] { visit_upstream(v, c.gateway); });
-  visit_sip_udp(v, c.sip_udp, "SIP toward the phones and the PBX on the local network.");
+  visit_sip(v, c.sip, "SIP toward the phones and the PBX on the local network.");
   visit_media(v, c.media);
   v.values("allow",
            {"Networks whose hosts may talk to the connector; packets from others are dropped."},

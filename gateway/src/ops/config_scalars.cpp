@@ -351,18 +351,35 @@ Scalar ed25519_key(std::string& value) {
           [&value] { return session::base64_encode(as_bytes(value), session::Base64::url); }};
 }
 
+namespace {
+
+/// Of ";transport=tcp".
+std::optional<sip::Transport> transport_from(std::string_view parameter) {
+  for (auto transport : {sip::Transport::udp, sip::Transport::tcp, sip::Transport::tls}) {
+    if (iequals(parameter, ";transport=" + std::string(sip::to_text(transport)))) return transport;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 Scalar sip_target(SipTarget& value) {
-  return {"SIP URI", "sip:HOST[:PORT][;transport=udp] (UDP is the only transport of this version)",
+  return {"SIP URI", "sip:HOST[:PORT][;transport=udp|tcp|tls] or sips:HOST[:PORT]",
           [&value](const std::string& text, const FileAccess&) -> std::optional<Problem> {
             std::string_view rest = text;
-            if (!iequals(rest.substr(0, 4), "sip:")) return kNotIt;
-            rest.remove_prefix(4);
+            bool secure = iequals(rest.substr(0, 5), "sips:");
+            if (!secure && !iequals(rest.substr(0, 4), "sip:")) return kNotIt;
+            rest.remove_prefix(secure ? 5 : 4);
             std::size_t semicolon = rest.find(';');
-            if (semicolon != std::string_view::npos &&
-                !iequals(rest.substr(semicolon), ";transport=udp")) {
-              return kNotIt;
-            }
             SipTarget target;
+            if (secure) target.transport = sip::Transport::tls;
+            if (semicolon != std::string_view::npos) {
+              target.transport = transport_from(rest.substr(semicolon));
+              if (!target.transport) return kNotIt;
+              // "sips:…;transport=tcp" is how RFC 3261 §26.2.2 writes TLS.
+              if (secure && *target.transport == sip::Transport::udp) return kNotIt;
+              if (secure) target.transport = sip::Transport::tls;
+            }
             if (!split_host_port(rest.substr(0, semicolon), target.host, target.port))
               return kNotIt;
             value = target;
@@ -403,6 +420,12 @@ Scalar choice(MediaSource& value) {
   static constexpr std::pair<std::string_view, MediaSource> kNames[] = {
       {"learn", MediaSource::learn}, {"strict", MediaSource::strict}};
   return one_of<MediaSource>(value, kNames);
+}
+
+Scalar choice(sip::Transport& value) {
+  static constexpr std::pair<std::string_view, sip::Transport> kNames[] = {
+      {"udp", sip::Transport::udp}, {"tcp", sip::Transport::tcp}, {"tls", sip::Transport::tls}};
+  return one_of<sip::Transport>(value, kNames);
 }
 
 Scalar choice(RegistrationMode& value) {

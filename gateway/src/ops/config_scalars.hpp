@@ -70,9 +70,25 @@ Scalar sip_target(SipTarget& value);
 Scalar gateway_url(std::string& value);
 Scalar key_pin(std::string& value);
 Scalar choice(MediaSource& value);
+Scalar choice(sip::Transport& value);  ///< udp, tcp or tls
 Scalar choice(RegistrationMode& value);
 Scalar choice(LogLevel& value);
 Scalar choice(LogFormat& value);
+
+/// A type above for a value that may be absent. @param type  gets the value's place
+template <typename T>
+Scalar optional(std::optional<T>& value, Scalar (*type)(T&)) {
+  T sample{};
+  Scalar out = type(sample);
+  out.assign = [&value, type](const std::string& text, const FileAccess& files) {
+    T given{};
+    auto problem = type(given).assign(text, files);
+    if (!problem) value = std::move(given);
+    return problem;
+  };
+  out.render = [&value, type] { return value ? type(*value).render() : std::string(); };
+  return out;
+}
 
 /// A list of one of the types above.
 template <typename T>

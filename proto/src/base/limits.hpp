@@ -64,12 +64,27 @@ inline constexpr std::size_t kSipTransactions = 200'000;
 inline constexpr std::size_t kDigestRealms = 16;   ///< a client's; a path of proxies has below 4
 inline constexpr std::uint32_t kMaxForwards = 70;  ///< RFC 3261 §8.1.1.6
 
+/// a larger request goes by TCP (RFC 3261 §18.1.1): 200 bytes below an Ethernet's MTU
+inline constexpr std::uint32_t kSipDatagramSwitchBytes = 1300;
 /// largest sent over UDP; IPv4 carries 65,507
 inline constexpr std::size_t kSipDatagramBytes = 65'000;
 /// a longer 4xx to a malformed request is not sent
 inline constexpr std::size_t kFaultAnswerBytes = 8 * kKiB;
 /// a listener's; enough to debug one peer
 inline constexpr std::uint32_t kFaultAnswersPerSecond = 20;
+
+// SIP over TCP and TLS
+/// one read; a message of ordinary size comes in one
+inline constexpr std::size_t kSipStreamReadBytes = 4 * kKiB;
+/// waiting to be sent on one connection: a peer that reads nothing while a thousand messages come
+inline constexpr std::size_t kSipStreamQueueBytes = kMiB;
+/// a connection's messages that go out in one write
+inline constexpr std::size_t kSipStreamGather = 16;
+inline constexpr std::uint32_t kSipConnections = 10'000;         ///< of a listener's host, default
+inline constexpr std::uint32_t kSipConnectionsPerSource = 1000;  ///< a PBX may open one a call
+/// endpoints whose TLS identity is remembered; above the hosts of all providers
+inline constexpr std::size_t kTlsPeers = 10'000;
+
 /// cached names; a shard has far fewer targets
 inline constexpr std::size_t kResolverNames = 4096;
 inline constexpr std::size_t kResolverWaiters = 1024;  ///< callers waiting for one name

@@ -60,7 +60,7 @@ TEST(GatewayConfigFile, an_empty_file_is_a_working_gateway) {
   auto config = gateway("");
   EXPECT_EQ(config->domain, "isthmus.local");
   EXPECT_EQ(config->websocket.port, 8443);
-  EXPECT_EQ(config->sip_udp.port, 5060);
+  EXPECT_EQ(config->sip.udp.port, 5060);
   EXPECT_EQ(config->admin.address.to_string(), "127.0.0.1");
   EXPECT_TRUE(config->services.echo);
 }
@@ -110,9 +110,9 @@ timers: {t1_ms: 50, t2_ms: 400, t4_ms: 500}
   EXPECT_EQ(config->websocket.private_key, "/keys/key.pem");
   EXPECT_THAT(config->websocket.names, ElementsAre("voice.example.net", "gw.example.net"));
   EXPECT_EQ(config->websocket.max_connections, 7u);
-  EXPECT_EQ(config->sip_udp.address.to_string(), "192.0.2.1");
-  EXPECT_EQ(config->sip_udp.port, 5070);
-  EXPECT_EQ(config->sip_udp.advertised_address->to_string(), "198.51.100.1");
+  EXPECT_EQ(config->sip.udp.address.to_string(), "192.0.2.1");
+  EXPECT_EQ(config->sip.udp.port, 5070);
+  EXPECT_EQ(config->sip.udp.advertised_address->to_string(), "198.51.100.1");
   EXPECT_EQ(config->media.address.to_string(), "192.0.2.2");
   EXPECT_EQ(config->media.advertised_address->to_string(), "198.51.100.2");
   EXPECT_EQ(config->media.ports, (PortRange{30000, 30099}));
@@ -133,12 +133,12 @@ timers: {t1_ms: 50, t2_ms: 400, t4_ms: 500}
   EXPECT_EQ(config->tokens.ed25519_public_keys[0].size(), 32u);
   ASSERT_EQ(config->providers.size(), 2u);
   EXPECT_EQ(config->providers[0].name, "one");
-  EXPECT_EQ(config->providers[0].target, (SipTarget{"pbx.example", 5080}));
+  EXPECT_EQ(config->providers[0].target, (SipTarget{"pbx.example", 5080, sip::Transport::udp}));
   EXPECT_THAT(config->providers[0].domains, ElementsAre("pbx.example"));
   EXPECT_THAT(config->providers[0].addresses,
               ElementsAre(*Network::parse("198.51.100.0/24"), *Network::parse("2001:db8::1")));
   EXPECT_EQ(config->providers[0].user_agent, "Isthmus 1");
-  EXPECT_EQ(config->providers[1].target, (SipTarget{"2001:db8::2", 5060}));
+  EXPECT_EQ(config->providers[1].target, (SipTarget{"2001:db8::2", 0}));
   EXPECT_THAT(config->routes,
               ElementsAre(RouteConfig{"pbx.example", "+49", "one"}, RouteConfig{"", "", "local"}));
   EXPECT_EQ(config->services, (ServicesConfig{false, true, "e", "t"}));
@@ -236,7 +236,7 @@ TEST(GatewayConfigFile, every_type_refuses_bad_text_and_says_what_it_expects) {
       {"tokens.ed25519_public_keys", "[AAAA]", "an Ed25519 public key"},
       {"providers[].name", "a b", "letters, digits"},
       {"providers[].target", "pbx.example", "sip:HOST"},
-      {"providers[].target", "sip:pbx.example;transport=tcp", "UDP is the only transport"},
+      {"providers[].target", "sip:pbx.example;transport=sctp", "transport=udp|tcp|tls"},
       {"providers[].target", "sip:pbx.example:0", "sip:HOST"},
       {"providers[].target", "sip:user@pbx.example", "sip:HOST"},
       {"providers[].target", "'sip:2001:db8::1'", "sip:HOST"},

@@ -1,0 +1,1 @@
+isthmus_fuzz(stream_framer LINKS isthmus_sip)
