@@ -189,6 +189,19 @@ void BridgeHost::set_tls_peer(const Endpoint& endpoint, transport::TlsPeer peer)
   tls_peers_[endpoint] = std::move(peer);
 }
 
+call::OwnRequestId BridgeHost::send_own(call::OwnRequest request, OwnHandler done) {
+  call::Actions actions;
+  call::OwnRequestId id = bridge_->send_own(std::move(request), clock_now(), actions);
+  own_requests_.emplace(id, std::move(done));
+  carry_out(actions);
+  return id;
+}
+
+void BridgeHost::forget_own(call::OwnRequestId id) {
+  bridge_->forget_own(id);
+  own_requests_.erase(id);
+}
+
 void BridgeHost::end_all_calls(std::string_view reason) {
   Instant now = clock_now();
   call::Actions actions;
@@ -218,6 +231,9 @@ void BridgeHost::carry_out(call::Actions& actions) {
       log_.info(registration->registered ? "registered" : "unregistered",
                 {{"aor", ops::Personal{registration->aor}},
                  {"owner", ops::Personal{registration->owner}}});
+    } else if (auto* own = std::get_if<call::OwnResponse>(&action)) {
+      auto handler = own_requests_.extract(own->id);
+      if (!handler.empty()) handler.mapped()(*own);
     }
   }
   timer_.arm(bridge_->next_deadline());
@@ -285,6 +301,8 @@ void BridgeHost::collect_metrics() {
   set("isthmus_registrations_total", "REGISTER requests that succeeded", calls.registrations);
   set("isthmus_registration_failures_total", "REGISTER requests that were refused",
       calls.registration_failures);
+  set("isthmus_registration_refreshes_answered_total",
+      "REGISTER refreshes answered without asking the provider", calls.refreshes_answered);
   set("isthmus_refused_over_limit_total", "Requests refused because a limit was reached",
       calls.rejected_over_limit);
   set("isthmus_loops_total",

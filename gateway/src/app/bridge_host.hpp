@@ -69,6 +69,11 @@ class BridgeHost final : private transport::SipUdpHandler {
   /// Who is expected at an address when it is spoken to over TLS. Without it, the address itself
   /// must stand in the certificate.
   void set_tls_peer(const Endpoint& endpoint, transport::TlsPeer peer);
+  using OwnHandler = std::function<void(call::OwnResponse&)>;
+  /// Sends a request of our own (Bridge::send_own); `done` is called once with its end, perhaps
+  /// before this returns, unless it is forgotten first or the host stops.
+  call::OwnRequestId send_own(call::OwnRequest request, OwnHandler done);
+  void forget_own(call::OwnRequestId id);
 
   /// Ends every call with BYE and the reason.
   void end_all_calls(std::string_view reason);
@@ -102,6 +107,7 @@ class BridgeHost final : private transport::SipUdpHandler {
   std::unique_ptr<transport::SipUdp> sip_;
   std::unique_ptr<call::Bridge> bridge_;
   std::unordered_map<std::uint64_t, LinkPort*> links_;
+  std::unordered_map<call::OwnRequestId, OwnHandler> own_requests_;
   net::DeadlineTimer timer_;
   boost::asio::steady_timer tick_;
   IpAddress sip_advertised_, media_advertised_;

@@ -46,6 +46,7 @@ Binding& BindingTable::note(std::string_view owner, std::string_view aor,
   }
   binding.flow = flow;
   binding.reachable = true;
+  binding.silent_after = Instant::max();
   return binding;
 }
 
@@ -53,6 +54,13 @@ void BindingTable::confirm(std::string_view token, Instant expires) {
   if (Binding* binding = find(token)) {
     binding->confirmed = true;
     binding->expires = expires;
+  }
+}
+
+void BindingTable::heard(std::string_view token, Instant silent_after) {
+  if (Binding* binding = find(token)) {
+    binding->silent_after = silent_after;
+    binding->reachable = true;
   }
 }
 
@@ -90,10 +98,14 @@ void BindingTable::reattach(std::string_view owner, std::string_view instance,
     if (!contact || !iequals(contact->host, instance)) continue;
     binding.flow = flow;
     binding.reachable = true;
+    binding.silent_after = Instant::max();  // until it refreshes anew
   }
 }
 
 void BindingTable::expire(Instant now) {
+  for (auto& [token, binding] : bindings_) {
+    if (binding.silent_after <= now) binding.reachable = false;
+  }
   std::erase_if(bindings_, [&](const auto& entry) { return entry.second.expires <= now; });
 }
 

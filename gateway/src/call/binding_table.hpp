@@ -19,8 +19,9 @@ struct Binding {
   std::string contact_uri;  ///< Contact URI as the device wrote it
   sip::Flow flow;           ///< where it was last registered from
   Instant expires{};
-  bool confirmed = false;  ///< a 2xx came
-  bool reachable = true;   ///< its link is up
+  Instant silent_after = Instant::max();  ///< the device should have refreshed by then
+  bool confirmed = false;                 ///< a 2xx came
+  bool reachable = true;                  ///< its link is up
 };
 
 /// Tokens of pass-through registrations. A token is a keyed hash of owner, address of record and
@@ -37,6 +38,8 @@ class BindingTable {
   Binding& note(std::string_view owner, std::string_view aor, std::string_view contact_uri,
                 const sip::Flow& flow, Instant now);
   void confirm(std::string_view token, Instant expires);
+  /// The device refreshed; silent past that moment, it is not reachable any more.
+  void heard(std::string_view token, Instant silent_after);
   Binding* find(std::string_view token);
   void remove(std::string_view token);
   /// Removes an unconfirmed one only: its REGISTER failed.

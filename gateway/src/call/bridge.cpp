@@ -7,6 +7,8 @@
 #include "call/call_manager.hpp"
 #include "call/crossing.hpp"
 #include "call/exchange_relay.hpp"
+#include "call/own_requests.hpp"
+#include "call/register_relay.hpp"
 #include "call/service_agent.hpp"
 
 namespace isthmus::call {
@@ -46,6 +48,8 @@ class Bridge::Impl {
       : core_(std::move(config), router, media, bindings, registrar, random),
         calls_(core_),
         exchanges_(core_),
+        registers_(core_),
+        own_(core_),
         services_(core_) {}
 
   /// Runs one input and everything that follows from it.
@@ -75,14 +79,19 @@ class Bridge::Impl {
                    [&](sip::CancelReceived& e) { calls_.on_cancel(e.server, e.cancel); },
                    [&](sip::ResponseReceived& e) {
                      if (!calls_.on_response(e.client, e.response) &&
-                         !exchanges_.on_response(e.client, e.flow, e.response)) {
+                         !exchanges_.on_response(e.client, e.flow, e.response) &&
+                         !registers_.on_response(e.client, e.flow, e.response) &&
+                         !own_.on_response(e.client, e.response)) {
                        calls_.on_late_answer(e.flow, e.response);
                      }
                    },
                    [&](sip::StrayResponse&) {},  // counted by the layer
                    [&](sip::ClientFailed& e) {
-                     if (!calls_.on_client_failed(e.client, e.why))
-                       exchanges_.on_client_failed(e.client, e.why);
+                     if (!calls_.on_client_failed(e.client, e.why) &&
+                         !exchanges_.on_client_failed(e.client, e.why) &&
+                         !registers_.on_client_failed(e.client, e.why)) {
+                       own_.on_client_failed(e.client, e.why);
+                     }
                    },
                    [&](sip::ServerFailed& e) {
                      core_.merged.end(e.server);
@@ -146,6 +155,8 @@ class Bridge::Impl {
         core_.reject(server, request, 404, {});
       } else if (forms_dialog(request.method())) {
         calls_.start(server, flow, std::move(request), *targets);
+      } else if (request.method() == Method::register_) {
+        registers_.start(server, flow, std::move(request), *targets);
       } else {
         exchanges_.start(server, flow, std::move(request), *targets);
       }
@@ -188,12 +199,16 @@ class Bridge::Impl {
     next_sweep_ = core_.now + kSweepInterval;
     calls_.sweep();
     services_.sweep();
+    registers_.sweep();
     core_.bindings.expire(core_.now);
   }
 
   BridgeCore core_;
   CallManager calls_;
   ExchangeRelay exchanges_;
+  RegisterRelay registers_;
+  OwnRequests own_;
+  OwnRequestId next_own_ = 1;
   ServiceAgent services_;
   Instant next_sweep_{};
 };
@@ -220,6 +235,7 @@ void Bridge::on_session_closed(std::uint64_t session, Instant now, Actions& out)
     impl_->calls_.on_session_closed(session);
     impl_->services_.on_session_closed(session);
     impl_->exchanges_.on_session_closed(session);
+    impl_->registers_.on_session_closed(session);
     impl_->core_.layer.on_flow_failed(sip::Flow::link(session), now, impl_->core_.events);
   });
 }
@@ -233,6 +249,7 @@ void Bridge::on_timeout(Instant now, Actions& out) {
     impl_->core_.layer.on_timeout(now, impl_->core_.events);
     impl_->calls_.on_timeout();
     impl_->exchanges_.on_timeout();
+    impl_->registers_.on_timeout();
     impl_->services_.on_timeout();
     impl_->sweep_if_due();
   });
@@ -245,10 +262,21 @@ std::optional<Instant> Bridge::next_deadline() const {
   };
   consider(impl_->calls_.next_deadline());
   consider(impl_->exchanges_.next_deadline());
+  consider(impl_->registers_.next_deadline());
   consider(impl_->services_.next_deadline());
   if (impl_->calls_.size() + impl_->services_.size() + impl_->core_.bindings.size() > 0)
     consider(impl_->next_sweep_);
   return next;
+}
+
+OwnRequestId Bridge::send_own(OwnRequest request, Instant now, Actions& out) {
+  OwnRequestId id = impl_->next_own_++;
+  impl_->run(now, out, [&] { impl_->own_.send(id, std::move(request)); });
+  return id;
+}
+
+void Bridge::forget_own(OwnRequestId id) {
+  impl_->own_.forget(id);
 }
 
 bool Bridge::end_call(CallId id, std::string_view reason, Instant now, Actions& out) {

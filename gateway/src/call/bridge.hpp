@@ -55,12 +55,30 @@ struct WakeUser {  ///< a request waits for a device of this user (push hook)
   std::string method;  ///< "INVITE", "MESSAGE"
   std::string call_id;
 };
-using Action = std::variant<SendSip, CallChanged, RegistrationChanged, Lookup, WakeUser>;
+using OwnRequestId = std::uint64_t;  ///< never reused within a process; 0 is none
+/// A request outside dialogs of our own (Bridge::send_own).
+struct OwnRequest {
+  sip::Message request;  ///< complete but for Via
+  /// Where it goes: the next one after a timeout, a transport fault or a 503 (RFC 3263 §4.3).
+  std::vector<sip::Flow> flows;
+  /// Not empty: user part of Contact, whose URI becomes our own address on the flow in use.
+  std::string contact_token{};
+};
+/// How a request of our own ended: once for each, unless it was forgotten.
+struct OwnResponse {
+  OwnRequestId id = 0;
+  sip::Flow flow;                        ///< the last that was tried
+  std::optional<sip::Message> response;  ///< final; nothing: none came, and `failure` says why
+  sip::ClientFailure failure{};
+};
+using Action =
+    std::variant<SendSip, CallChanged, RegistrationChanged, Lookup, WakeUser, OwnResponse>;
 using Actions = std::vector<Action>;
 
 struct BridgeCounters {
   std::uint64_t calls_started = 0, calls_answered = 0, calls_failed = 0, calls_ended = 0;
   std::uint64_t registrations = 0, registration_failures = 0;
+  std::uint64_t refreshes_answered = 0;  ///< REGISTERs that the registrar did not need to see
   std::uint64_t rejected_over_limit = 0, unmatched_dialog = 0, loops = 0, bad_sdp = 0,
                 media_timeouts = 0;
 };
@@ -99,6 +117,12 @@ class Bridge {
   void on_user_available(std::string_view user, Instant now, Actions& out);
   void on_timeout(Instant now, Actions& out);
   std::optional<Instant> next_deadline() const;
+
+  /// Sends a request of our own outside dialogs: a registration, a probe. Its end comes as an
+  /// `OwnResponse`, perhaps in `out` at once (no flow, too many transactions).
+  OwnRequestId send_own(OwnRequest request, Instant now, Actions& out);
+  /// Nobody waits for that one any more; its response will be dropped.
+  void forget_own(OwnRequestId id);
 
   /// Ends a call from outside (administrator, shutdown): BYE or CANCEL on both legs. @return false:
   /// no such call.

@@ -1,6 +1,5 @@
 #pragma once
 #include <optional>
-#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -11,8 +10,7 @@
 namespace isthmus::call {
 
 /// Requests outside dialogs that leave no dialog behind: OPTIONS, MESSAGE, PUBLISH, unknown
-/// methods, and REGISTER passed through to a registrar upstream with its Contacts mapped to tokens.
-/// Internal to the room.
+/// methods. Internal to the room.
 class ExchangeRelay {
  public:
   explicit ExchangeRelay(BridgeCore& core) : core_(core) {}
@@ -36,7 +34,6 @@ class ExchangeRelay {
     std::optional<sip::Message> best_failure;
     std::optional<sip::Flow> failed_at;  ///< where best_failure came from; nothing: it is ours
     bool answered = false;
-    std::vector<std::string> tokens;  ///< REGISTER: of the Contacts it asks for
   };
 
   /// One target of an exchange, and the place that it is tried at now.
@@ -47,14 +44,11 @@ class ExchangeRelay {
     bool heard = false;
   };
 
-  enum class Sent : std::uint8_t { yes, no_transaction, no_binding };
-  Sent send(std::uint64_t id, const RouteTarget& target, Failover places);
+  bool send(std::uint64_t id, const RouteTarget& target, Failover places);
   static void keep_failure(Exchange& exchange, sip::Message response, const sip::Flow* from);
   void forget(std::uint64_t id);
   bool try_next_place(sip::TransactionId client, HopFailure failure, int status);
   void on_hop_failed(sip::TransactionId client, HopFailure failure);
-  bool map_register_contacts(Exchange& exchange, sip::Message& out, const sip::Flow& target);
-  void unmap_register_contacts(Exchange& exchange, sip::Message& response);
   void on_final(sip::TransactionId client, sip::Message response, const sip::Flow* from);
 
   BridgeCore& core_;

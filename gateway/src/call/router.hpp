@@ -68,6 +68,10 @@ struct LegPolicy {
   /// RFC 4028 on this leg. Nothing: session timers are between the end points, and pass.
   std::optional<seconds> session_expires;
   seconds min_session_expires{90};
+  /// REGISTERs that pass to there: a device is told to come back after this, and what changes
+  /// nothing is answered here while the registrar's binding lasts. Zero: every one passes as it is.
+  seconds client_refresh{0};
+  seconds register_expires{3600};     ///< asked of the registrar then, if the device asks for less
   std::size_t datagram_bytes = 1300;  ///< a larger request goes by TCP (RFC 3261 §18.1.1); 0: never
 };
 

@@ -101,6 +101,8 @@ inline constexpr std::size_t kSdpLines = 2048;
 // Calls
 inline constexpr std::size_t kCallsPerSession = 256;  ///< half the channels, for audio and video
 inline constexpr std::size_t kBindingsPerSession = 1024;  ///< phones behind one connector
+/// of a registrar's 2xx, to answer refreshes with; a larger one is asked each time
+inline constexpr std::size_t kKeptRegisterBytes = 4 * kKiB;
 inline constexpr std::size_t kForksPerCall = 16;          ///< early dialogs of one INVITE
 inline constexpr std::size_t kContactsPerAor = 16;        ///< devices of one user
 /// places that one request is tried at, one after the other

@@ -1,0 +1,75 @@
+#include "call/own_requests.hpp"
+
+#include "call/crossing.hpp"
+#include "call/failover.hpp"
+
+namespace isthmus::call {
+
+void OwnRequests::send(OwnRequestId id, OwnRequest request) {
+  Open& open = requests_[id];
+  open.request = std::move(request);
+  if (!send_next(id, open)) finish(id, {id, {}, std::nullopt, sip::ClientFailure::transport});
+}
+
+/// Puts the request on the next flow of its list. @return false: there is none, or no room for
+/// another transaction.
+bool OwnRequests::send_next(OwnRequestId id, Open& open) {
+  while (open.next_flow < open.request.flows.size()) {
+    const sip::Flow& flow = open.request.flows[open.next_flow++];
+    sip::Message out = open.request.request;
+    if (!open.request.contact_token.empty()) {
+      replace_contact(out, open.request.contact_token, core_.host_of(flow),
+                      core_.contact_params_of(flow));
+    }
+    open.client = core_.send(std::move(out), flow);
+    if (open.client == 0) continue;
+    clients_.emplace(open.client, id);
+    return true;
+  }
+  return false;
+}
+
+bool OwnRequests::on_response(sip::TransactionId client, sip::Message& response) {
+  auto found = clients_.find(client);
+  if (found == clients_.end()) return false;
+  if (response.status() < 200) return true;
+  OwnRequestId id = found->second;
+  clients_.erase(found);
+  Open& open = requests_.at(id);
+  sip::Flow flow = open.request.flows[open.next_flow - 1];
+  bool unavailable = response.status() == 503;
+  core_.router.on_outcome(flow, unavailable ? HopOutcome::unavailable : HopOutcome::answered,
+                          unavailable ? retry_after_of(response) : 0, core_.now);
+  // RFC 3263 §4.3: a 503 leads to the next server.
+  if (unavailable && send_next(id, open)) return true;
+  finish(id, {id, flow, std::move(response), {}});
+  return true;
+}
+
+bool OwnRequests::on_client_failed(sip::TransactionId client, sip::ClientFailure why) {
+  auto found = clients_.find(client);
+  if (found == clients_.end()) return false;
+  OwnRequestId id = found->second;
+  clients_.erase(found);
+  Open& open = requests_.at(id);
+  sip::Flow flow = open.request.flows[open.next_flow - 1];
+  bool timeout = why == sip::ClientFailure::timeout;
+  core_.router.on_outcome(flow, timeout ? HopOutcome::timeout : HopOutcome::unreachable, 0,
+                          core_.now);
+  if (!send_next(id, open)) finish(id, {id, flow, std::nullopt, why});
+  return true;
+}
+
+void OwnRequests::finish(OwnRequestId id, OwnResponse response) {
+  requests_.erase(id);
+  core_.emit(std::move(response));
+}
+
+void OwnRequests::forget(OwnRequestId id) {
+  auto found = requests_.find(id);
+  if (found == requests_.end()) return;
+  clients_.erase(found->second.client);
+  requests_.erase(found);
+}
+
+}  // namespace isthmus::call
