@@ -279,6 +279,10 @@ void Bridge::forget_own(OwnRequestId id) {
   impl_->own_.forget(id);
 }
 
+void Bridge::renew_registrations(std::string_view upstream) {
+  impl_->registers_.renew(upstream);
+}
+
 bool Bridge::end_call(CallId id, std::string_view reason, Instant now, Actions& out) {
   bool found = false;
   impl_->run(now, out, [&] {

@@ -124,6 +124,10 @@ class Bridge {
   /// Nobody waits for that one any more; its response will be dropped.
   void forget_own(OwnRequestId id);
 
+  /// Whoever `upstream` is (Router::owner_of) may have forgotten its registrations, as after a
+  /// restart: the next refresh of each device passes.
+  void renew_registrations(std::string_view upstream);
+
   /// Ends a call from outside (administrator, shutdown): BYE or CANCEL on both legs. @return false:
   /// no such call.
   bool end_call(CallId id, std::string_view reason, Instant now, Actions& out);

@@ -193,6 +193,7 @@ void RegisterRelay::unmap_contacts(Exchange& exchange, sip::Message& response) {
           .value_or(exchange.request.number(HeaderId::expires).value_or(default_s));
   if (throttled && !response.has(HeaderId::expires)) common_s = std::max(common_s, default_s);
   RegisterThrottle::Grant grant;
+  grant.upstream = core_.router.owner_of(exchange.flow);
   std::string values;
   for (std::string_view value : response.values(HeaderId::contact)) {
     if (!values.empty()) values += ", ";

@@ -26,8 +26,8 @@ class RegisterRelay {
   std::optional<Instant> next_deadline() const { return silent_.next(); }
   /// Nobody waits for answers on that session any more.
   void on_session_closed(std::uint64_t session);
-  /// The registrars may have lost their memory: each next refresh passes.
-  void renew_all() { throttle_.forget_all(); }
+  /// That registrar may have lost its memory: each next refresh passes.
+  void renew(std::string_view upstream) { throttle_.forget_upstream(upstream); }
   void sweep() { throttle_.expire(core_.now); }
   std::size_t size() const { return exchanges_.size(); }
 

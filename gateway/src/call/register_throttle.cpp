@@ -135,6 +135,7 @@ void RegisterThrottle::accepted(const sip::Message& request, const sip::Message&
   Kept& kept = *entry;
   kept.fingerprint = fingerprint_of(request);
   kept.digest_user = digest_user_of(request);
+  kept.upstream = std::move(grant.upstream);
   kept.cseq = cseq->number;
   kept.upstream_expires = now + seconds(grant.upstream_expires_s);
   kept.pass_at = kept.upstream_expires - seconds(room);
@@ -205,6 +206,10 @@ void RegisterThrottle::forget(const std::vector<std::string>& tokens) {
     std::shared_ptr<Kept> kept = found->second;
     for (const std::string& other : kept->tokens) kept_.erase(other);
   }
+}
+
+void RegisterThrottle::forget_upstream(std::string_view upstream) {
+  std::erase_if(kept_, [&](const auto& entry) { return entry.second->upstream == upstream; });
 }
 
 void RegisterThrottle::expire(Instant now) {

@@ -28,6 +28,7 @@ class RegisterThrottle {
     std::vector<std::string> own_uris;     ///< Contact URIs of these in `response`
     std::uint32_t upstream_expires_s = 0;  ///< the least of them
     std::uint32_t client_refresh_s = 0;    ///< what the device was told
+    std::string upstream;                  ///< whose registrar it is (Router::owner_of)
   };
 
   /// Takes note of a REGISTER that was accepted. One that is too large to keep is not.
@@ -41,8 +42,8 @@ class RegisterThrottle {
                                      std::string_view to_tag);
   /// Whatever the registrar holds under these tokens is not known any more.
   void forget(const std::vector<std::string>& tokens);
-  /// Every next refresh passes: the registrar may have lost its memory.
-  void forget_all() { kept_.clear(); }
+  /// Every next refresh to there passes: the registrar may have lost its memory.
+  void forget_upstream(std::string_view upstream);
   void expire(Instant now);
   bool empty() const { return kept_.empty(); }
 
@@ -55,6 +56,7 @@ class RegisterThrottle {
   struct Kept {
     std::string fingerprint;
     std::string digest_user;  ///< "realm user" of its credentials, "" without
+    std::string upstream;
     std::uint32_t cseq = 0;
     Instant pass_at{};  ///< from here on a refresh goes to the registrar
     Instant upstream_expires{};

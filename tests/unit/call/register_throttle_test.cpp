@@ -34,7 +34,8 @@ struct RegisterThrottleTest : testing::Test {
     response.add(HeaderId::contact, "<sip:ann@other.invalid>;expires=300");
     response.add(HeaderId::service_route, "<sip:out.example.org;lr>");
     response.add(HeaderId::expires, "60");
-    throttle.accepted(request(), response, {tokens, {"sip:ann@a.invalid"}, upstream_s, 60}, start);
+    throttle.accepted(request(), response,
+                      {tokens, {"sip:ann@a.invalid"}, upstream_s, 60, "provider"}, start);
   }
   std::optional<sip::Message> answer(const sip::Message& refresh, Duration after) {
     return throttle.answer(refresh, tokens, 60, start + after, "l");
@@ -127,8 +128,10 @@ TEST_F(RegisterThrottleTest, forgotten_or_renewed_ones_pass) {
   throttle.forget(tokens);
   EXPECT_FALSE(answer(request(2), seconds(1)));
   accept();
-  throttle.forget_all();
-  EXPECT_FALSE(answer(request(2), seconds(1)));
+  throttle.forget_upstream("another");
+  EXPECT_TRUE(answer(request(2), seconds(1)));
+  throttle.forget_upstream("provider");
+  EXPECT_FALSE(answer(request(3), seconds(1)));
   accept();
   throttle.expire(start + seconds(3599));
   EXPECT_TRUE(throttle.empty());
@@ -138,7 +141,8 @@ TEST_F(RegisterThrottleTest, answer_too_large_to_keep_is_not_kept) {
   sip::Message response = sip::Message::response_to(request(), 200, {}, "r");
   response.add(HeaderId::contact, "<sip:ann@a.invalid>;expires=60");
   response.add("X-Large", std::string(5000, 'x'));
-  throttle.accepted(request(), response, {tokens, {"sip:ann@a.invalid"}, 3600, 60}, start);
+  throttle.accepted(request(), response, {tokens, {"sip:ann@a.invalid"}, 3600, 60, "provider"},
+                    start);
   EXPECT_TRUE(throttle.empty());
 }
 
