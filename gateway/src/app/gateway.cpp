@@ -105,6 +105,9 @@ std::vector<std::string> Gateway::start() {
       [this](const sip::Flow& flow, std::string_view user) { return router_->may_use(flow, user); },
       random_);
   router_->set_registrar(registrar_.get());
+  call::LegPolicy link_policy;
+  link_policy.topology_hiding = config_.links.topology_hiding;
+  router_->set_link_policy(link_policy);
   auto fault = host_.start(*router_, bindings_, registrar_.get(),
                            [this](const Endpoint& source) { return serves(source); });
   if (fault) {
@@ -116,6 +119,7 @@ std::vector<std::string> Gateway::start() {
   for (const ops::ProviderConfig& provider : config_.providers) {
     provider::Provider entry{provider.name, provider.domains, {}, provider.user_agent};
     entry.policy.failover_after = provider.failover_timeout;
+    entry.policy.topology_hiding = provider.topology_hiding;
     if (entry.domains.empty()) entry.domains.push_back(provider.target.host);
     if (auto address = IpAddress::parse(provider.target.host)) {
       entry.addresses = {Endpoint{*address, provider.target.port_or_default()}};

@@ -78,7 +78,8 @@ class Bridge::Impl {
                    },
                    [&](sip::CancelReceived& e) { calls_.on_cancel(e.server, e.cancel); },
                    [&](sip::ResponseReceived& e) {
-                     if (!calls_.on_response(e.client, e.response) &&
+                     if (!core_.on_bye_response(e.client, e.response) &&
+                         !calls_.on_response(e.client, e.response) &&
                          !exchanges_.on_response(e.client, e.flow, e.response) &&
                          !registers_.on_response(e.client, e.flow, e.response) &&
                          !own_.on_response(e.client, e.response)) {
@@ -87,6 +88,7 @@ class Bridge::Impl {
                    },
                    [&](sip::StrayResponse&) {},  // counted by the layer
                    [&](sip::ClientFailed& e) {
+                     core_.on_bye_failed(e.client);
                      if (!calls_.on_client_failed(e.client, e.why) &&
                          !exchanges_.on_client_failed(e.client, e.why) &&
                          !registers_.on_client_failed(e.client, e.why)) {
@@ -150,6 +152,12 @@ class Bridge::Impl {
 
   void route(sip::TransactionId server, const sip::Flow& flow, sip::Message& request) {
     Route decision = core_.router.route(request, flow, core_.now);
+    // A Contact of ours on some leg, or a place that the sender was told of by a token: the router
+    // does not know it, but may still forbid its sender to speak as it does.
+    if (std::optional<RouteTarget> place = core_.identifiers->route(request, flow)) {
+      const auto* refused = std::get_if<RouteRejection>(&decision);
+      if (!refused || refused->status != 403) decision = RouteTargets{{std::move(*place)}};
+    }
     if (auto* targets = std::get_if<RouteTargets>(&decision)) {
       if (targets->targets.empty()) {
         core_.reject(server, request, 404, {});

@@ -1,5 +1,8 @@
 #include "call/bridge_core.hpp"
 
+#include "base/limits.hpp"
+#include "call/dialog_identity.hpp"
+
 namespace isthmus::call {
 
 using sip::HeaderId;
@@ -12,7 +15,9 @@ BridgeCore::BridgeCore(BridgeConfig configuration, Router& r, MediaPlane& m, Bin
       bindings(b),
       registrar(reg),
       random(rnd),
-      layer(config.timers, rnd) {}
+      layer(config.timers, rnd),
+      credentials(r, rnd),
+      aliases(rnd) {}
 
 const std::string& BridgeCore::host_of(const sip::Flow& flow) const {
   if (flow.is_link() || config.network_sent_by.empty()) return config.link_host;
@@ -25,10 +30,70 @@ std::string_view BridgeCore::contact_params_of(const sip::Flow& flow) const {
                                                  : "";
 }
 
+DialogIdentity BridgeCore::name_legs(const sip::Message& request, const sip::Flow& from,
+                                     const sip::Flow& to) const {
+  DialogIdentity identity;
+  identity.hides = {router.policy_of(from).topology_hiding, router.policy_of(to).topology_hiding};
+  DialogNames& near = identity.names[0];
+  DialogNames& far = identity.names[1];
+  near = {std::string(request.call_id()), {request.from_tag(), {}}};
+  far = near;
+  if (identity.hides[1]) {
+    std::string owner = router.owner_of(to);
+    far.call_id = aliases.call_id(owner, near.call_id);
+    far.tag[0] = aliases.tag(owner, near.call_id, near.tag[0]);
+  }
+  return identity;
+}
+
+std::string BridgeCore::tag_told(const DialogIdentity& identity, const sip::Flow& near,
+                                 const std::string& tag) const {
+  return identity.hides[0] ? aliases.tag(router.owner_of(near), identity.names[1].call_id, tag)
+                           : tag;
+}
+
+void BridgeCore::translate(sip::Message& message, const Crossing& crossing) {
+  if (identifiers) identifiers->map(message, crossing);
+  if (!crossing.hides) return;
+  std::string_view host = host_of(crossing.to);
+  std::size_t colon = host.rfind(':');
+  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos)
+    host = host.substr(0, colon);
+  hide_topology(message, {config.software, host, crossing.described});
+}
+
 sip::TransactionId BridgeCore::send(sip::Message request, const sip::Flow& flow,
-                                    const sip::Flow* from) {
+                                    const sip::Flow* from, std::optional<sip::Message>* sent) {
   router.dress(request, flow, from);
+  if (credentials.prepare(request, flow) && sent) *sent = request;
   return layer.send_request(std::move(request), flow, host_of(flow), now, events);
+}
+
+sip::TransactionId BridgeCore::send_again(sip::Message request, const sip::Flow& flow) {
+  return layer.send_request(std::move(request), flow, host_of(flow), now, events);
+}
+
+void BridgeCore::send_bye(sip::Message bye, const sip::Flow& flow) {
+  std::optional<sip::Message> sent;
+  sip::TransactionId client = send(std::move(bye), flow, nullptr, &sent);
+  if (client != 0 && sent) byes_.emplace(client, Bye{std::move(*sent), flow});
+}
+
+bool BridgeCore::on_bye_response(sip::TransactionId client, const sip::Message& response) {
+  auto found = byes_.find(client);
+  if (found == byes_.end()) return false;
+  if (response.status() < 200) return true;
+  Bye bye = std::move(found->second);
+  byes_.erase(found);
+  auto cseq = bye.sent.cseq();
+  if (!cseq || bye.challenges++ == limits::kDigestAttempts) return true;
+  std::optional<sip::Message> again = credentials.answer(bye.sent, response, bye.flow);
+  if (!again) return true;
+  set_cseq(*again, cseq->number + 1);
+  bye.sent = *again;
+  sip::TransactionId next = send_again(std::move(*again), bye.flow);
+  if (next != 0) byes_.emplace(next, std::move(bye));
+  return true;
 }
 
 void BridgeCore::send_ack(sip::Message ack, const sip::Flow& flow, std::string* sent,

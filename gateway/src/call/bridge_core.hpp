@@ -4,7 +4,10 @@
 #include <unordered_map>
 
 #include "call/bridge.hpp"
+#include "call/credential_agent.hpp"
+#include "call/identifier_map.hpp"
 #include "call/merged_requests.hpp"
+#include "call/topology.hpp"
 
 namespace isthmus::call {
 
@@ -20,6 +23,9 @@ struct BridgeCore {
   sip::TransactionLayer layer;
   sip::TransactionEvents events;  ///< raised by the layer, not yet handled
   MergedRequests merged;
+  CredentialAgent credentials;
+  Aliases aliases;
+  IdentifierMap* identifiers = nullptr;  ///< the call manager's, which knows the dialogs
   BridgeCounters counters;
   std::size_t calls = 0, subscriptions = 0;  ///< at this moment, services included
   Actions* out = nullptr;                    ///< where the current input's actions go
@@ -35,11 +41,31 @@ struct BridgeCore {
 
   /// `from`: where a message came from that crosses here; nothing for one of our own. The router
   /// dresses each by it.
+  /// @param sent  becomes the request as it went out, where the gateway holds credentials to answer
+  /// a challenge to it; else stays as it is.
   sip::TransactionId send(sip::Message request, const sip::Flow& flow,
-                          const sip::Flow* from = nullptr);
+                          const sip::Flow* from = nullptr,
+                          std::optional<sip::Message>* sent = nullptr);
+  /// Once more what `send` made, under another CSeq and with credentials.
+  sip::TransactionId send_again(sip::Message request, const sip::Flow& flow);
+  /// A BYE of our own: nobody waits for its end, but a challenge to it is answered.
+  void send_bye(sip::Message bye, const sip::Flow& flow);
+  /// @return false: the client transaction is none of those.
+  bool on_bye_response(sip::TransactionId client, const sip::Message& response);
+  void on_bye_failed(sip::TransactionId client) { byes_.erase(client); }
   void send_ack(sip::Message ack, const sip::Flow& flow, std::string* sent = nullptr,
                 const sip::Flow* from = nullptr);
   void respond(sip::TransactionId server, sip::Message response, const sip::Flow* from = nullptr);
+  /// How both legs of a request outside dialogs name what comes of it, as yet without the callee's
+  /// tag: alike, or, where the far leg hides others, in words of ours there.
+  DialogIdentity name_legs(const sip::Message& request, const sip::Flow& from,
+                           const sip::Flow& to) const;
+  /// What the near leg is told of a tag that was given on the far one.
+  std::string tag_told(const DialogIdentity& identity, const sip::Flow& near,
+                       const std::string& tag) const;
+  /// Puts what a message names besides its own dialog into the receiver's words, and hides what it
+  /// is not shown.
+  void translate(sip::Message& message, const Crossing& crossing);
   /// A response of our own to a request that came.
   void reject(sip::TransactionId server, const sip::Message& request, int status,
               std::string_view reason, unsigned retry_after_s = 0);
@@ -53,7 +79,13 @@ struct BridgeCore {
   struct Load {
     std::size_t calls = 0, subscriptions = 0;
   };
+  struct Bye {
+    sip::Message sent;
+    sip::Flow flow;
+    unsigned challenges = 0;
+  };
   std::unordered_map<std::uint64_t, Load> sessions_;  ///< only those with anything open
+  std::unordered_map<sip::TransactionId, Bye> byes_;  ///< that a challenge may come to
 };
 
 }  // namespace isthmus::call

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.hpp"
+#include "call/dialog_identity.hpp"
 #include "call/failover.hpp"
 #include "call/media_session.hpp"
 #include "sip/dialog.hpp"
@@ -17,14 +18,14 @@ namespace isthmus::call {
 
 using CallId = std::uint64_t;
 
-/// One dialog of a branch: the pair of legs that share Call-ID and tags. Early until a 2xx.
+/// One dialog of a branch: a pair of legs. Early until a 2xx.
 struct DialogPair {
-  std::string callee_tag;
+  std::string callee_tag;   ///< as the callee gave it
+  DialogIdentity identity;  ///< what each leg calls the dialog, and how its requests are numbered
   std::array<std::string, 2>
       party;  ///< From value of the caller, To value of the callee, with tags
   std::array<std::string, 2> remote_target;  ///< Contact URI that each leg's peer gave
   std::array<std::vector<std::string>, 2> route_set;
-  std::array<std::uint32_t, 2> last_cseq{};  ///< highest CSeq of requests that came from that leg
   bool confirmed = false;
   struct Ack {
     std::string bytes;
@@ -43,6 +44,9 @@ struct Branch {
   BranchState state = BranchState::calling;
   sip::Message sent =
       sip::Message::request("INVITE", "sip:invalid.invalid");  ///< as it went out, without Via
+  DialogIdentity identity;     ///< of the dialogs to come: as yet without the callee's tag
+  unsigned challenges = 0;     ///< that were answered with credentials of ours
+  bool credentials = false;    ///< we hold some for that place
   bool initial_offer = false;  ///< the first request carried the offer
   std::unique_ptr<MediaSession> media;
   std::vector<std::unique_ptr<DialogPair>> dialogs;
@@ -71,6 +75,7 @@ struct Call {
   sip::Message request = sip::Message::request("INVITE", "sip:invalid.invalid");  ///< as it came
   sip::Flow caller;  ///< the flow it came on
   bool invite = true;
+  std::vector<std::string> call_ids;  ///< under which it is found: of all its legs
   std::vector<std::unique_ptr<Branch>> branches;
   Branch* winner = nullptr;
   std::array<std::string, 2> owner;  ///< Router::owner_of each leg, for limits and records

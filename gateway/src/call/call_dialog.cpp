@@ -36,11 +36,13 @@ CallManager::DialogRef CallManager::find_by_tags(const sip::Flow& flow,
   std::string from_tag = request.from_tag(), to_tag = request.to_tag();
   for (auto entry = first; entry != last; ++entry) {
     Call& call = *entry->second;
-    std::string caller_tag = call.request.from_tag();
     for (auto& branch : call.branches) {
       for (auto& dialog : branch->dialogs) {
-        bool by_caller = from_tag == caller_tag && to_tag == dialog->callee_tag;
-        bool by_callee = to_tag == caller_tag && from_tag == dialog->callee_tag;
+        const auto& [caller, callee] = dialog->identity.names;
+        bool by_caller = request.call_id() == caller.call_id && from_tag == caller.tag[0] &&
+                         to_tag == caller.tag[1];
+        bool by_callee = request.call_id() == callee.call_id && to_tag == callee.tag[0] &&
+                         from_tag == callee.tag[1];
         if (by_caller && same_party(flow, branch->flow[0])) {
           return {&call, branch.get(), dialog.get(), Side::caller};
         }
@@ -62,10 +64,12 @@ CallManager::DialogRef CallManager::find_dialog(const sip::Flow& flow,
   // One session's tokens are of no use to another session, nor to the network.
   if (expected.is_link() != flow.is_link() || (flow.is_link() && expected.session != flow.session))
     return {};
-  if (request.call_id() != use.call->request.call_id()) return {};
+  std::size_t leg = index_of(use.side);
+  if (request.call_id() != use.branch->identity.names[leg].call_id) return {};
   std::string callee_tag = use.side == Side::caller ? request.to_tag() : request.from_tag();
   for (auto& dialog : use.branch->dialogs) {
-    if (dialog->callee_tag == callee_tag) return {use.call, use.branch, dialog.get(), use.side};
+    if (dialog->identity.names[leg].tag[1] == callee_tag)
+      return {use.call, use.branch, dialog.get(), use.side};
   }
   // A request of the callee may overtake the response that would have made its dialog (NOTIFY, RFC
   // 6665 §4.4.1). Once a call is answered, its dialog is known.
@@ -86,9 +90,6 @@ bool CallManager::on_dialog_request(sip::TransactionId server, const sip::Flow& 
                                     sip::Message& request) {
   DialogRef ref = find_dialog(flow, request);
   if (!ref.call) return false;
-  auto cseq = request.cseq();
-  std::uint32_t& last = ref.dialog->last_cseq[index_of(ref.from)];
-  if (cseq && cseq->number > last) last = cseq->number;
   if (refreshes_target(request.method())) {
     if (auto contact = request.contact())
       ref.dialog->remote_target[index_of(ref.from)] = contact->uri;
@@ -111,6 +112,7 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
   sip::Flow hop = next_hop(*ref.branch, *ref.dialog, to);
   replace_contact(out, ref.branch->token[index_of(to)], core_.host_of(hop),
                   core_.contact_params_of(hop));
+  ref.dialog->identity.carry_request(out, ref.from);
   bool offer = is_sdp(out.content_type());
   if (request.method() == Method::prack) offer = offer && ref.branch->initial_offer;
   if (std::optional<MediaFault> fault = carry_body(*ref.branch, ref.from, out, offer)) {
@@ -119,14 +121,17 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
     core_.reject(server, request, fault->status, fault->reason);
     return;
   }
+  core_.translate(out, crossing_of(*ref.branch, *ref.dialog, ref.from, hop));
+  std::optional<sip::Message> sent;
   sip::TransactionId client =
-      core_.send(std::move(out), hop, &ref.branch->flow[index_of(ref.from)]);
+      core_.send(std::move(out), hop, &ref.branch->flow[index_of(ref.from)], &sent);
   if (client == 0) {
     if (offer && ref.branch->media) ref.branch->media->rollback(ref.from);
     core_.reject(server, request, 503, "Too many transactions", 5);
     return;
   }
   note_peer(hop);
+  if (sent && request.method() == Method::invite) ref.dialog->identity.keep_credentials(*sent, to);
   // In an early dialog a BYE ends that dialog only; the INVITE still gets its own final response
   // (RFC 3261 §15).
   bool ends = bye && ref.dialog->confirmed;
@@ -145,7 +150,15 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
                                        had_offer,
                                        ends,
                                        false,
-                                       {}});
+                                       {},
+                                       std::move(sent),
+                                       hop});
+}
+
+Crossing CallManager::crossing_of(const Branch& branch, const DialogPair& dialog, Side from,
+                                  const sip::Flow& to) const {
+  return {branch.flow[index_of(from)], to, dialog.identity.hides[index_of(other(from))],
+          dialog.remote_target[index_of(from)], branch.media != nullptr};
 }
 
 /// Rewrites a session description in the body; other bodies pass.
@@ -204,6 +217,7 @@ bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack) {
   if (!ref.call) return false;
   Side to = other(ref.from);
   make_outgoing_request(ack);
+  ref.dialog->identity.carry_ack(ack, ref.from);
   address_to(*ref.dialog, to, ack);
   sip::Flow hop = next_hop(*ref.branch, *ref.dialog, to);
   if (ack.has(HeaderId::contact)) {
@@ -215,6 +229,7 @@ bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack) {
     hang_up(*ref.call, std::nullopt, 488, "The answer in ACK is malformed");
     return true;
   }
+  core_.translate(ack, crossing_of(*ref.branch, *ref.dialog, ref.from, hop));
   auto cseq = ack.cseq();
   DialogPair::Ack& kept = ref.dialog->last_ack[index_of(to)];
   kept.cseq = cseq ? cseq->number : 0;
@@ -237,6 +252,8 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     }
   }
   int status = response.status();
+  if (!use.finished && answer_challenge(client, use, response)) return;
+  if (use.sent && status < 300) core_.credentials.accept(*use.sent, response, use.hop);
   if (status < 300 && refreshes_target(use.request.method())) {
     if (auto contact = response.contact())
       use.dialog->remote_target[index_of(answering)] = contact->uri;
@@ -252,7 +269,9 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     return;
   }
   make_outgoing_response(response, use.request);
+  use.dialog->identity.carry_response(response, use.request);
   const sip::Flow& back = use.branch->flow[index_of(use.from)];
+  core_.translate(response, crossing_of(*use.branch, *use.dialog, answering, back));
   if (status < 300) {
     replace_contact(response, use.branch->token[index_of(use.from)], core_.host_of(back),
                     core_.contact_params_of(back));
@@ -266,6 +285,29 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     return;
   }
   after_final(client, use, &response);
+}
+
+/// Answers a 401 or 407 of a place that we hold credentials for: the request goes there once more.
+bool CallManager::answer_challenge(sip::TransactionId client, DialogUse& use,
+                                   const sip::Message& response) {
+  int status = response.status();
+  if ((status != 401 && status != 407) || !use.sent || use.challenges == limits::kDigestAttempts)
+    return false;
+  std::optional<sip::Message> again = core_.credentials.answer(*use.sent, response, use.hop);
+  auto cseq = use.request.cseq();
+  if (!again || !cseq) return false;
+  Side to = other(use.from);
+  DialogIdentity& identity = use.dialog->identity;
+  set_cseq(*again, identity.numbers[index_of(to)].carry_again(cseq->number, again->method()));
+  sip::TransactionId next = core_.send_again(*again, use.hop);
+  if (next == 0) return false;
+  if (again->method() == Method::invite) identity.keep_credentials(*again, to);
+  auto moved = in_dialog_.extract(client);
+  moved.key() = next;
+  moved.mapped().sent = std::move(again);
+  ++moved.mapped().challenges;
+  in_dialog_.insert(std::move(moved));
+  return true;
 }
 
 void CallManager::on_dialog_failed(DialogUse& use, sip::ClientFailure why) {
@@ -311,13 +353,14 @@ void CallManager::send_bye(Branch& branch, DialogPair& dialog, Side to, int caus
   Side from = other(to);
   sip::Message bye = sip::Message::request("BYE", "sip:invalid.invalid");
   bye.add(HeaderId::max_forwards, std::to_string(limits::kMaxForwards));
-  bye.add(HeaderId::from, dialog.party[index_of(from)]);
-  bye.add(HeaderId::to, dialog.party[index_of(to)]);
-  bye.add(HeaderId::call_id, tokens_.at(branch.token[0]).call->request.call_id());
-  bye.add(HeaderId::cseq, std::to_string(++dialog.last_cseq[index_of(from)]) + " BYE");
+  DialogIdentity& identity = dialog.identity;
+  bye.add(HeaderId::from, identity.party_on(to, from, dialog.party[index_of(from)]));
+  bye.add(HeaderId::to, identity.party_on(to, to, dialog.party[index_of(to)]));
+  bye.add(HeaderId::call_id, identity.names[index_of(to)].call_id);
+  bye.add(HeaderId::cseq, std::to_string(identity.numbers[index_of(to)].next_own()) + " BYE");
   bye.add(HeaderId::reason, reason_value(cause, reason));
   address_to(dialog, to, bye);
-  core_.send(std::move(bye), next_hop(branch, dialog, to));
+  core_.send_bye(std::move(bye), next_hop(branch, dialog, to));
 }
 
 /// Ends a call from our side: BYE to both legs of an answered call but for `except`; cancels one in

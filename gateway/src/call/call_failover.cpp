@@ -20,6 +20,9 @@ std::optional<MediaFault> CallManager::send_branch(Call& call, Branch& branch,
   if (call.invite && !out.has(HeaderId::contact)) out.add(HeaderId::contact, "<sip:invalid>");
   replace_contact(out, branch.token[1], core_.host_of(target.flow),
                   core_.contact_params_of(target.flow));
+  branch.identity = core_.name_legs(call.request, call.caller, target.flow);
+  branch.challenges = 0;
+  branch.identity.carry_request(out, Side::caller);
   if (call.invite && !(branch.media && branch.media->move_callee(target.flow))) {
     branch.media.reset();  // gives its ports back before others are taken
     branch.media = std::make_unique<MediaSession>(core_.media, call.caller, target.flow);
@@ -27,9 +30,18 @@ std::optional<MediaFault> CallManager::send_branch(Call& call, Branch& branch,
   branch.initial_offer = is_sdp(out.content_type());
   if (std::optional<MediaFault> fault = carry_body(branch, Side::caller, out, true)) return fault;
 
+  Result<sip::NameAddr, sip::Fault> contact = call.request.contact();
+  std::string at = contact ? contact->uri : std::string();
+  core_.translate(
+      out, {call.caller, target.flow, branch.identity.hides[1], at, branch.media != nullptr});
+
   branch.sent = out;
-  branch.client = core_.send(std::move(out), target.flow, &call.caller);
+  std::optional<sip::Message> sent;
+  branch.client = core_.send(std::move(out), target.flow, &call.caller, &sent);
   if (branch.client == 0) return MediaFault{503, "Too many transactions"};
+  branch.credentials = sent.has_value();
+  if (sent) branch.sent = std::move(*sent);
+  index(branch.identity.names[1].call_id, call);
   initial_.emplace(branch.client, InitialUse{&call, &branch});
   Duration limit = patience(core_.router.policy_of(target.flow), call.invite);
   if (!branch.places.exhausted() && limit > Duration::zero())

@@ -121,6 +121,7 @@ void CallManager::sweep() {
       end(*found->second, "subscription expired");
     }
   }
+  identifiers_.expire();
   std::erase_if(in_dialog_, [&](const auto& entry) {
     return entry.second.finished && entry.second.kept_until <= core_.now;
   });
@@ -151,7 +152,25 @@ void CallManager::answer_waiting(const DialogUse& use) {
   core_.reject(use.server, use.request, status, {});
 }
 
+std::vector<DialogBook::Entry> CallManager::dialogs_of(std::string_view call_id) const {
+  std::vector<Entry> entries;
+  auto [first, last] = by_call_id_.equal_range(std::string(call_id));
+  for (auto call = first; call != last; ++call) {
+    for (const auto& branch : call->second->branches) {
+      for (const auto& dialog : branch->dialogs) entries.push_back({branch.get(), dialog.get()});
+    }
+  }
+  return entries;
+}
+
+std::optional<DialogBook::Place> CallManager::place_of(std::string_view token) const {
+  auto found = tokens_.find(std::string(token));
+  if (found == tokens_.end()) return std::nullopt;
+  return Place{found->second.branch, found->second.side};
+}
+
 void CallManager::remove(Call& call) {
+  identifiers_.remember(call);
   for (auto& branch : call.branches) {
     initial_.erase(branch->client);
     silent_.clear(branch->client);
@@ -159,11 +178,13 @@ void CallManager::remove(Call& call) {
   }
   std::erase_if(in_dialog_, [&](const auto& entry) { return entry.second.call == &call; });
   servers_.erase(call.server);
-  auto [first, last] = by_call_id_.equal_range(std::string(call.request.call_id()));
-  for (auto entry = first; entry != last; ++entry) {
-    if (entry->second != &call) continue;
-    by_call_id_.erase(entry);
-    break;
+  for (const std::string& call_id : call.call_ids) {
+    auto [first, last] = by_call_id_.equal_range(call_id);
+    for (auto entry = first; entry != last; ++entry) {
+      if (entry->second != &call) continue;
+      by_call_id_.erase(entry);
+      break;
+    }
   }
   core_.give_place(call.invite, call.caller);
   calls_.erase(call.id);

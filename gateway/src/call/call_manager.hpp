@@ -13,9 +13,14 @@ namespace isthmus::call {
 
 /// All calls and subscriptions of a bridge: what happens from the dialog-forming request to the
 /// last response of its BYE. Internal to the room; one per bridge.
-class CallManager {
+class CallManager : private DialogBook {
  public:
-  explicit CallManager(BridgeCore& core) : core_(core) {}
+  explicit CallManager(BridgeCore& core) : core_(core), identifiers_(core, *this) {
+    core.identifiers = &identifiers_;
+  }
+  ~CallManager() override { core_.identifiers = nullptr; }
+  CallManager(const CallManager&) = delete;
+  CallManager& operator=(const CallManager&) = delete;
 
   /// A dialog-forming request outside any dialog, and where it goes.
   void start(sip::TransactionId server, const sip::Flow& flow, sip::Message request,
@@ -56,6 +61,9 @@ class CallManager {
     bool ends;              ///< a BYE that ends the call
     bool finished = false;  ///< a final response went back (kept for 2xx retransmissions)
     Instant kept_until{};
+    std::optional<sip::Message> sent{};  ///< as it went out, where we hold credentials
+    sip::Flow hop{};
+    unsigned challenges = 0;  ///< that were answered with them
   };
   struct TokenUse {
     Call* call;
@@ -69,6 +77,9 @@ class CallManager {
     Side from = Side::caller;
   };
 
+  std::vector<Entry> dialogs_of(std::string_view call_id) const override;
+  std::optional<Place> place_of(std::string_view token) const override;
+
   // call_setup.cpp
   std::optional<MediaFault> add_branch(Call& call, const RouteTarget& target,
                                        const std::vector<int>& failover_on);
@@ -76,6 +87,8 @@ class CallManager {
   bool try_next_place(Call& call, Branch& branch, HopFailure failure, int status);
   void on_hop_failed(Call& call, Branch& branch, HopFailure failure);
   void on_silence(sip::TransactionId client);
+  void index(const std::string& call_id, Call& call);
+  bool answer_challenge(Call& call, Branch& branch, const sip::Message& response);
   void on_initial_response(Call& call, Branch& branch, sip::Message& response);
   void on_provisional(Call& call, Branch& branch, sip::Message& response);
   void on_answered(Call& call, Branch& branch, sip::Message& response);
@@ -87,6 +100,7 @@ class CallManager {
   void hang_up_answer(Branch& branch, const sip::Message& response, std::string_view reason);
   std::string acknowledge_and_end(const sip::Flow& flow, const sip::Message& invite,
                                   const sip::Message& response, std::string_view reason);
+  void turn_to_caller(const Call& call, const Branch& branch, sip::Message& response) const;
   bool carry_to_caller(Call& call, Branch& branch, sip::Message& response);
   DialogPair& dialog_of(Call& call, Branch& branch, const sip::Message& response);
   void forget_an_early_dialog(Branch& branch);
@@ -95,8 +109,11 @@ class CallManager {
   // call_dialog.cpp
   DialogRef find_dialog(const sip::Flow& flow, const sip::Message& request);
   DialogRef find_by_tags(const sip::Flow& flow, const sip::Message& request);
+  Crossing crossing_of(const Branch& branch, const DialogPair& dialog, Side from,
+                       const sip::Flow& to) const;
   void forward(const DialogRef& ref, sip::TransactionId server, sip::Message& request);
   void on_dialog_response(sip::TransactionId client, DialogUse& use, sip::Message& response);
+  bool answer_challenge(sip::TransactionId client, DialogUse& use, const sip::Message& response);
   void on_dialog_failed(DialogUse& use, sip::ClientFailure why);
   void after_final(sip::TransactionId client, DialogUse& use, const sip::Message* response);
   std::optional<MediaFault> carry_body(Branch& branch, Side from, sip::Message& message,
@@ -118,6 +135,7 @@ class CallManager {
   Call* call_of_server(sip::TransactionId server);
 
   BridgeCore& core_;
+  IdentifierMap identifiers_;
   CallId next_id_ = 1;
   std::unordered_map<CallId, std::unique_ptr<Call>> calls_;
   std::unordered_map<std::string, TokenUse> tokens_;

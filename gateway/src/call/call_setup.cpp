@@ -22,7 +22,7 @@ void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::M
   call.started = core_.now;
   call.owner = {core_.router.owner_of(flow), core_.router.owner_of(route.targets.front().flow)};
   calls_.emplace(call.id, std::move(owned));
-  by_call_id_.emplace(call.request.call_id(), &call);
+  index(std::string(call.request.call_id()), call);
   servers_.emplace(server, call.id);
   if (call.invite) ++core_.counters.calls_started;
 
@@ -40,6 +40,12 @@ void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::M
   report(call, false);
 }
 
+void CallManager::index(const std::string& call_id, Call& call) {
+  if (std::find(call.call_ids.begin(), call.call_ids.end(), call_id) != call.call_ids.end()) return;
+  call.call_ids.push_back(call_id);
+  by_call_id_.emplace(call_id, &call);
+}
+
 std::optional<MediaFault> CallManager::add_branch(Call& call, const RouteTarget& target,
                                                   const std::vector<int>& failover_on) {
   auto owned = std::make_unique<Branch>();
@@ -55,6 +61,31 @@ std::optional<MediaFault> CallManager::add_branch(Call& call, const RouteTarget&
   return std::nullopt;
 }
 
+/// Answers a 401 or 407 of a place that we hold credentials for: the request goes there once more.
+bool CallManager::answer_challenge(Call& call, Branch& branch, const sip::Message& response) {
+  int status = response.status();
+  if ((status != 401 && status != 407) || !branch.credentials || call.state != CallState::setup ||
+      branch.state != BranchState::calling || branch.challenges == limits::kDigestAttempts) {
+    return false;
+  }
+  std::optional<sip::Message> again =
+      core_.credentials.answer(branch.sent, response, branch.flow[1]);
+  auto cseq = call.request.cseq();
+  if (!again || !cseq) return false;
+  std::uint32_t number = branch.identity.numbers[1].carry_again(cseq->number, again->method());
+  for (auto& dialog : branch.dialogs)
+    dialog->identity.numbers[1].carry_again(cseq->number, again->method());
+  set_cseq(*again, number);
+  sip::TransactionId client = core_.send_again(*again, branch.flow[1]);
+  if (client == 0) return false;
+  ++branch.challenges;
+  initial_.erase(branch.client);
+  branch.client = client;
+  branch.sent = std::move(*again);
+  initial_.emplace(client, InitialUse{&call, &branch});
+  return true;
+}
+
 void CallManager::on_initial_response(Call& call, Branch& branch, sip::Message& response) {
   int status = response.status();
   if (!branch.heard) silent_.clear(branch.client);
@@ -63,7 +94,9 @@ void CallManager::on_initial_response(Call& call, Branch& branch, sip::Message& 
     core_.router.on_outcome(branch.flow[1], outcome_of(HopFailure::response, status),
                             retry_after_of(response), core_.now);
   }
-  if (status == 100) return;
+  if (status == 100 || answer_challenge(call, branch, response)) return;
+  if (branch.credentials && status < 300)
+    core_.credentials.accept(branch.sent, response, branch.flow[1]);
   if (status < 200) {
     if (call.state == CallState::setup && branch.state == BranchState::calling)
       on_provisional(call, branch, response);
@@ -93,11 +126,14 @@ DialogPair& CallManager::dialog_of(Call& call, Branch& branch, const sip::Messag
   auto owned = std::make_unique<DialogPair>();
   DialogPair& dialog = *owned;
   dialog.callee_tag = tag;
+  dialog.identity = branch.identity;
+  dialog.identity.names[1].tag[1] = tag;
+  dialog.identity.names[0].tag[1] = core_.tag_told(branch.identity, branch.flow[0], tag);
   dialog.party = {std::string(call.request.get(HeaderId::from).value_or("")),
                   std::string(response.get(HeaderId::to).value_or(""))};
   if (auto contact = call.request.contact()) dialog.remote_target[0] = contact->uri;
   dialog.route_set = {record_route(call.request, false), record_route(response, true)};
-  if (auto cseq = call.request.cseq()) dialog.last_cseq[0] = cseq->number;
+  if (branch.credentials) dialog.identity.keep_credentials(branch.sent, Side::callee);
   if (branch.dialogs.size() >= limits::kForksPerCall) forget_an_early_dialog(branch);
   branch.dialogs.push_back(std::move(owned));
   return dialog;
@@ -118,10 +154,23 @@ void CallManager::forget_an_early_dialog(Branch& branch) {
   branch.dialogs.erase(oldest);
 }
 
+/// Puts the callee's response into the caller's words.
+void CallManager::turn_to_caller(const Call& call, const Branch& branch,
+                                 sip::Message& response) const {
+  make_outgoing_response(response, call.request);
+  const DialogIdentity& identity = branch.identity;
+  identity.carry_response(response, call.request,
+                          core_.tag_told(identity, branch.flow[0], response.to_tag()));
+  Result<sip::NameAddr, sip::Fault> contact = response.contact();
+  std::string at = contact ? contact->uri : std::string();
+  core_.translate(response,
+                  {branch.flow[1], branch.flow[0], identity.hides[0], at, branch.media != nullptr});
+}
+
 /// Makes the callee's response the caller's. False: its description could not be carried.
 bool CallManager::carry_to_caller(Call& call, Branch& branch, sip::Message& response) {
   if (carry_body(branch, Side::callee, response, !branch.initial_offer)) return false;
-  make_outgoing_response(response, call.request);
+  turn_to_caller(call, branch, response);
   const sip::Flow& caller = branch.flow[0];
   replace_contact(response, branch.token[0], core_.host_of(caller),
                   core_.contact_params_of(caller));
@@ -207,7 +256,7 @@ void CallManager::on_refused(Call& call, Branch& branch, sip::Message response, 
 void CallManager::keep_failure(Call& call, Branch& branch, sip::Message response,
                                const sip::Flow* from) {
   if (branch.failure && branch.failed_at && !from) return;
-  make_outgoing_response(response, call.request);
+  turn_to_caller(call, branch, response);
   branch.failure = std::move(response);
   branch.failed_at.reset();
   if (from) branch.failed_at = *from;
@@ -296,10 +345,14 @@ std::string CallManager::acknowledge_and_end(const sip::Flow& flow, const sip::M
   sip::Flow hop = next_hop(flow, dialog.remote_target, dialog.route_set);
   auto cseq = response.cseq();
   std::string ack;
-  core_.send_ack(dialog.request("ACK", cseq ? cseq->number : 1), hop, &ack);
+  sip::Message ack_message = dialog.request("ACK", cseq ? cseq->number : 1);
+  for (HeaderId header : {HeaderId::authorization, HeaderId::proxy_authorization}) {
+    for (std::string_view value : invite.fields(header)) ack_message.add(header, value);
+  }
+  core_.send_ack(std::move(ack_message), hop, &ack);
   sip::Message bye = dialog.request("BYE");
   bye.add(HeaderId::reason, reason_value(200, reason));
-  core_.send(std::move(bye), hop);
+  core_.send_bye(std::move(bye), hop);
   return ack;
 }
 

@@ -7,6 +7,15 @@ namespace isthmus::call {
 
 using sip::HeaderId;
 
+namespace {
+
+std::string contact_of(const sip::Message& message) {
+  Result<sip::NameAddr, sip::Fault> contact = message.contact();
+  return contact ? contact->uri : std::string();
+}
+
+}  // namespace
+
 void ExchangeRelay::start(sip::TransactionId server, const sip::Flow& flow, sip::Message request,
                           const RouteTargets& route) {
   std::uint64_t id = next_id_++;
@@ -33,13 +42,60 @@ bool ExchangeRelay::send(std::uint64_t id, const RouteTarget& target, Failover p
   put_headers(target, out);
   replace_contact(out, core_.new_token(), core_.host_of(target.flow),
                   core_.contact_params_of(target.flow));
-  sip::TransactionId client = core_.send(std::move(out), target.flow, &exchange.from);
+  DialogIdentity identity = core_.name_legs(exchange.request, exchange.from, target.flow);
+  identity.carry_request(out, Side::caller);
+  std::string at = contact_of(exchange.request);
+  core_.translate(out, {exchange.from, target.flow, identity.hides[1], at});
+  std::optional<sip::Message> sent;
+  sip::TransactionId client = core_.send(std::move(out), target.flow, &exchange.from, &sent);
   if (client == 0) return false;
   exchange.open.push_back(client);
   Duration limit = patience(core_.router.policy_of(target.flow), false);
   if (!places.exhausted() && limit > Duration::zero()) silent_.set(client, core_.now + limit);
-  clients_.emplace(client, Attempt{id, target.flow, std::move(places)});
+  clients_.emplace(client, Attempt{.exchange = id,
+                                   .flow = target.flow,
+                                   .places = std::move(places),
+                                   .identity = std::move(identity),
+                                   .sent = std::move(sent)});
   return true;
+}
+
+/// Answers a 401 or 407 of a place that we hold credentials for: the request goes there once more.
+bool ExchangeRelay::answer_challenge(sip::TransactionId client, const sip::Message& response) {
+  Attempt& attempt = clients_.at(client);
+  int status = response.status();
+  if ((status != 401 && status != 407) || !attempt.sent ||
+      attempt.challenges == limits::kDigestAttempts) {
+    return false;
+  }
+  std::optional<sip::Message> again =
+      core_.credentials.answer(*attempt.sent, response, attempt.flow);
+  auto cseq = attempt.sent->cseq();
+  if (!again || !cseq) return false;
+  set_cseq(*again, cseq->number + 1);
+  sip::TransactionId next = core_.send_again(*again, attempt.flow);
+  if (next == 0) return false;
+  std::vector<sip::TransactionId>& open = exchanges_.at(attempt.exchange).open;
+  std::replace(open.begin(), open.end(), client, next);
+  auto moved = clients_.extract(client);
+  moved.key() = next;
+  moved.mapped().sent = std::move(again);
+  ++moved.mapped().challenges;
+  clients_.insert(std::move(moved));
+  return true;
+}
+
+/// Puts a response into the words of who asked.
+void ExchangeRelay::turn_back(const Exchange& exchange, const Attempt& attempt,
+                              sip::Message& response) const {
+  if (attempt.sent && response.status() < 300)
+    core_.credentials.accept(*attempt.sent, response, attempt.flow);
+  make_outgoing_response(response, exchange.request);
+  const DialogIdentity& identity = attempt.identity;
+  identity.carry_response(response, exchange.request,
+                          core_.tag_told(identity, exchange.from, response.to_tag()));
+  std::string at = contact_of(response);
+  core_.translate(response, {attempt.flow, exchange.from, identity.hides[0], at});
 }
 
 /// RFC 3263 §4.3. @return false: the failure stands.
@@ -100,17 +156,17 @@ bool ExchangeRelay::on_response(sip::TransactionId client, const sip::Flow& from
   attempt.heard = true;
   silent_.clear(client);
   int status = response.status();
+  if (answer_challenge(client, response)) return true;
+  if (status > 100) turn_back(exchange, attempt, response);
   if (status >= 200) {
     core_.router.on_outcome(attempt.flow, outcome_of(HopFailure::response, status),
                             retry_after_of(response), core_.now);
     if (status >= 300 && try_next_place(client, HopFailure::response, status)) {
-      make_outgoing_response(response, exchange.request);
       keep_failure(exchange, std::move(response), &from);
       return true;
     }
     on_final(client, std::move(response), &from);
   } else if (status > 100 && !exchange.answered) {
-    make_outgoing_response(response, exchange.request);
     core_.respond(exchange.server, response, &from);
   }
   return true;
@@ -131,7 +187,7 @@ void ExchangeRelay::on_final(sip::TransactionId client, sip::Message response,
   clients_.erase(client);
   silent_.clear(client);
   int status = response.status();
-  make_outgoing_response(response, exchange.request);
+  if (!from) make_outgoing_response(response, exchange.request);
   if (status < 300 && !exchange.answered) {
     exchange.answered = true;
     core_.respond(exchange.server, std::move(response), from);

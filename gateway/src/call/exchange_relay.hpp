@@ -41,12 +41,17 @@ class ExchangeRelay {
     std::uint64_t exchange = 0;
     sip::Flow flow;
     Failover places;
+    DialogIdentity identity{};
+    std::optional<sip::Message> sent{};  ///< as it went out, where we hold credentials
+    unsigned challenges = 0;             ///< that were answered with them
     bool heard = false;
   };
 
   bool send(std::uint64_t id, const RouteTarget& target, Failover places);
   static void keep_failure(Exchange& exchange, sip::Message response, const sip::Flow* from);
   void forget(std::uint64_t id);
+  bool answer_challenge(sip::TransactionId client, const sip::Message& response);
+  void turn_back(const Exchange& exchange, const Attempt& attempt, sip::Message& response) const;
   bool try_next_place(sip::TransactionId client, HopFailure failure, int status);
   void on_hop_failed(sip::TransactionId client, HopFailure failure);
   void on_final(sip::TransactionId client, sip::Message response, const sip::Flow* from);

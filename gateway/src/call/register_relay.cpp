@@ -123,6 +123,9 @@ bool RegisterRelay::send(std::uint64_t id, const RouteTarget& target) {
   if (!target.request_uri.empty()) out.set_request_uri(target.request_uri);
   map_contacts(exchange, out, target.flow);
   put_headers(target, out);
+  exchange.identity = core_.name_legs(exchange.request, exchange.from, target.flow);
+  exchange.identity.carry_request(out, Side::caller);
+  core_.translate(out, {exchange.from, target.flow, exchange.identity.hides[1], {}});
   sip::TransactionId client = core_.send(std::move(out), target.flow, &exchange.from);
   if (client == 0) return false;
   exchange.client = client;
@@ -254,7 +257,7 @@ bool RegisterRelay::on_response(sip::TransactionId client, const sip::Flow& from
   int status = response.status();
   if (status < 200) {
     if (status == 100) return true;
-    make_outgoing_response(response, exchange.request);
+    turn_back(exchange, response);
     core_.respond(exchange.server, response, &from);
     return true;
   }
@@ -295,6 +298,15 @@ void RegisterRelay::on_timeout() {
   }
 }
 
+/// Puts a response into the words of who asked.
+void RegisterRelay::turn_back(const Exchange& exchange, sip::Message& response) const {
+  make_outgoing_response(response, exchange.request);
+  const DialogIdentity& identity = exchange.identity;
+  identity.carry_response(response, exchange.request,
+                          core_.tag_told(identity, exchange.from, response.to_tag()));
+  core_.translate(response, {exchange.flow, exchange.from, identity.hides[0], {}});
+}
+
 void RegisterRelay::on_final(std::uint64_t id, sip::Message response, const sip::Flow* from) {
   Exchange& exchange = exchanges_.at(id);
   int status = response.status();
@@ -305,7 +317,7 @@ void RegisterRelay::on_final(std::uint64_t id, sip::Message response, const sip:
     ++core_.counters.registration_failures;
     for (const std::string& token : exchange.tokens) core_.bindings.drop_unconfirmed(token);
   }
-  make_outgoing_response(response, exchange.request);
+  turn_back(exchange, response);
   core_.respond(exchange.server, std::move(response), from);
   exchanges_.erase(id);
 }

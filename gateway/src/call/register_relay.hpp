@@ -42,6 +42,7 @@ class RegisterRelay {
     Failover places;                  ///< and where else it may be
     std::vector<std::string> tokens;  ///< of the Contacts it asks for
     LegPolicy policy;                 ///< of the hop in use
+    DialogIdentity identity;          ///< what both legs call this registration
   };
 
   bool answer_here(sip::TransactionId server, Exchange& exchange, const RouteTarget& target);
@@ -53,6 +54,7 @@ class RegisterRelay {
   void unmap_contacts(Exchange& exchange, sip::Message& response);
   std::uint32_t client_life(const Exchange& exchange, std::uint32_t asked_s,
                             std::uint32_t granted_s) const;
+  void turn_back(const Exchange& exchange, sip::Message& response) const;
   void on_final(std::uint64_t id, sip::Message response, const sip::Flow* from);
 
   BridgeCore& core_;

@@ -71,11 +71,18 @@ struct ProviderConfig {
   RegistrationMode registration = RegistrationMode::passthrough;
   std::vector<Network> addresses;  ///< besides the target's own, where its requests may come from
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
-  seconds failover_timeout{4};  ///< silence after which an INVITE tries the next host; 0: 32 s
+  bool topology_hiding = false;  ///< it is not shown Call-IDs, tags, software and hosts of others
+  seconds failover_timeout{4};   ///< silence after which an INVITE tries the next host; 0: 32 s
   ProviderTlsConfig tls;
   /// Requests above this go by TCP instead of UDP; 0: never. Absent: as sip.udp.
   std::optional<std::uint32_t> datagram_bytes;
   bool operator==(const ProviderConfig&) const = default;
+};
+
+/// What holds for every client's link.
+struct LinksConfig {
+  bool topology_hiding = false;
+  bool operator==(const LinksConfig&) const = default;
 };
 
 /// The first route that matches decides; a field that is empty matches anything.
@@ -130,6 +137,7 @@ struct GatewayConfig {
   std::vector<UserConfig> users;
   TokensConfig tokens;
   std::vector<ProviderConfig> providers;
+  LinksConfig links;
   std::vector<RouteConfig> routes;
   ServicesConfig services;
   AdminConfig admin;

@@ -124,6 +124,11 @@ void visit_tokens(KeyVisitor& v, TokensConfig& c) {
       });
 }
 
+constexpr KeyDoc kTopologyHiding{
+    "`on`: Call-ID and tags differ on this leg from those on the other, and software, hosts and "
+    "names of the other side are not shown; `off`: they pass. docs/dialogs.md tells what is "
+    "replaced by what."};
+
 void visit_provider(KeyVisitor& v, ProviderConfig& c) {
   v.value("name", {"Name for routes, logs and metrics.", "", "", true}, provider_name(c.name));
   v.value("target", {"Where requests go.", "", "", true}, sip_target(c.target));
@@ -141,6 +146,7 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
   v.value("user_agent",
           {"Replaces User-Agent in requests to the provider.", "", "as the client says"},
           header_text(c.user_agent));
+  v.value("topology_hiding", kTopologyHiding, boolean(c.topology_hiding));
   v.value(
       "failover_timeout_s",
       {"An INVITE to which a host of the provider answers nothing for this long goes to the next "
@@ -148,6 +154,11 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
        "s"},
       duration(c.failover_timeout, seconds(0), seconds(32)));
   visit_provider_transport(v, c);
+}
+
+void visit_links(KeyVisitor& v, LinksConfig& c) {
+  v.section("links", "What holds for every client's link.",
+            [&] { v.value("topology_hiding", kTopologyHiding, boolean(c.topology_hiding)); });
 }
 
 void visit_route(KeyVisitor& v, RouteConfig& c) {
@@ -234,6 +245,7 @@ void visit_keys(KeyVisitor& v, GatewayConfig& c) {
   visit_tokens(v, c.tokens);
   v.sections("providers", "SIP providers, PBXs and trunks.",
              [&] { visit_provider(v, c.providers.emplace_back()); });
+  visit_links(v, c.links);
   v.sections(
       "routes",
       "Ordered: the first that matches decides. Without a match, a request for a provider's domain "

@@ -148,8 +148,9 @@ std::string FileAccess::resolve(const std::string& path) const {
 Scalar boolean(bool& value) {
   return {"true or false", "true or false",
           [&value](const std::string& text, const FileAccess&) -> std::optional<Problem> {
-            if (text != "true" && text != "false") return kNotIt;
-            value = text == "true";
+            bool yes = text == "true" || text == "on";  // YAML 1.1 words
+            if (!yes && text != "false" && text != "off") return kNotIt;
+            value = yes;
             return std::nullopt;
           },
           [&value] { return std::string(value ? "true" : "false"); }};

@@ -40,7 +40,8 @@ std::string GatewayRouter::owner_of(const sip::Flow& flow) const {
 }
 
 call::LegPolicy GatewayRouter::policy_of(const sip::Flow& flow) const {
-  const Provider* provider = flow.is_link() ? nullptr : provider_at(flow.remote);
+  if (flow.is_link()) return link_policy_;
+  const Provider* provider = provider_at(flow.remote);
   return provider ? provider->policy : call::LegPolicy{};
 }
 

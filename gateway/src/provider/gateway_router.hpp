@@ -54,6 +54,7 @@ class GatewayRouter final : public call::Router {
   /// "host" and "host:port" that mean this gateway, known once its sockets are open.
   void set_own_hosts(std::vector<std::string> hosts) { config_.own_hosts = std::move(hosts); }
   void set_registrar(const Registrar* registrar) { registrar_ = registrar; }
+  void set_link_policy(const call::LegPolicy& policy) { link_policy_ = policy; }
   void set_providers(std::vector<Provider> providers) { providers_ = std::move(providers); }
   const std::vector<Provider>& providers() const { return providers_; }
   /// Filled by the gateway after an "enum:" lookup, read by routing.
@@ -85,6 +86,7 @@ class GatewayRouter final : public call::Router {
   Config config_;
   call::BindingTable& bindings_;
   const Registrar* registrar_ = nullptr;
+  call::LegPolicy link_policy_;
   std::vector<Provider> providers_;
   EnumCache enum_cache_;
   std::map<std::uint64_t, SessionIdentity> sessions_;

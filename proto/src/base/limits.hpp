@@ -107,6 +107,17 @@ inline constexpr std::size_t kForksPerCall = 16;          ///< early dialogs of 
 inline constexpr std::size_t kContactsPerAor = 16;        ///< devices of one user
 /// places that one request is tried at, one after the other
 inline constexpr std::size_t kAttemptsPerRequest = 16;
+inline constexpr std::size_t kRefersPerDialog = 16;       ///< whose CSeq an Event id may still name
+/// times that one request is sent again with credentials: two realms, each with a stale nonce
+inline constexpr unsigned kDigestAttempts = 4;
+inline constexpr std::size_t kDigestClients = 20'000;  ///< of providers' users; the oldest give way
+/// dialog and target elements of one notification: a large PBX's busy lamps
+inline constexpr std::size_t kDialogInfoElements = 1024;
+inline constexpr std::size_t kDialogInfoAttributes = 32;  ///< of one element; RFC 4235 knows 5
+/// places that Refer-To and dialog-info lead to through us, and dialogs told of under other names
+inline constexpr std::size_t kReferrals = 8192;
+inline constexpr Duration kReferralLife = seconds(600);  ///< of one, since it was last told
+inline constexpr std::size_t kEndedCallIds = 4096;       ///< calls that In-Reply-To may name
 inline constexpr std::size_t kRequestsPerCall = 64;  ///< unanswered in a dialog; a phone has 1 or 2
 
 // Authentication

@@ -358,7 +358,9 @@ bool DigestClient::authorize(Message& request, const Message& response) {
   }
   // Judged for all realms before any is answered: a refused request is left as it was.
   for (const DigestChallenge& challenge : chosen) {
-    if (refused(realm_for(challenge), challenge, request, response)) return false;
+    Realm& realm = realm_for(challenge);
+    realm.refused = refused(realm, challenge, request, response);
+    if (realm.refused) return false;
   }
   auto cseq = response.cseq();
   for (DigestChallenge& challenge : chosen) {
@@ -374,6 +376,45 @@ bool DigestClient::authorize(Message& request, const Message& response) {
     answer(realm, request);
   }
   return !chosen.empty();
+}
+
+void DigestClient::anticipate(Message& request) {
+  for (Realm& realm : realms_) {
+    if (realm.refused || realm.challenge.nonce.empty()) continue;
+    std::vector<std::string_view> given = request.fields(answer_header(realm.challenge.proxy));
+    bool answered = std::any_of(given.begin(), given.end(), [&](std::string_view value) {
+      auto credentials = DigestCredentials::parse(value);
+      return credentials && credentials->realm == realm.challenge.realm;
+    });
+    if (!answered) answer(realm, request);
+  }
+}
+
+bool DigestClient::learn(const Message& request, const Message& response) {
+  bool ours = false;
+  for (bool proxy : {false, true}) {
+    for (std::string_view value : request.fields(answer_header(proxy))) {
+      auto credentials = DigestCredentials::parse(value);
+      if (!credentials || credentials->username != username_) continue;
+      auto realm = std::find_if(realms_.begin(), realms_.end(), [&](const Realm& known) {
+        return known.challenge.realm == credentials->realm && known.challenge.proxy == proxy;
+      });
+      auto info = proxy ? response.get("Proxy-Authentication-Info")
+                        : response.get(HeaderId::authentication_info);
+      if (realm == realms_.end() || !info) continue;
+      ours = true;
+      // The header has parameters only; the scanner wants a scheme before them.
+      std::string text = "Digest " + std::string(*info);
+      auto items = AuthScanner(text).scan();
+      const std::string* next =
+          items && !items->empty() ? items->front().get("nextnonce") : nullptr;
+      if (!next || next->empty() || *next == realm->challenge.nonce) continue;
+      realm->challenge.nonce = *next;
+      realm->uses = 0;
+      realm->cnonce.clear();
+    }
+  }
+  return ours;
 }
 
 DigestClient::Realm& DigestClient::realm_for(const DigestChallenge& challenge) {

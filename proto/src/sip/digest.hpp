@@ -63,6 +63,15 @@ class DigestClient {
   /// same nonce again, or another one without stale=true after an answer on a fresh nonce. The
   /// credentials are wrong then.
   bool authorize(Message& request, const Message& response);
+  /// Adds credentials for every realm that has accepted an answer or asked for one before, without
+  /// waiting to be asked again (RFC 7616 §3.6). Realms for which the request bears credentials stay
+  /// as they are; those that refused the last answer are left out.
+  void anticipate(Message& request);
+  /// Takes the next nonce from Authentication-Info or Proxy-Authentication-Info (RFC 7616 §3.5, RFC
+  /// 7615) of a final response to `request`, as it was sent.
+  /// @return whether the request bore an answer of this client, to which the response's header then
+  /// belongs.
+  bool learn(const Message& request, const Message& response);
 
  private:
   struct Realm {
@@ -72,6 +81,7 @@ class DigestClient {
     std::uint32_t uses = 0;
     std::string call_id;                ///< of the request that was answered last,
     std::uint32_t challenged_cseq = 0;  ///< and its CSeq number before the answer
+    bool refused = false;               ///< the last answer was turned down
   };
 
   Realm& realm_for(const DigestChallenge& challenge);

@@ -50,6 +50,13 @@ class BenchRouter final : public Router {
                   Instant) override {
     outcomes.push_back({to, outcome, retry_after_s});
   }
+  std::optional<Credentials> credentials_for(const sip::Flow& to,
+                                             std::string_view user) const override {
+    auto known = credentials.find(std::string(user));
+    if (to.is_link() || known == credentials.end()) return std::nullopt;
+    return Credentials{std::string(user), known->second};
+  }
+  std::map<std::string, std::string> credentials;  ///< toward networks: user → password
 };
 
 /// A bridge fed by hand, on virtual time: each message in and each message out is the test's.

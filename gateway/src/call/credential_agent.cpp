@@ -1,0 +1,70 @@
+#include "call/credential_agent.hpp"
+
+#include "base/limits.hpp"
+
+namespace isthmus::call {
+
+using sip::HeaderId;
+using sip::Method;
+
+CredentialAgent::Client* CredentialAgent::client_for(const sip::Message& request,
+                                                     const sip::Flow& to) {
+  Method method = request.method();
+  // An ACK repeats its INVITE's, a CANCEL cannot be sent again (RFC 3261 §22.1).
+  if (method == Method::register_ || method == Method::ack || method == Method::cancel)
+    return nullptr;
+  Result<sip::NameAddr, sip::Fault> from = request.from();
+  Result<sip::Uri, sip::Fault> uri = from ? sip::Uri::parse(from->uri) : sip::Uri::parse("");
+  std::string user = uri && uri->is_sip() ? uri->decoded_user() : std::string();
+  std::optional<Credentials> held = router_.credentials_for(to, user);
+  if (!held) return nullptr;
+
+  std::string key = router_.owner_of(to);
+  key += '\n';
+  key += user;
+  auto known = clients_.find(key);
+  if (known != clients_.end()) {
+    Client& client = *known->second;
+    if (client.credentials.user == held->user && client.credentials.password == held->password) {
+      recent_.splice(recent_.begin(), recent_, known->second);
+      return &client;
+    }
+    recent_.erase(known->second);  // the configuration says something else now
+    clients_.erase(known);
+  }
+  if (clients_.size() >= limits::kDigestClients) {
+    clients_.erase(recent_.back().key);
+    recent_.pop_back();
+  }
+  recent_.push_front({key, *held, sip::DigestClient(held->user, held->password, random_)});
+  clients_.emplace(std::move(key), recent_.begin());
+  return &recent_.front();
+}
+
+bool CredentialAgent::prepare(sip::Message& request, const sip::Flow& to) {
+  Client* client = client_for(request, to);
+  if (client) client->digest.anticipate(request);
+  return client != nullptr;
+}
+
+std::optional<sip::Message> CredentialAgent::answer(const sip::Message& sent,
+                                                    const sip::Message& response,
+                                                    const sip::Flow& to) {
+  Client* client = client_for(sent, to);
+  if (!client) return std::nullopt;
+  sip::Message again = sent;
+  if (!client->digest.authorize(again, response)) return std::nullopt;
+  return again;
+}
+
+void CredentialAgent::accept(const sip::Message& sent, sip::Message& response,
+                             const sip::Flow& to) {
+  if (!response.has(HeaderId::authentication_info) && !response.get("Proxy-Authentication-Info"))
+    return;
+  Client* client = client_for(sent, to);
+  if (!client || !client->digest.learn(sent, response)) return;
+  response.remove(HeaderId::authentication_info);
+  response.remove("Proxy-Authentication-Info");
+}
+
+}  // namespace isthmus::call
