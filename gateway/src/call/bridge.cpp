@@ -304,7 +304,7 @@ bool Bridge::is_dialog_peer(const Endpoint& endpoint) const {
 }
 
 std::size_t Bridge::call_count() const {
-  return impl_->calls_.size() + impl_->services_.size();
+  return impl_->calls_.open() + impl_->services_.size();
 }
 
 std::vector<CallRecord> Bridge::calls(Instant now) const {

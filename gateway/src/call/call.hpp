@@ -8,6 +8,7 @@
 
 #include "base/time.hpp"
 #include "call/dialog_identity.hpp"
+#include "call/dialog_usages.hpp"
 #include "call/failover.hpp"
 #include "call/media_session.hpp"
 #include "sip/dialog.hpp"
@@ -26,6 +27,7 @@ struct DialogPair {
       party;  ///< From value of the caller, To value of the callee, with tags
   std::array<std::string, 2> remote_target;  ///< Contact URI that each leg's peer gave
   std::array<std::vector<std::string>, 2> route_set;
+  DialogUsages usages;  ///< subscriptions beside the INVITE
   bool confirmed = false;
   struct Ack {
     std::string bytes;
@@ -85,6 +87,8 @@ struct Call {
   int final_status = 0;
   std::string end_reason;
   std::size_t transactions = 0;  ///< in-dialog requests under way
+  /// The INVITE usage is over and reported; subscriptions in its dialogs go on until `expires`.
+  bool usages_only = false;
 };
 
 /// What is told of a call when it changes (for records, metrics, the admin interface).

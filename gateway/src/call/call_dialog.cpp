@@ -90,6 +90,13 @@ bool CallManager::on_dialog_request(sip::TransactionId server, const sip::Flow& 
                                     sip::Message& request) {
   DialogRef ref = find_dialog(flow, request);
   if (!ref.call) return false;
+  Method method = request.method();
+  if (ref.call->usages_only && method != Method::notify && method != Method::subscribe &&
+      method != Method::refer) {
+    core_.reject(server, request, 481, {});
+    return true;
+  }
+  ref.dialog->usages.on_request(request, ref.from, core_.now);
   if (refreshes_target(request.method())) {
     if (auto contact = request.contact())
       ref.dialog->remote_target[index_of(ref.from)] = contact->uri;
@@ -325,6 +332,7 @@ void CallManager::on_dialog_failed(DialogUse& use, sip::ClientFailure why) {
 void CallManager::after_final(sip::TransactionId client, DialogUse& use,
                               const sip::Message* response) {
   Call& call = *use.call;
+  if (response) use.dialog->usages.on_response(use.request, use.from, *response, core_.now);
   Method method = use.request.method();
   bool challenged = response && (response->status() == 401 || response->status() == 407);
   bool ended = use.ends && !challenged;
@@ -345,7 +353,14 @@ void CallManager::after_final(sip::TransactionId client, DialogUse& use,
   }
   --call.transactions;
   in_dialog_.erase(client);
-  if (ended) end(call, call.end_reason);
+  if (call.usages_only && call.transactions == 0) {
+    bool left = std::any_of(
+        call.winner->dialogs.begin(), call.winner->dialogs.end(),
+        [&](const auto& dialog) { return dialog->usages.last_until(core_.now).has_value(); });
+    if (!left) end(call, call.end_reason);
+  } else if (ended) {
+    end_invite_usage(call);
+  }
 }
 
 void CallManager::send_bye(Branch& branch, DialogPair& dialog, Side to, int cause,
@@ -367,6 +382,10 @@ void CallManager::send_bye(Branch& branch, DialogPair& dialog, Side to, int caus
 /// set-up.
 void CallManager::hang_up(Call& call, std::optional<Side> except, int cause,
                           std::string_view reason) {
+  if (call.usages_only) {
+    end(call, reason);
+    return;
+  }
   if (call.state == CallState::ending) return;  // a BYE or CANCELs are under way, and bounded
   if (call.state == CallState::setup) {
     call.final_status = except == Side::caller ? 487 : cause;

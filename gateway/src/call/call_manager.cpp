@@ -81,7 +81,7 @@ void CallManager::on_session_closed(std::uint64_t session) {
 
 bool CallManager::end_call(CallId id, std::string_view reason) {
   auto found = calls_.find(id);
-  if (found == calls_.end()) return false;
+  if (found == calls_.end() || found->second->usages_only) return false;
   hang_up(*found->second, std::nullopt, 503, reason);
   return true;
 }
@@ -115,7 +115,9 @@ void CallManager::sweep() {
   for (CallId id : lapsed) {
     auto found = calls_.find(id);
     if (found == calls_.end()) continue;
-    if (found->second->invite) {
+    if (found->second->usages_only) {
+      end(*found->second, "subscriptions lapsed");
+    } else if (found->second->invite) {
       hang_up(*found->second, std::nullopt, 408, "BYE was not repeated");
     } else {
       end(*found->second, "subscription expired");
@@ -132,8 +134,38 @@ bool CallManager::is_dialog_peer(const Endpoint& endpoint) const {
   return found != peers_.end() && found->second > core_.now;
 }
 
+/// A BYE ends the INVITE usage of a dialog, and the call with it; subscriptions that a REFER or
+/// SUBSCRIBE made in it go on, and with them the dialog (RFC 5057 §4.1, §5.1).
+void CallManager::end_invite_usage(Call& call) {
+  std::optional<Instant> until;
+  if (call.invite && call.winner) {
+    for (auto& dialog : call.winner->dialogs) {
+      std::optional<Instant> last = dialog->usages.last_until(core_.now);
+      if (last && (!until || *last > *until)) until = last;
+    }
+  }
+  if (!until) {
+    end(call, call.end_reason);
+    return;
+  }
+  ++core_.counters.calls_ended;
+  report(call, true);
+  for (auto& branch : call.branches) branch->media.reset();
+  core_.give_place(call.invite, call.caller);
+  call.usages_only = true;
+  call.expires = until;
+  ++usages_only_;
+}
+
 void CallManager::end(Call& call, std::string_view reason) {
   call.state = CallState::ending;
+  if (call.usages_only) {  // reported, and its place given back, when its INVITE usage ended
+    for (const auto& [client, use] : in_dialog_) {
+      if (use.call == &call) answer_waiting(use);
+    }
+    remove(call);
+    return;
+  }
   call.end_reason = std::string(reason);
   if (call.invite) ++core_.counters.calls_ended;
   for (const auto& [client, use] : in_dialog_) {
@@ -186,7 +218,11 @@ void CallManager::remove(Call& call) {
       break;
     }
   }
-  core_.give_place(call.invite, call.caller);
+  if (call.usages_only) {
+    --usages_only_;
+  } else {
+    core_.give_place(call.invite, call.caller);
+  }
   calls_.erase(call.id);
 }
 
@@ -218,7 +254,9 @@ CallRecord CallManager::record_of(const Call& call) const {
 std::vector<CallRecord> CallManager::records() const {
   std::vector<CallRecord> out;
   out.reserve(calls_.size());
-  for (const auto& [id, call] : calls_) out.push_back(record_of(*call));
+  for (const auto& [id, call] : calls_) {
+    if (!call->usages_only) out.push_back(record_of(*call));
+  }
   return out;
 }
 

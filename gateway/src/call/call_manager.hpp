@@ -41,7 +41,8 @@ class CallManager : private DialogBook {
   std::optional<Instant> next_deadline() const;
 
   bool is_dialog_peer(const Endpoint& endpoint) const;
-  std::size_t size() const { return calls_.size(); }
+  std::size_t size() const { return calls_.size(); }  ///< those too of which usages are left
+  std::size_t open() const { return calls_.size() - usages_only_; }
   std::vector<CallRecord> records() const;
 
  private:
@@ -129,6 +130,7 @@ class CallManager : private DialogBook {
   void note_peer(const sip::Flow& flow);
   void answer_waiting(const DialogUse& use);
   void end(Call& call, std::string_view reason);
+  void end_invite_usage(Call& call);
   void remove(Call& call);
   void report(Call& call, bool ended);
   CallRecord record_of(const Call& call) const;
@@ -137,6 +139,7 @@ class CallManager : private DialogBook {
   BridgeCore& core_;
   IdentifierMap identifiers_;
   CallId next_id_ = 1;
+  std::size_t usages_only_ = 0;
   std::unordered_map<CallId, std::unique_ptr<Call>> calls_;
   std::unordered_map<std::string, TokenUse> tokens_;
   std::unordered_multimap<std::string, Call*> by_call_id_;

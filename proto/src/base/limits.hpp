@@ -118,6 +118,9 @@ inline constexpr std::size_t kDialogInfoAttributes = 32;  ///< of one element; R
 inline constexpr std::size_t kReferrals = 8192;
 inline constexpr Duration kReferralLife = seconds(600);  ///< of one, since it was last told
 inline constexpr std::size_t kEndedCallIds = 4096;       ///< calls that In-Reply-To may name
+inline constexpr Duration kReferUsageLife = seconds(180);  ///< of a transfer that tells no time
+/// for which a subscription may keep a dialog whose call is over; a transfer rings for less
+inline constexpr Duration kUsageLife = seconds(600);
 inline constexpr std::size_t kRequestsPerCall = 64;  ///< unanswered in a dialog; a phone has 1 or 2
 
 // Authentication

@@ -1,4 +1,5 @@
 // Requests inside dialogs: BYE and its races, re-INVITE races, forged and repeated requests.
+#include "base/limits.hpp"
 #include "bridge_bench.hpp"
 
 namespace isthmus::call {
@@ -189,6 +190,69 @@ TEST_F(BridgeDialog, hold_by_a_zero_address_is_no_silence_to_end_the_call_for) {
   media.idle = 600'000;
   pass(seconds(120));
   EXPECT_EQ(bridge.call_count(), 1u);
+}
+
+// RFC 5057: the BYE ends the call; what a REFER subscribed to goes on in its dialog.
+TEST_F(BridgeDialog, notifies_of_a_transfer_cross_after_the_bye) {
+  sip::Message ok = answered_call();
+  give(by_caller(ok, "REFER", 2), alice);
+  give(response(last(carol, "REFER"), 202, "c1"), carol);
+  give(by_caller(ok, "BYE", 3), alice);
+  give(response(last(carol, "BYE"), 200, "c1"), carol);
+  EXPECT_EQ(count(alice, "BYE", 200), 1u);
+  EXPECT_EQ(bridge.call_count(), 0u);
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_TRUE(media.ends.empty());
+  unsigned cseq = 0;
+  for (const char* state : {"active;expires=60", "terminated;reason=noresource"}) {
+    sip::Message notify = by_callee(invite, "c1", "NOTIFY", ++cseq);
+    notify.add(HeaderId::event, "refer");
+    notify.add(HeaderId::subscription_state, state);
+    give(notify, carol);
+    give(response(last(alice, "NOTIFY"), 200), alice);
+    EXPECT_EQ(count(carol, "NOTIFY", 200), cseq);
+    // The call itself is over.
+    give(by_callee(invite, "c1", "INFO", ++cseq), carol);
+    --cseq;
+    EXPECT_EQ(count(carol, "INFO", 481), cseq);
+  }
+  sip::Message late = by_callee(invite, "c1", "NOTIFY", 9);
+  late.add(HeaderId::event, "refer");
+  give(late, carol);
+  EXPECT_EQ(count(carol, "NOTIFY", 481), 1u);
+  EXPECT_EQ(ended.size(), 1u);
+  expect_nothing_left();
+}
+
+TEST_F(BridgeDialog, a_transfer_that_is_never_reported_on_lapses) {
+  sip::Message ok = answered_call();
+  give(by_caller(ok, "REFER", 2), alice);
+  give(response(last(carol, "REFER"), 202, "c1"), carol);
+  give(by_callee(invite, "c1", "BYE", 1), carol);
+  give(response(last(alice, "BYE"), 200), alice);
+  pass(limits::kReferUsageLife + seconds(2));
+  sip::Message late = by_callee(invite, "c1", "NOTIFY", 9);
+  late.add(HeaderId::event, "refer");
+  give(late, carol);
+  EXPECT_EQ(count(carol, "NOTIFY", 481), 1u);
+  expect_nothing_left();
+}
+
+TEST_F(BridgeDialog, refused_and_silent_refers_leave_nothing_behind) {
+  sip::Message ok = answered_call();
+  give(by_caller(ok, "REFER", 2), alice);
+  give(response(last(carol, "REFER"), 603, "c1"), carol);
+  give(by_caller(ok, "REFER", 3), alice);
+  sip::Message silent = response(last(carol, "REFER"), 200, "c1");
+  silent.add("Refer-Sub", "false");
+  give(silent, carol);
+  give(by_caller(ok, "BYE", 4), alice);
+  give(response(last(carol, "BYE"), 200, "c1"), carol);
+  sip::Message late = by_callee(invite, "c1", "NOTIFY", 9);
+  late.add(HeaderId::event, "refer");
+  give(late, carol);
+  EXPECT_EQ(count(carol, "NOTIFY", 481), 1u);
+  expect_nothing_left();
 }
 
 }  // namespace
