@@ -58,6 +58,7 @@ class BridgeNode : public Node {
     return config;
   }
   void deliver(std::string bytes, const sip::Flow& flow, Instant now) {
+    if (keeps_traffic) traffic.push_back({flow, bytes, true});
     auto message = sip::Message::parse(bytes);
     if (const auto fault = message ? message->check() : message.error()) {
       ++malformed;
@@ -81,6 +82,7 @@ class BridgeNode : public Node {
   void carry_out(call::Actions& actions) {
     for (call::Action& action : actions) {
       if (auto* send = std::get_if<call::SendSip>(&action)) {
+        if (keeps_traffic) traffic.push_back({send->flow, send->bytes, false});
         if (send->flow.is_link()) {
           world_.send_link(*this, send->flow.session, std::move(send->bytes));
         } else {
@@ -105,6 +107,14 @@ class BridgeNode : public Node {
   call::Bridge bridge;
   std::vector<call::CallRecord> ended;
   int malformed = 0;
+  /// Every message that came and went, in order, when asked for.
+  struct Passed {
+    sip::Flow flow;
+    std::string bytes;
+    bool received;
+  };
+  bool keeps_traffic = false;
+  std::vector<Passed> traffic;
 };
 
 inline Bytes sim_secret() {

@@ -61,6 +61,7 @@ Message Phone::new_request(std::string_view method, std::string_view uri, std::s
 sip::TransactionId Phone::send(Message request) {
   sip::Flow flow = session_ ? sip::Flow::link(*session_) : sip::Flow::udp(next_hop_);
   std::string call_id(request.call_id());
+  if (!software.empty()) request.set(HeaderId::user_agent, software);
   sip::TransactionId id =
       layer.send_request(std::move(request), flow, sent_by(), world_.now, events_);
   clients_[id] = call_id;
@@ -113,9 +114,11 @@ void Phone::hold(const std::string& call_id, bool on) {
 }
 
 void Phone::send_in_dialog(const std::string& call_id, std::string_view method,
-                           std::string_view body, std::string_view content_type) {
+                           std::string_view body, std::string_view content_type,
+                           const std::vector<std::pair<std::string, std::string>>& extra) {
   Message request = calls.at(call_id).dialog.request(method);
   request.add(HeaderId::contact, "<" + contact_uri() + ">");
+  for (const auto& [header, value] : extra) request.add(header, value);
   if (!body.empty()) request.set_body(body, content_type);
   send(std::move(request));
   drain();
@@ -136,6 +139,11 @@ void Phone::register_at(std::string_view at_domain, std::uint32_t expires_s, std
 
 void Phone::send_request(Message request) {
   send(std::move(request));
+  drain();
+}
+
+void Phone::respond(sip::TransactionId server, Message response) {
+  layer.respond(server, std::move(response), world_.now, events_);
   drain();
 }
 
@@ -226,6 +234,7 @@ void Phone::drain() {
 
 void Phone::on_request(sip::TransactionId server, const sip::Flow&, Message request) {
   requests.push_back(request);
+  if (intercept && intercept(server, request)) return;
   if (request.method() == Method::invite) {
     on_invite(server, std::move(request));
     return;

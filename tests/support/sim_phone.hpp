@@ -44,6 +44,9 @@ class Phone : public Node {
   bool late_offer = false;              ///< its own INVITEs carry no description
   std::string record_route;             ///< adds this Record-Route to what it forwards to itself
   std::optional<std::string> redirect;  ///< Contact of a 3xx
+  std::string software;                 ///< User-Agent of its requests; empty: none
+  /// Sees each request first. @return whether it took it: then it answers.
+  std::function<bool(sip::TransactionId, const sip::Message&)> intercept;
 
   /// Starts a call. @return its Call-ID.
   std::string call(std::string_view uri,
@@ -52,7 +55,10 @@ class Phone : public Node {
   void hang_up(const std::string& call_id);
   void hold(const std::string& call_id, bool on = true);
   void send_in_dialog(const std::string& call_id, std::string_view method,
-                      std::string_view body = {}, std::string_view content_type = {});
+                      std::string_view body = {}, std::string_view content_type = {},
+                      const std::vector<std::pair<std::string, std::string>>& extra = {});
+  /// Answers a request that `intercept` took.
+  void respond(sip::TransactionId server, sip::Message response);
   /// Registers its address of record; @return final status when the world has run (see
   /// last_register_status).
   void register_at(std::string_view domain, std::uint32_t expires_s = 3600,

@@ -73,8 +73,6 @@ bool CallManager::answer_challenge(Call& call, Branch& branch, const sip::Messag
   auto cseq = call.request.cseq();
   if (!again || !cseq) return false;
   std::uint32_t number = branch.identity.numbers[1].carry_again(cseq->number, again->method());
-  for (auto& dialog : branch.dialogs)
-    dialog->identity.numbers[1].carry_again(cseq->number, again->method());
   set_cseq(*again, number);
   sip::TransactionId client = core_.send_again(*again, branch.flow[1]);
   if (client == 0) return false;
@@ -161,8 +159,11 @@ void CallManager::turn_to_caller(const Call& call, const Branch& branch,
   const DialogIdentity& identity = branch.identity;
   identity.carry_response(response, call.request,
                           core_.tag_told(identity, branch.flow[0], response.to_tag()));
-  Result<sip::NameAddr, sip::Fault> contact = response.contact();
-  std::string at = contact ? contact->uri : std::string();
+  std::string at;  // only hiding and redirections ask for it
+  if (identity.hides[0] || response.status() / 100 == 3) {
+    Result<sip::NameAddr, sip::Fault> contact = response.contact();
+    if (contact) at = contact->uri;
+  }
   core_.translate(response,
                   {branch.flow[1], branch.flow[0], identity.hides[0], at, branch.media != nullptr});
 }

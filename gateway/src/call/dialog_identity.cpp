@@ -136,12 +136,12 @@ void DialogIdentity::carry_response(sip::Message& response, const sip::Message& 
     if (response.get(header) != request.get(header))
       response.set(header, request.get(header).value_or(""));
   }
-  if (!same_names()) {
-    if (!request.to_tag().empty()) {
-      response.set(HeaderId::to, request.get(HeaderId::to).value_or(""));
-    } else if (!to_tag.empty() && !response.to_tag().empty()) {
+  if (request.to_tag().empty()) {
+    std::string given = response.to_tag();
+    if (!given.empty() && !to_tag.empty() && given != to_tag)
       set_tag(response, HeaderId::to, to_tag);
-    }
+  } else if (!same_names()) {
+    response.set(HeaderId::to, request.get(HeaderId::to).value_or(""));
   }
   auto came = request.cseq(), sent = response.cseq();
   if (came && sent && came->number != sent->number) set_cseq(response, came->number);

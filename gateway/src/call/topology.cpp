@@ -108,15 +108,18 @@ std::string hide_description(std::string_view sdp, bool own_address) {
   own_address = own_address && has_open_stream(lines);
   std::string connection;
   for (std::string_view line : lines) {
-    if (line.substr(0, 2) == "c=" && connection.empty() && own_address)
-      connection = std::string(without_end(line.substr(2)));
+    if (line.substr(0, 2) != "c=" || !connection.empty() || !own_address) continue;
+    std::string_view value = without_end(line.substr(2));
+    std::vector<std::string_view> words = words_of(value);
+    if (words.size() == 3 && words[0] == "IN") connection = std::string(value);
   }
   std::string out;
   for (std::string_view line : lines) {
-    std::string_view value = without_end(line).substr(std::min<std::size_t>(2, line.size()));
-    std::string_view end = line.substr(without_end(line).size());
+    std::string_view text = without_end(line);
+    std::string_view value = text.substr(std::min<std::size_t>(2, text.size()));
+    std::string_view end = line.substr(text.size());
     std::vector<std::string_view> words = words_of(value);
-    switch (line.empty() ? '\0' : line.front()) {
+    switch (text.size() < 2 || text[1] != '=' ? '\0' : text.front()) {
       case 'o': {
         if (words.size() < 5) break;
         std::size_t first = words.size() - 5;  // a user name may hold spaces

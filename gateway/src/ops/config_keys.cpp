@@ -125,9 +125,9 @@ void visit_tokens(KeyVisitor& v, TokensConfig& c) {
 }
 
 constexpr KeyDoc kTopologyHiding{
-    "`on`: Call-ID and tags differ on this leg from those on the other, and software, hosts and "
-    "names of the other side are not shown; `off`: they pass. docs/dialogs.md tells what is "
-    "replaced by what."};
+    "`true`: Call-ID and tags differ on this leg from those on the other, and software and hosts "
+    "of "
+    "the other side are not shown; `false`: they pass. dialogs.md tells what is replaced by what."};
 
 void visit_provider(KeyVisitor& v, ProviderConfig& c) {
   v.value("name", {"Name for routes, logs and metrics.", "", "", true}, provider_name(c.name));

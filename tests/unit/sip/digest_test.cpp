@@ -321,6 +321,44 @@ TEST_F(DigestClientTest, a_nonce_renewed_without_stale_is_believed_once) {
       client.authorize(request, challenge(request, {digest("r", "n3", ", qop=\"auth\"")})));
 }
 
+TEST_F(DigestClientTest, later_requests_bear_credentials_before_they_are_asked) {
+  Message first = make_request(1, "c1");
+  client.anticipate(first);
+  EXPECT_FALSE(first.has(HeaderId::authorization));  // nobody asked yet
+  ASSERT_TRUE(client.authorize(first, challenge(first, {digest("r", "n1", ", qop=\"auth\"")})));
+  Message second = make_request(1, "c2");
+  client.anticipate(second);
+  client.anticipate(second);  // once is enough
+  ASSERT_THAT(second.fields(HeaderId::authorization), SizeIs(1));
+  EXPECT_EQ(verified(second, HeaderId::authorization).at(0).nc, "00000002");
+  // Its nonce has aged: that is no refusal, the answer to a fresh one is.
+  ASSERT_TRUE(client.authorize(second, challenge(second, {digest("r", "n2", ", qop=\"auth\"")})));
+  ASSERT_FALSE(client.authorize(second, challenge(second, {digest("r", "n3", ", qop=\"auth\"")})));
+  Message third = make_request(1, "c3");
+  client.anticipate(third);
+  EXPECT_FALSE(third.has(HeaderId::authorization));
+}
+
+TEST_F(DigestClientTest, takes_the_next_nonce_that_a_success_names) {
+  Message request = make_request(1, "c1");
+  ASSERT_TRUE(client.authorize(request, challenge(request, {digest("r", "n1", ", qop=\"auth\"")})));
+  Message ok = Message::response_to(request, 200);
+  ok.add(HeaderId::authentication_info, "qop=auth, nc=00000001, nextnonce=\"n2\"");
+  Message stranger = make_request(1, "c9");
+  EXPECT_FALSE(client.learn(stranger, ok));  // bore no answer of ours
+  EXPECT_TRUE(client.learn(request, ok));
+  Message next = make_request(1, "c2");
+  client.anticipate(next);
+  EXPECT_EQ(verified(next, HeaderId::authorization).at(0).nonce, "n2");
+  EXPECT_EQ(verified(next, HeaderId::authorization).at(0).nc, "00000001");
+  Message odd = Message::response_to(next, 200);
+  odd.add(HeaderId::authentication_info, "=, \"nextnonce");
+  EXPECT_TRUE(client.learn(next, odd));  // ours, but says nothing
+  Message after = make_request(1, "c3");
+  client.anticipate(after);
+  EXPECT_EQ(verified(after, HeaderId::authorization).at(0).nonce, "n2");
+}
+
 TEST_F(DigestClientTest, without_a_usable_challenge_it_says_so) {
   Message request = make_request();
   EXPECT_FALSE(client.authorize(request, challenge(request, {})));

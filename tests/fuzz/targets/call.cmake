@@ -1,0 +1,1 @@
+isthmus_fuzz(dialog_info LINKS isthmus_call)
