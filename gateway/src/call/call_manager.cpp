@@ -144,7 +144,8 @@ void CallManager::end_invite_usage(Call& call) {
       if (last && (!until || *last > *until)) until = last;
     }
   }
-  if (!until) {
+  // They count as no calls, so they are bounded for themselves.
+  if (!until || usages_only_ >= core_.config.max_calls) {
     end(call, call.end_reason);
     return;
   }

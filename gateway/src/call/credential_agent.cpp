@@ -11,8 +11,10 @@ CredentialAgent::Client* CredentialAgent::client_for(const sip::Message& request
                                                      const sip::Flow& to) {
   Method method = request.method();
   // An ACK repeats its INVITE's, a CANCEL cannot be sent again (RFC 3261 §22.1).
-  if (method == Method::register_ || method == Method::ack || method == Method::cancel)
+  if (to.is_link() || method == Method::register_ || method == Method::ack ||
+      method == Method::cancel) {
     return nullptr;
+  }
   Result<sip::NameAddr, sip::Fault> from = request.from();
   Result<sip::Uri, sip::Fault> uri = from ? sip::Uri::parse(from->uri) : sip::Uri::parse("");
   std::string user = uri && uri->is_sip() ? uri->decoded_user() : std::string();

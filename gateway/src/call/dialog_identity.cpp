@@ -77,6 +77,7 @@ constexpr HeaderId kCredentialHeaders[] = {HeaderId::authorization, HeaderId::pr
 }  // namespace
 
 void set_tag(sip::Message& message, HeaderId header, std::string_view tag) {
+  if (tag.empty()) return;  // of an RFC 2543 end point, which has none
   std::string_view value = message.get(header).value_or("");
   Result<sip::NameAddr, sip::Fault> party = sip::NameAddr::parse(value);
   if (!party) return;

@@ -80,7 +80,7 @@ struct DialogIdentity {
   void rename(sip::Message& request, Side from) const;
 };
 
-/// Replaces the tag of a From or To; adds it when there is none.
+/// Replaces the tag of a From or To; adds it when there is none. An empty tag changes nothing.
 void set_tag(sip::Message& message, sip::HeaderId header, std::string_view tag);
 void set_cseq(sip::Message& message, std::uint32_t number);
 

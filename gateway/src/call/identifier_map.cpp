@@ -13,13 +13,27 @@ using sip::HeaderId;
 
 namespace {
 
-/// Makes room by taking out what expires first.
+/// Makes room in a table that is full: the older half goes, so that this is rare.
 template <class Table>
 void bound(Table& table) {
   if (table.size() < limits::kReferrals) return;
-  table.erase(std::min_element(table.begin(), table.end(), [](const auto& a, const auto& b) {
-    return a.second.expires < b.second.expires;
-  }));
+  std::vector<Instant> ends;
+  ends.reserve(table.size());
+  for (const auto& [key, entry] : table) ends.push_back(entry.expires);
+  auto middle = ends.begin() + static_cast<std::ptrdiff_t>(ends.size() / 2);
+  std::nth_element(ends.begin(), middle, ends.end());
+  Instant limit = *middle;
+  std::size_t most = table.size() / 2 + 1;  // of many that end at once, some stay
+  std::erase_if(table, [&](const auto& entry) {
+    if (most == 0 || entry.second.expires > limit) return false;
+    --most;
+    return true;
+  });
+}
+
+/// Of several dialogs with one Call-ID, each is told of by its own tag.
+std::string alias_key(const std::string& call_id, const std::string& tag) {
+  return call_id + ';' + tag;
 }
 
 /// A referral token and the headers that the URI bore.
@@ -63,7 +77,8 @@ std::optional<IdentifierMap::Match> IdentifierMap::find(const DialogWords& words
 
 const IdentifierMap::Alias* IdentifierMap::alias_of(const DialogWords& told,
                                                     const sip::Flow& by) const {
-  auto found = aliases_.find(told.call_id);
+  auto found = aliases_.find(alias_key(told.call_id, told.local_tag));
+  if (found == aliases_.end()) found = aliases_.find(alias_key(told.call_id, told.remote_tag));
   if (found == aliases_.end()) return nullptr;
   const Alias& alias = found->second;
   if (alias.owner != core_.router.owner_of(by)) return nullptr;
@@ -85,10 +100,11 @@ std::optional<DialogWords> IdentifierMap::in_our_words(const DialogWords& words,
   DialogWords told{core_.aliases.call_id(owner, words.call_id),
                    core_.aliases.tag(owner, words.call_id, words.local_tag),
                    core_.aliases.tag(owner, words.call_id, words.remote_tag)};
-  auto known = aliases_.find(told.call_id);
+  std::string key = alias_key(told.call_id, told.local_tag);
+  auto known = aliases_.find(key);
   if (known == aliases_.end()) {
     bound(aliases_);
-    known = aliases_.emplace(told.call_id, Alias{}).first;
+    known = aliases_.emplace(std::move(key), Alias{}).first;
   }
   known->second = {owner, words, std::nullopt, core_.now + limits::kReferralLife};
   if (!ours) known->second.origin = crossing.from;

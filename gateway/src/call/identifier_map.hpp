@@ -118,7 +118,7 @@ class IdentifierMap {
   BridgeCore& core_;
   const DialogBook& book_;
   std::unordered_map<std::string, Referral> referrals_;  ///< by token
-  std::unordered_map<std::string, Alias> aliases_;       ///< by Call-ID as told
+  std::unordered_map<std::string, Alias> aliases_;       ///< by Call-ID and tag as told
   std::deque<PastCall> past_;                            ///< oldest first
 };
 

@@ -156,7 +156,9 @@ void hide_topology(sip::Message& message, const Facade& facade) {
   for (HeaderId header : {HeaderId::user_agent, HeaderId::server}) {
     if (message.has(header)) message.set(header, facade.software);
   }
-  message.remove(HeaderId::organization);
+  // Routes to and from a registrar that end here (RFC 3327, RFC 3608): we are in their place.
+  for (HeaderId header : {HeaderId::organization, HeaderId::path, HeaderId::service_route})
+    message.remove(header);
   for (const char* header : {"P-Charging-Vector", "P-Charging-Function-Addresses"})
     message.remove(header);
   hide_hosts(message, HeaderId::history_info, facade.host);

@@ -38,9 +38,9 @@ struct Facade {
 };
 
 /// Takes out of a message what tells of the software and the hosts of the leg it comes from:
-/// User-Agent, Server, Organization; hosts in History-Info, Diversion and Warning; charging headers
-/// (RFC 7315); user, address, titles and tool in a session description; all but the status line of
-/// a message/sipfrag. Call-IDs, tags and Contacts are not its business.
+/// User-Agent, Server, Organization; Path and Service-Route; hosts in History-Info, Diversion and
+/// Warning; charging headers (RFC 7315); user, address, titles and tool in a session description;
+/// all but the status line of a message/sipfrag. Call-IDs, tags and Contacts are not its business.
 void hide_topology(sip::Message& message, const Facade& facade);
 /// The description without names, titles and foreign addresses.
 std::string hide_description(std::string_view sdp, bool own_address);

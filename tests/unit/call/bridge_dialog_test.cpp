@@ -238,6 +238,32 @@ TEST_F(BridgeDialog, a_transfer_that_is_never_reported_on_lapses) {
   expect_nothing_left();
 }
 
+struct BridgeWithOneCall : BridgeBench {
+  BridgeWithOneCall()
+      : BridgeBench([] {
+          BridgeConfig config;
+          config.max_calls = 1;
+          return config;
+        }()) {}
+};
+
+// Found in review: calls that were over, but for a subscription, had no bound.
+TEST_F(BridgeWithOneCall, dialogs_kept_for_subscriptions_are_bounded) {
+  for (int i = 0; i < 2; ++i) {
+    sip::Message ok = answered_call();
+    give(by_caller(ok, "REFER", 2), alice);
+    give(response(last(carol, "REFER"), 202, "c1"), carol);
+    give(by_caller(ok, "BYE", 3), alice);
+    give(response(last(carol, "BYE"), 200, "c1"), carol);
+    sip::Message notify = by_callee(invite, "c1", "NOTIFY", 1);
+    notify.add(HeaderId::event, "refer");
+    notify.add(HeaderId::subscription_state, "active;expires=60");
+    give(notify, carol);
+    EXPECT_EQ(count(alice, "NOTIFY"), 1u) << i;  // the second one's dialog was not kept
+  }
+  EXPECT_EQ(count(carol, "NOTIFY", 481), 1u);
+}
+
 TEST_F(BridgeDialog, refused_and_silent_refers_leave_nothing_behind) {
   sip::Message ok = answered_call();
   give(by_caller(ok, "REFER", 2), alice);

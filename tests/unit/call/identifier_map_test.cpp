@@ -324,6 +324,61 @@ TEST_P(IdentifierMapTest, busy_lamp_shows_the_watcher_its_own_call_in_its_own_wo
   EXPECT_EQ(last(carol, "INVITE").get(HeaderId::replaces), "77@pbx;to-tag=x1;from-tag=x2");
 }
 
+TEST_P(IdentifierMapTest, forks_of_one_call_inside_the_provider_can_be_told_apart) {
+  Ends first = call("sip:alice@home.example", carol, alice, "al");
+  std::vector<sip::NameAddr> seen;
+  for (const char* tag : {"f1", "f2"}) {
+    sip::Message message = by_caller(first.near, "REFER", 2 + static_cast<unsigned>(seen.size()));
+    message.add(HeaderId::refer_to,
+                "<sip:frank@example.org?Replaces=" +
+                    escape("77@pbx;to-tag=" + std::string(tag) + ";from-tag=c") + ">");
+    give(message, carol);
+    seen.push_back(*sip::NameAddr::parse(*last(alice, "REFER").get(HeaderId::refer_to)));
+  }
+  for (const char* tag : {"f1", "f2"}) {
+    sip::Message invited = follow(seen[tag[1] - '1'], alice, carol);
+    EXPECT_EQ(invited.get(HeaderId::replaces), "77@pbx;to-tag=" + std::string(tag) + ";from-tag=c");
+  }
+}
+
+// A flood of dialogs costs the oldest their names, nothing else.
+TEST_P(IdentifierMapTest, what_is_told_of_is_bounded) {
+  Ends first = call("sip:alice@home.example", carol, alice, "al");
+  sip::Message subscribe = request("SUBSCRIBE", "sip:carol@example.org");
+  subscribe.add(HeaderId::event, "dialog");
+  give(subscribe, alice);
+  sip::Message asked = last(carol, "SUBSCRIBE");
+  give(response(asked, 200, "sub"), carol);
+  std::size_t serial = 0;
+  for (unsigned i = 1; i <= limits::kReferrals / 200 + 3; ++i) {
+    std::string text = "<dialog-info>";
+    for (int j = 0; j < 200; ++j) {
+      std::string id = std::to_string(++serial);
+      text += "<dialog call-id=\"c" + id + "\" local-tag=\"l" + id + "\" remote-tag=\"r\"/>";
+    }
+    sip::Message notify = by_callee(asked, "sub", "NOTIFY", i);
+    notify.add(HeaderId::event, "dialog");
+    notify.set_body(text + "</dialog-info>", "application/dialog-info+xml");
+    give(notify, carol);
+    give(response(last(alice, "NOTIFY"), 200), alice);
+    pass(seconds(1));
+  }
+  std::string body(last(alice, "NOTIFY").body());
+  EXPECT_EQ(body.find("\"r\"") == std::string::npos, GetParam());
+  std::size_t begin = body.rfind("call-id=\"") + 9;
+  std::string newest = body.substr(begin, body.find('"', begin) - begin);
+  std::size_t tag = body.rfind("local-tag=\"") + 11;
+  std::size_t other_tag = body.rfind("remote-tag=\"") + 12;
+  sip::Message pickup = request("INVITE", "sip:carol@example.org", sdp());
+  pickup.add(HeaderId::replaces,
+             newest + ";to-tag=" + body.substr(tag, body.find('"', tag) - tag) +
+                 ";from-tag=" + body.substr(other_tag, body.find('"', other_tag) - other_tag));
+  give(pickup, alice);
+  std::string id = std::to_string(serial);
+  EXPECT_EQ(last(carol, "INVITE").get(HeaderId::replaces),
+            "c" + id + ";to-tag=l" + id + ";from-tag=r");
+}
+
 TEST_P(IdentifierMapTest, subscription_to_one_dialog_names_it_in_the_words_of_who_is_asked) {
   Ends talk = call("sip:carol@example.org", alice, carol, "carol");
   sip::Message subscribe = request("SUBSCRIBE", "sip:carol@example.org");

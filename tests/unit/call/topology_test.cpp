@@ -32,6 +32,7 @@ TEST(Topology, software_and_hosts_are_taken_out_of_headers) {
   message.add(HeaderId::diversion, "<sip:bob@secret.example>;reason=no-answer");
   message.add(HeaderId::warning, "307 secret.example \"a, \\\"b\\\"\", 399 10.9.9.9:5060 \"c\"");
   message.add("P-Charging-Vector", "icid-value=1;icid-generated-at=secret.example");
+  message.add(HeaderId::service_route, "<sip:secret.example;lr>");
   message.add(HeaderId::subject, "stays");
   hide_topology(message, {"Isthmus", "192.0.2.1", false});
   EXPECT_EQ(message.get(HeaderId::user_agent), "Isthmus");
@@ -122,6 +123,17 @@ TEST_F(HiddenBridge, each_leg_has_names_of_its_own_for_the_whole_life_of_a_dialo
   give(response(bye, 200), alice);
   EXPECT_EQ(last(carol, "BYE", 200).call_id(), invite.call_id());
   expect_nothing_left();
+}
+
+TEST_F(HiddenBridge, end_points_without_tags_stay_without) {
+  hide(true, true);
+  sip::Message first = request("INVITE", "sip:carol@example.org", sdp());
+  first.set(HeaderId::from, "<sip:alice@example.org>");
+  give(first, alice);
+  invite = last(carol, "INVITE");
+  EXPECT_EQ(invite.get(HeaderId::from), "<sip:alice@example.org>");
+  give(response(invite, 486), carol);
+  EXPECT_EQ(last(alice, "INVITE", 486).get(HeaderId::to), first.get(HeaderId::to));
 }
 
 TEST_F(HiddenBridge, names_of_one_leg_are_no_key_to_the_dialog_on_the_other) {

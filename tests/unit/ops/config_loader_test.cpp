@@ -358,6 +358,19 @@ TEST(GatewayConfigFile, a_service_that_is_off_frees_its_name) {
   EXPECT_TRUE(config) << to_string(config.error());
 }
 
+TEST(GatewayConfigFile, topology_hiding_is_switched_on_for_a_provider_or_for_all_links) {
+  auto config = gateway(R"(
+providers:
+  - {name: one, target: "sip:192.0.2.7", topology_hiding: on}
+  - {name: two, target: "sip:192.0.2.8", topology_hiding: off}
+links: {topology_hiding: true}
+)");
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_TRUE(config->providers[0].topology_hiding);
+  EXPECT_FALSE(config->providers[1].topology_hiding);
+  EXPECT_TRUE(config->links.topology_hiding);
+}
+
 TEST(GatewayConfigFile, a_file_that_cannot_be_read_says_so) {
   auto config = load_gateway_config("/nonexistent/gateway.yaml");
   ASSERT_FALSE(config);
