@@ -30,14 +30,19 @@ bool fresh(const TargetLocator& locator, Instant now) {
 
 }  // namespace
 
-void TargetBook::add_provider(const std::string& name, TargetName target, Duration probe_interval) {
-  TargetHealth::Config health{probe_interval, config_.request_timeout};
+void TargetBook::add_provider(const std::string& name, TargetName target, Duration probe_interval,
+                              Duration failover_after) {
+  bool gives_up = failover_after > Duration::zero();
+  TargetHealth::Config health{
+      probe_interval,
+      gives_up ? std::min(failover_after, config_.request_timeout) : config_.request_timeout};
   providers_.emplace(std::piecewise_construct, std::forward_as_tuple(name),
                      std::forward_as_tuple(TargetLocator(std::move(target), config_.reach),
                                            TargetHealth(health, random_)));
 }
 
 void TargetBook::on_timeout(Instant now) {
+  news_ = true;
   for (auto& [name, provider] : providers_) {
     bool was_settled = provider.locator.settled();
     provider.locator.on_timeout(now, work_.questions);
@@ -55,6 +60,7 @@ void TargetBook::on_timeout(Instant now) {
 }
 
 void TargetBook::on_answer(const DnsQuestion& question, const DnsAnswer& answer, Instant now) {
+  news_ = true;
   for (auto& [name, provider] : providers_) {
     if (provider.locator.on_answer(question, answer, now, work_.questions)) {
       settle(name, provider, now);
@@ -76,6 +82,8 @@ void TargetBook::on_outcome(const sip::Flow& to, call::HopOutcome outcome, unsig
                             Instant now) {
   if (to.is_link()) return;
   for (auto& [name, provider] : providers_) {
+    if (!provider.health.has({to.transport, to.remote})) continue;
+    news_ = true;
     std::vector<TargetChange> changes;
     provider.health.on_outcome({to.transport, to.remote}, outcome, retry_after_s, now, changes);
     for (TargetChange& change : changes) work_.changes.push_back({name, change});
@@ -85,11 +93,13 @@ void TargetBook::on_outcome(const sip::Flow& to, call::HopOutcome outcome, unsig
 void TargetBook::on_probe_ended(const Probe& probe, bool answered, Instant now) {
   auto provider = providers_.find(probe.provider);
   if (provider == providers_.end()) return;
+  news_ = true;
   provider->second.health.on_probe_ended({probe.candidate.transport, probe.candidate.endpoint},
                                          answered, now);
 }
 
 void TargetBook::lookup(std::string_view key, Instant now) {
+  news_ = true;
   auto found = located_.find(key);
   if (found == located_.end()) {
     Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(key);
@@ -134,6 +144,7 @@ std::optional<Instant> TargetBook::next_deadline() const {
 }
 
 TargetBook::Work TargetBook::take_work() {
+  news_ = false;
   return std::exchange(work_, {});
 }
 

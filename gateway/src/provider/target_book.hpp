@@ -44,7 +44,10 @@ class TargetBook {
   TargetBook(Config config, Random& random) : config_(config), random_(random) {}
 
   /// Nothing happens before the next on_timeout(). A name given twice is the same provider.
-  void add_provider(const std::string& name, TargetName target, Duration probe_interval);
+  /// @param failover_after  after which a request that has somewhere else to go gives a host up;
+  /// zero: when its transaction ends.
+  void add_provider(const std::string& name, TargetName target, Duration probe_interval,
+                    Duration failover_after = {});
 
   void on_timeout(Instant now);
   void on_answer(const DnsQuestion& question, const DnsAnswer& answer, Instant now);
@@ -54,7 +57,8 @@ class TargetBook {
   /// Asks for a key that locate() gave; Work::located names it when it is known.
   void lookup(std::string_view key, Instant now);
   std::optional<Instant> next_deadline() const;
-  /// What came up since the last time.
+  /// Whether anything came in since the last take_work(), which may have moved the deadline too.
+  bool has_news() const { return news_; }
   Work take_work();
 
   /// Hosts for one request to a provider, in the order in which to try them.
@@ -98,6 +102,7 @@ class TargetBook {
   std::map<std::string, ProviderState, std::less<>> providers_;
   std::map<std::string, Located, std::less<>> located_;  ///< by key
   Work work_;
+  bool news_ = false;
 };
 
 }  // namespace isthmus::provider

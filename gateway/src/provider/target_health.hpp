@@ -43,7 +43,8 @@ class TargetHealth {
  public:
   struct Config {
     Duration probe_interval{};  ///< of hosts that are alive; zero: these are not probed
-    Duration request_timeout = seconds(32);  ///< 64*T1: after which a request counts as unanswered
+    /// After which a request counts as unanswered, at the earliest.
+    Duration request_timeout = seconds(32);
   };
   TargetHealth(Config config, Random& random) : config_(config), random_(random) {}
 
