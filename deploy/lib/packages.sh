@@ -36,7 +36,7 @@ isthmus_packages() {
   BUILD_PACKAGES=(
     g++ cmake ninja-build pkg-config
     "libboost${boost}-dev" "libboost-json${boost}-dev" "libboost-url${boost}-dev"
-    libprotobuf-dev protobuf-compiler libssl-dev
+    libprotobuf-dev protobuf-compiler libssl-dev libc-ares-dev
     libspdlog-dev libfmt-dev libyaml-cpp-dev libcli11-dev
     libopus-dev libsndfile1-dev libspeexdsp-dev portaudio19-dev
   )
@@ -44,19 +44,19 @@ isthmus_packages() {
   FUZZ_PACKAGES=(clang llvm clang-format)
   if [ "$release" = 12 ]; then
     RUNTIME_PACKAGES=(
-      "libboost-json${boost}.0" libprotobuf-lite32 libssl3
+      "libboost-json${boost}.0" libprotobuf-lite32 libssl3 libc-ares2
       libspdlog1.10 libfmt9 libyaml-cpp0.7 ca-certificates
     )
   else
     RUNTIME_PACKAGES=(
-      "libboost-json${boost}.0" libprotobuf-lite32t64 libssl3t64
+      "libboost-json${boost}.0" libprotobuf-lite32t64 libssl3t64 libcares2
       libspdlog1.15 libfmt10 libyaml-cpp0.8 ca-certificates
     )
   fi
   PHONE_PACKAGES=(libopus0 libsndfile1 libspeexdsp1 libportaudio2)
   DEMO_PACKAGES=(kamailio baresip-core espeak-ng iproute2 tcpdump python3)
   INTEROP_PACKAGES=(
-    kamailio baresip-core espeak-ng iproute2 tcpdump python3 sip-tester sipsak procps openssl
+    kamailio baresip-core espeak-ng iproute2 tcpdump python3 sip-tester sipsak procps openssl dnsmasq-base
   )
   CONTAINER_PACKAGES=(buildah podman runc debootstrap python3 sip-tester iproute2)
 }

@@ -1,5 +1,7 @@
 #include "app/bridge_host.hpp"
 
+#include <boost/asio/post.hpp>
+
 #include "app/admin_json.hpp"
 #include "net/clock.hpp"
 #include "transport/fault_answer.hpp"
@@ -70,6 +72,19 @@ Endpoint BridgeHost::sip_address() const {
 
 const IpAddress& BridgeHost::sip_advertised() const {
   return sockets_.places().front().advertised.address;
+}
+
+provider::Reach BridgeHost::reach() const {
+  provider::Reach reach;
+  reach.v4 = sockets_.first_of(false) != nullptr;
+  reach.v6 = sockets_.first_of(true) != nullptr;
+  return reach;
+}
+
+void BridgeHost::lookup_done(std::string_view key) {
+  call::Actions actions;
+  bridge_->on_lookup_done(key, clock_now(), actions);
+  carry_out(actions);
 }
 
 std::vector<std::string> BridgeHost::own_hosts() const {
@@ -233,12 +248,19 @@ void BridgeHost::carry_out(call::Actions& actions) {
       log_.info(registration->registered ? "registered" : "unregistered",
                 {{"aor", ops::Personal{registration->aor}},
                  {"owner", ops::Personal{registration->owner}}});
+    } else if (auto* lookup = std::get_if<call::Lookup>(&action)) {
+      if (on_lookup) {
+        on_lookup(lookup->key);
+      } else {
+        boost::asio::post(io_, [this, key = lookup->key] { lookup_done(key); });
+      }
     } else if (auto* own = std::get_if<call::OwnResponse>(&action)) {
       auto handler = own_requests_.extract(own->id);
       if (!handler.empty()) handler.mapped()(*own);
     }
   }
   timer_.arm(bridge_->next_deadline());
+  if (after_input) after_input();
 }
 
 void BridgeHost::report(const call::CallChanged& change) {

@@ -15,6 +15,7 @@
 #include "ops/config.hpp"
 #include "ops/log.hpp"
 #include "ops/metrics.hpp"
+#include "provider/target_locator.hpp"
 #include "transport/sip_handler.hpp"
 #include "transport/tls_peer.hpp"
 
@@ -83,10 +84,16 @@ class BridgeHost final : private transport::SipHandler {
   call::Bridge& bridge() { return *bridge_; }
   const call::Bridge& bridge() const { return *bridge_; }
   const media::Relay& relay() const { return *relay_; }
-  Endpoint sip_address() const;                ///< bound, of sip.udp
-  const IpAddress& sip_advertised() const;     ///< of sip.udp
+  Endpoint sip_address() const;             ///< bound, of sip.udp
+  const IpAddress& sip_advertised() const;  ///< of sip.udp
+  provider::Reach reach() const;            ///< addresses and transports that there are sockets for
   std::vector<std::string> own_hosts() const;  ///< "host" and "host:port" that mean this program
   std::function<void()> on_tick;               ///< about once a second, for the owner's expiries
+  /// Finds out what the bridge wants to know (call::Lookup), then calls lookup_done(). Without it,
+  /// nothing is ever found.
+  std::function<void(const std::string& key)> on_lookup;
+  void lookup_done(std::string_view key);
+  std::function<void()> after_input;  ///< after every input of the bridge was carried out
 
  private:
   bool allowed(const Endpoint& source) override;

@@ -15,9 +15,7 @@ using net::wall_now;
 
 namespace {
 
-constexpr Duration kResolveAgain = seconds(60);  // addresses of providers by name
-constexpr Duration kResolveSoon = seconds(5);    // while a provider has no address at all
-constexpr Duration kDrainTime = seconds(2);      // BYEs and Closes are on their way in far less
+constexpr Duration kDrainTime = seconds(2);  // BYEs and Closes are on their way in far less
 
 std::vector<session::Account> accounts_of(const ops::GatewayConfig& config) {
   std::vector<session::Account> accounts;
@@ -82,9 +80,8 @@ Gateway::Gateway(asio::io_context& io, ops::GatewayConfig config, std::string st
       bindings_(load_or_make_secret(state_dir_, "contact-key", random_)),
       host_(io, host_options(config_), random_, log_, metrics_),
       authenticator_(accounts_of(config_), verifier_of(config_.tokens)),
-      resolver_(io),
-      drain_timer_(io),
-      resolve_timer_(io) {}
+      targets_(io, config_, host_, random_, log_, metrics_),
+      drain_timer_(io) {}
 
 Gateway::~Gateway() {
   password_thread_.join();
@@ -116,6 +113,7 @@ std::vector<std::string> Gateway::start() {
     router_->set_own_hosts(host_.own_hosts());
     host_.on_tick = [this] { on_tick(); };
   }
+  std::vector<provider::Provider> providers;
   for (const ops::ProviderConfig& provider : config_.providers) {
     provider::Provider entry{provider.name, provider.domains, {}, provider.user_agent};
     entry.transport = provider.target.transport_or_default();
@@ -126,17 +124,15 @@ std::vector<std::string> Gateway::start() {
       faults.push_back("provider " + provider.name + ": " + *wrong);
     }
     if (entry.domains.empty()) entry.domains.push_back(provider.target.host);
-    if (auto address = IpAddress::parse(provider.target.host)) {
-      entry.addresses = {Endpoint{*address, provider.target.port_or_default()}};
-      host_.set_tls_peer(entry.addresses.front(), tls_peer_of(provider));
-    }
-    providers_.push_back(std::move(entry));
+    providers.push_back(std::move(entry));
   }
-  router_->set_providers(providers_);
+  router_->set_providers(std::move(providers));
   open_listener(faults);
   open_admin(faults);
+  if (!fault) {
+    if (auto problem = targets_.start(*router_)) faults.push_back(*problem);
+  }
   if (!faults.empty()) return faults;
-  resolve_providers();
   metrics_.before_scrape([this] { collect_metrics(); });
   serving_ = true;
   log_.info("serving", {{"version", kVersion},
@@ -182,47 +178,6 @@ void Gateway::open_admin(std::vector<std::string>& faults) {
   admin_ = std::make_unique<ops::AdminServer>(io_.get_executor(), *this, metrics_, log_);
   auto port = admin_->listen(config_.admin.address, config_.admin.port);
   if (!port) faults.push_back("admin: " + port.error().text);
-}
-
-void Gateway::resolve_providers() {
-  bool by_name = false;
-  for (std::size_t i = 0; i < providers_.size(); ++i) {
-    const ops::SipTarget& target = config_.providers[i].target;
-    if (IpAddress::parse(target.host)) continue;
-    by_name = true;
-    resolver_.resolve(target.host, target.port_or_default(),
-                      [this, i](const transport::Resolver::Answer& answer) {
-                        if (!answer) {
-                          log_.warning("provider_not_resolved",
-                                       {{"provider", providers_[i].name},
-                                        {"problem", transport::to_text(answer.error())}});
-                          // Addresses that were known stay in use.
-                          if (providers_[i].addresses.empty()) resolve_later(kResolveSoon);
-                          return;
-                        }
-                        providers_[i].addresses = reachable_first(*answer);
-                        for (const Endpoint& endpoint : *answer) {
-                          host_.set_tls_peer(endpoint, tls_peer_of(config_.providers[i]));
-                        }
-                        router_->set_providers(providers_);
-                      });
-  }
-  if (by_name) resolve_later(kResolveAgain);
-}
-
-/// Addresses that our one SIP socket can send to come first.
-std::vector<Endpoint> Gateway::reachable_first(std::vector<Endpoint> addresses) const {
-  bool v4 = host_.sip_address().address.is_v4();
-  std::stable_partition(addresses.begin(), addresses.end(),
-                        [v4](const Endpoint& endpoint) { return endpoint.address.is_v4() == v4; });
-  return addresses;
-}
-
-void Gateway::resolve_later(Duration wait) {
-  resolve_timer_.expires_after(wait);
-  resolve_timer_.async_wait([this](boost::system::error_code error) {
-    if (!error) resolve_providers();
-  });
 }
 
 bool Gateway::serves(const Endpoint& source) const {
@@ -359,7 +314,7 @@ void Gateway::drain(std::function<void()> done) {
   drain_timer_.expires_after(kDrainTime);
   drain_timer_.async_wait([this, done = std::move(done)](boost::system::error_code) {
     if (admin_) admin_->stop();
-    resolve_timer_.cancel();
+    targets_.stop();
     host_.stop();
     log_.info("stopped");
     done();

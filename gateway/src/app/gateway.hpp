@@ -10,6 +10,7 @@
 
 #include "app/bridge_host.hpp"
 #include "app/link_session.hpp"
+#include "app/provider_targets.hpp"
 #include "link/listener.hpp"
 #include "net/system_random.hpp"
 #include "ops/admin_http.hpp"
@@ -20,7 +21,6 @@
 #include "provider/registrar.hpp"
 #include "session/authenticator.hpp"
 #include "session/limiter.hpp"
-#include "transport/resolver.hpp"
 
 namespace isthmus::app {
 
@@ -48,9 +48,6 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   void open_listener(std::vector<std::string>& faults);
   void open_admin(std::vector<std::string>& faults);
   void log_certificate(const link::CertificateReport& report);
-  void resolve_providers();
-  void resolve_later(Duration wait);
-  std::vector<Endpoint> reachable_first(std::vector<Endpoint> addresses) const;
   bool serves(const Endpoint& source) const;
   void on_link(std::unique_ptr<net::WebSocketLink> link);
   void on_tick();
@@ -69,6 +66,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   boost::json::value sessions() const override;
   boost::json::value calls() const override;
   boost::json::value registrations() const override;
+  boost::json::value providers() const override;
 
   boost::asio::io_context& io_;
   ops::GatewayConfig config_;
@@ -83,14 +81,13 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   BridgeHost host_;
   session::Authenticator authenticator_;
   session::AuthenticationGuard guard_;
-  transport::Resolver resolver_;
-  std::vector<provider::Provider> providers_;
+  ProviderTargets targets_;
   std::map<std::uint64_t, std::unique_ptr<LinkSession>> sessions_;
   std::uint64_t next_session_ = 1;
   std::unique_ptr<link::Listener> listener_;
   std::unique_ptr<ops::AdminServer> admin_;
   boost::asio::thread_pool password_thread_{1};
-  boost::asio::steady_timer drain_timer_, resolve_timer_;
+  boost::asio::steady_timer drain_timer_;
   std::uint64_t auth_failures_ = 0, sessions_opened_ = 0, sessions_refused_ = 0;
   bool serving_ = false;
 };

@@ -63,6 +63,10 @@ json::value Gateway::registrations() const {
   return list;
 }
 
+json::value Gateway::providers() const {
+  return targets_.json();
+}
+
 void Gateway::collect_metrics() {
   std::size_t established = 0;
   for (const auto& [id, session] : sessions_) established += session->established();

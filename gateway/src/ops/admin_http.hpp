@@ -23,6 +23,8 @@ class AdminSource {
   virtual boost::json::value sessions() const = 0;
   virtual boost::json::value calls() const = 0;
   virtual boost::json::value registrations() const = 0;
+  /// Providers with their hosts; null for a program that has none.
+  virtual boost::json::value providers() const { return nullptr; }
 };
 
 struct AdminError {
@@ -30,7 +32,7 @@ struct AdminError {
 };
 
 /// Read-only HTTP/1.1 for operators: GET and HEAD of /metrics (Prometheus), /healthz, and JSON
-/// under /api/v1/{status,sessions,calls,registrations}. Without authentication, hence on loopback
+/// under /api/v1/{status,sessions,calls,registrations,providers}. Without authentication, hence on loopback
 /// unless configured otherwise; on loopback, requests whose Host is a name other than "localhost"
 /// get 403, so that no web page reaches it by DNS rebinding. At most limits::kAdminConnections
 /// connections, bounded requests.

@@ -7,6 +7,7 @@
 #include "base/address.hpp"
 #include "base/limits.hpp"
 #include "base/time.hpp"
+#include "ops/locating_config.hpp"
 #include "ops/network.hpp"
 #include "ops/secret.hpp"
 #include "ops/sip_config.hpp"
@@ -73,6 +74,7 @@ struct ProviderConfig {
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
   bool topology_hiding = false;  ///< it is not shown Call-IDs, tags, software and hosts of others
   seconds failover_timeout{4};   ///< silence after which an INVITE tries the next host; 0: 32 s
+  seconds probe_interval{0};     ///< OPTIONS to its hosts; 0: only to those that failed
   ProviderTlsConfig tls;
   /// Requests above this go by TCP instead of UDP; 0: never. Absent: as sip.udp.
   std::optional<std::uint32_t> datagram_bytes;
@@ -139,6 +141,8 @@ struct GatewayConfig {
   std::vector<ProviderConfig> providers;
   LinksConfig links;
   std::vector<RouteConfig> routes;
+  DnsConfig dns;
+  EnumConfig enumeration;
   ServicesConfig services;
   AdminConfig admin;
   LimitsConfig limits;

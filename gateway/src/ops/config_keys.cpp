@@ -1,6 +1,7 @@
 #include "ops/config_keys.hpp"
 
 #include "base/limits.hpp"
+#include "ops/locating_config_keys.hpp"
 #include "ops/sip_config_keys.hpp"
 
 namespace isthmus::ops {
@@ -131,7 +132,9 @@ constexpr KeyDoc kTopologyHiding{
 
 void visit_provider(KeyVisitor& v, ProviderConfig& c) {
   v.value("name", {"Name for routes, logs and metrics.", "", "", true}, provider_name(c.name));
-  v.value("target", {"Where requests go.", "", "", true}, sip_target(c.target));
+  v.value("target", {"Where requests go: an address, or a name with a port, as it stands; a name alone by its "
+           "NAPTR and SRV records (RFC 3263).",
+           "", "", true}, sip_target(c.target));
   v.values("domains",
            {"SIP domains that belong to this provider: requests for them go to it.", "",
             "the target's host"},
@@ -153,6 +156,11 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
        "host, other requests after twice the time; 0 waits for the SIP timers, 32 s.",
        "s"},
       duration(c.failover_timeout, seconds(0), seconds(32)));
+  v.value("probe_interval_s",
+          {"Interval of OPTIONS requests to each host of the provider. A host that does not answer, "
+           "or with 503, gets no requests until it answers one. 0 probes only hosts that failed.",
+           "s"},
+          duration(c.probe_interval, seconds(0), seconds(86400)));
   visit_provider_transport(v, c);
 }
 
@@ -253,6 +261,8 @@ void visit_keys(KeyVisitor& v, GatewayConfig& c) {
       "the first "
       "provider. A route without a match is for other domains than the gateway's own.",
       [&] { visit_route(v, c.routes.emplace_back()); });
+  visit_dns(v, c.dns);
+  visit_enum(v, c.enumeration);
   visit_services(v, c.services);
   visit_admin(v, c.admin);
   visit_limits(v, c.limits);

@@ -143,6 +143,14 @@ Histogram& Metrics::histogram(std::string_view name, std::string_view help,
                          [&] { return std::make_unique<Histogram>(std::move(bounds)); });
 }
 
+void Metrics::forget(std::string_view name) {
+  std::lock_guard lock(mutex_);
+  auto family = families_.find(name);
+  if (family == families_.end()) return;
+  series_ -= family->second.series.size();
+  families_.erase(family);
+}
+
 std::string Metrics::prometheus() {
   for (const auto& collect : collectors_) collect();
   std::lock_guard lock(mutex_);

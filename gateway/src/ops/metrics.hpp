@@ -74,6 +74,10 @@ class Metrics {
   Histogram& histogram(std::string_view name, std::string_view help, std::vector<double> bounds,
                        const Labels& labels = {});
 
+  /// Drops all series of a name: for figures of things that come and go, which a collector writes
+  /// anew at each scrape. References to them end.
+  void forget(std::string_view name);
+
   /// Called at the start of each `prometheus()`, on the thread that calls it: to copy figures that
   /// are kept elsewhere.
   void before_scrape(std::function<void()> collect) { collectors_.push_back(std::move(collect)); }

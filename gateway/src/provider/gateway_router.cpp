@@ -115,21 +115,14 @@ Route GatewayRouter::route_from_link(const sip::Message& request, const sip::Flo
     if (!rule.domain.empty() && !iequals(rule.domain, uri->host)) continue;
     if (uri->user.compare(0, rule.user_prefix.size(), rule.user_prefix) != 0) continue;
     if (rule.to == "local") return route_local(request, uri->decoded_user(), now);
-    if (const Provider* provider = provider_named(rule.to)) return to_provider(*provider);
+    if (const Provider* provider = provider_named(rule.to)) return to_provider(*provider, now);
   }
   if (own) return route_local(request, uri->decoded_user(), now);
   for (const Provider& provider : providers_) {
-    if (contains(provider.domains, uri->host)) return to_provider(provider);
+    if (contains(provider.domains, uri->host)) return to_provider(provider, now);
   }
   if (providers_.empty()) return RouteRejection{404, "No provider serves this domain"};
-  return to_provider(providers_.front());
-}
-
-Route GatewayRouter::to_provider(const Provider& provider) const {
-  if (provider.addresses.empty()) {
-    return RouteRejection{503, "The provider's address is not known: " + provider.name, 5};
-  }
-  return RouteTargets{{RouteTarget{sip::Flow::to(provider.transport, provider.addresses.front()), {}}}};
+  return to_provider(providers_.front(), now);
 }
 
 Route GatewayRouter::route_from_network(const sip::Message& request, Instant now) {

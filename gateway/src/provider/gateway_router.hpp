@@ -7,6 +7,7 @@
 #include "call/router.hpp"
 #include "provider/enum_cache.hpp"
 #include "provider/registrar.hpp"
+#include "provider/target_book.hpp"
 
 namespace isthmus::provider {
 
@@ -58,6 +59,11 @@ class GatewayRouter final : public call::Router {
   void set_link_policy(const call::LegPolicy& policy) { link_policy_ = policy; }
   void set_providers(std::vector<Provider> providers) { providers_ = std::move(providers); }
   const std::vector<Provider>& providers() const { return providers_; }
+  /// Where the hosts of the providers come from; without it, requests go to `Provider::addresses`.
+  void set_targets(TargetBook* targets) { targets_ = targets; }
+  /// Where a provider's requests may come from, by now.
+  void set_addresses(std::string_view provider, std::vector<Endpoint> addresses);
+  std::vector<sip::Flow> flows_to(std::string_view provider, Instant now) const;
   /// Filled by the gateway after an "enum:" lookup, read by routing.
   EnumCache& enum_cache() { return enum_cache_; }
   void add_session(std::uint64_t session, SessionIdentity identity) {
@@ -70,6 +76,10 @@ class GatewayRouter final : public call::Router {
   std::string owner_of(const sip::Flow& flow) const override;
   call::LegPolicy policy_of(const sip::Flow& flow) const override;
   void dress(sip::Message& message, const sip::Flow& to, const sip::Flow* from) const override;
+  std::vector<sip::Flow> locate(std::string_view uri, const sip::Flow& near, Instant now,
+                                std::string& lookup) override;
+  void on_outcome(const sip::Flow& to, call::HopOutcome outcome, unsigned retry_after_s,
+                  Instant now) override;
 
   /// Whether this session may use a user part of our domain as its own.
   bool may_use(const sip::Flow& flow, std::string_view user) const;
@@ -80,7 +90,7 @@ class GatewayRouter final : public call::Router {
   call::Route route_from_link(const sip::Message& request, const sip::Flow& from, Instant now);
   call::Route route_from_network(const sip::Message& request, Instant now);
   call::Route route_local(const sip::Message& request, const std::string& user, Instant now);
-  call::Route to_provider(const Provider& provider) const;
+  call::Route to_provider(const Provider& provider, Instant now) const;
   const Provider* provider_named(std::string_view name) const;
   bool is_own_host(const sip::Uri& uri) const;
 
@@ -89,6 +99,7 @@ class GatewayRouter final : public call::Router {
   const Registrar* registrar_ = nullptr;
   call::LegPolicy link_policy_;
   std::vector<Provider> providers_;
+  TargetBook* targets_ = nullptr;
   EnumCache enum_cache_;
   std::map<std::uint64_t, SessionIdentity> sessions_;
 };

@@ -87,9 +87,22 @@ inline constexpr std::size_t kRefusedTcp = 4096;
 /// endpoints whose TLS identity is remembered; above the hosts of all providers
 inline constexpr std::size_t kTlsPeers = 10'000;
 
-/// cached names; a shard has far fewer targets
-inline constexpr std::size_t kResolverNames = 4096;
-inline constexpr std::size_t kResolverWaiters = 1024;  ///< callers waiting for one name
+// Locating by the DNS (RFC 3263)
+/// questions whose answers are remembered; about 2 MB
+inline constexpr std::size_t kDnsQuestions = 4096;
+inline constexpr std::size_t kDnsWaiters = 1024;  ///< callers waiting for one answer
+inline constexpr std::size_t kDnsInFlight = 256;  ///< questions at once; more fail at once
+inline constexpr std::size_t kDnsRecords = 64;    ///< of one answer; real ones have below 16
+/// a record with a shorter life would be asked for with every call
+inline constexpr seconds kDnsLeastLife{5};
+inline constexpr seconds kDnsMostLife{86400};  ///< who moves a host does not wait for longer
+inline constexpr seconds kDnsNegativeLife{
+    300};  ///< RFC 2308 §5 allows hours; new hosts come sooner
+inline constexpr std::size_t kNaptrServices = 8;  ///< SIP knows three transports of ours
+inline constexpr std::size_t kSrvTargets = 32;    ///< hosts of one service that are tried
+/// names of Contacts and redirections that are remembered
+inline constexpr std::size_t kLocatedNames = 1024;
+inline constexpr seconds kMostRetryAfter{3600};  ///< a host that asks for more is probed by then
 
 // Numbers looked up in the DNS (RFC 6116)
 /// remembered; about 1 MB with one record each

@@ -1,0 +1,42 @@
+#include "ops/locating_config_keys.hpp"
+
+namespace isthmus::ops {
+namespace {
+
+constexpr std::uint16_t kDnsPort = 53;
+
+Scalar dns_server(Endpoint& value) {
+  return {"address", "an IP address, with a port if it is not 53: 192.0.2.1, [2001:db8::1]:5353",
+          [&value](const std::string& text, const FileAccess&) -> std::optional<Problem> {
+            std::optional<Endpoint> found = Endpoint::parse(text);
+            if (!found) {
+              if (auto address = IpAddress::parse(text)) found = Endpoint{*address, kDnsPort};
+            }
+            if (!found || found->port == 0 || found->address.is_unspecified()) return Problem{};
+            value = *found;
+            return std::nullopt;
+          },
+          [&value] { return value.to_string(); }};
+}
+
+}  // namespace
+
+void visit_dns(KeyVisitor& v, DnsConfig& c) {
+  v.section("dns", "How names of providers and of next hops are looked up (RFC 3263).", [&] {
+    v.values("servers",
+             {"DNS servers, asked in this order.", "", "those of the system (resolv.conf)"},
+             list_of(c.servers, dns_server));
+    v.value("timeout_ms", {"How long one server may take, at the first try.", "ms"},
+            duration(c.timeout, milliseconds(50), milliseconds(30'000)));
+    v.value("tries", {"How often each server is asked before a look-up fails.", "times"},
+            count(c.tries, 1, 10));
+  });
+}
+
+void visit_enum(KeyVisitor& v, EnumConfig& c) {
+  v.section("enum", "Telephone numbers in the DNS (RFC 6116), for routes that ask for them.", [&] {
+    v.value("suffix", {"Domain under which numbers are looked up."}, domain_name(c.suffix));
+  });
+}
+
+}  // namespace isthmus::ops

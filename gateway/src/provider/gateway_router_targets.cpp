@@ -1,0 +1,62 @@
+// GatewayRouter: the hosts of providers and of other next hops (RFC 3263).
+#include <algorithm>
+
+#include "base/limits.hpp"
+#include "provider/gateway_router.hpp"
+
+namespace isthmus::provider {
+
+using call::Route;
+using call::RouteRejection;
+using call::RouteTarget;
+using call::RouteTargets;
+
+void GatewayRouter::set_addresses(std::string_view name, std::vector<Endpoint> addresses) {
+  for (Provider& provider : providers_) {
+    if (provider.name == name) provider.addresses = std::move(addresses);
+  }
+}
+
+/// The hosts that requests to a provider may go to now, best first.
+std::vector<sip::Flow> GatewayRouter::flows_to(std::string_view provider, Instant now) const {
+  std::vector<sip::Flow> flows;
+  if (!targets_) return flows;
+  for (const Candidate& candidate : targets_->choose(provider, now).live) {
+    flows.push_back(candidate.flow());
+  }
+  return flows;
+}
+
+/// The best host, with the others as its alternatives. When all are dead, the caller is told so at
+/// once, and may try another provider: waiting for a timeout would tell nothing new.
+Route GatewayRouter::to_provider(const Provider& provider, Instant now) const {
+  TargetBook::Choice choice;
+  if (targets_ && targets_->has_provider(provider.name)) {
+    choice = targets_->choose(provider.name, now);
+  } else if (!provider.addresses.empty()) {
+    choice.live.push_back({provider.transport, provider.addresses.front(), {}});
+  }
+  if (choice.live.empty()) {
+    std::string why = choice.located ? "No host of the provider answers: "
+                                     : "The provider's address is not known: ";
+    return RouteRejection{503, why + provider.name, choice.retry_after_s};
+  }
+  RouteTarget target{choice.live.front().flow(), {}};
+  std::size_t count = std::min(choice.live.size(), limits::kAttemptsPerRequest);
+  for (std::size_t i = 1; i < count; ++i) {
+    target.alternatives.push_back({choice.live[i].flow(), {}});
+  }
+  return RouteTargets{{std::move(target)}};
+}
+
+std::vector<sip::Flow> GatewayRouter::locate(std::string_view uri, const sip::Flow& near,
+                                             Instant now, std::string& lookup) {
+  return targets_ ? targets_->locate(uri, near, now, lookup) : std::vector<sip::Flow>();
+}
+
+void GatewayRouter::on_outcome(const sip::Flow& to, call::HopOutcome outcome,
+                               unsigned retry_after_s, Instant now) {
+  if (targets_) targets_->on_outcome(to, outcome, retry_after_s, now);
+}
+
+}  // namespace isthmus::provider

@@ -1,0 +1,250 @@
+#include "provider/target_book.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/limits.hpp"
+
+namespace isthmus::provider {
+
+namespace {
+
+std::vector<TargetKey> keys_of(const std::vector<TargetGroup>& groups) {
+  std::vector<TargetKey> keys;
+  for (const TargetGroup& group : groups) {
+    for (const Endpoint& endpoint : group.endpoints) keys.push_back({group.transport, endpoint});
+  }
+  return keys;
+}
+
+void consider(std::optional<Instant>& next, std::optional<Instant> other) {
+  if (other && (!next || *other < *next)) next = other;
+}
+
+/// The last look-up went well or badly not long ago.
+bool fresh(const TargetLocator& locator, Instant now) {
+  if (!locator.settled() || locator.asking()) return false;
+  std::optional<Instant> again = locator.next_deadline();
+  return !again || *again > now;
+}
+
+}  // namespace
+
+void TargetBook::add_provider(const std::string& name, TargetName target, Duration probe_interval,
+                              Duration failover_after) {
+  bool gives_up = failover_after > Duration::zero();
+  TargetHealth::Config health{
+      probe_interval,
+      gives_up ? std::min(failover_after, config_.request_timeout) : config_.request_timeout};
+  providers_.emplace(std::piecewise_construct, std::forward_as_tuple(name),
+                     std::forward_as_tuple(TargetLocator(std::move(target), config_.reach),
+                                           TargetHealth(health, random_)));
+}
+
+void TargetBook::on_timeout(Instant now) {
+  news_ = true;
+  for (auto& [name, provider] : providers_) {
+    bool was_settled = provider.locator.settled();
+    provider.locator.on_timeout(now, work_.questions);
+    if (!was_settled && provider.locator.settled()) settle(name, provider, now);
+    std::vector<TargetKey> due;
+    std::vector<TargetChange> changes;
+    provider.health.on_timeout(now, due, changes);
+    for (TargetChange& change : changes) work_.changes.push_back({name, change});
+    for (const TargetKey& target : due) {
+      const TargetName& uri = provider.locator.name();
+      work_.probes.push_back(
+          {name, {target.transport, target.endpoint, uri.host}, uri.to_string()});
+    }
+  }
+}
+
+void TargetBook::on_answer(const DnsQuestion& question, const DnsAnswer& answer, Instant now) {
+  news_ = true;
+  for (auto& [name, provider] : providers_) {
+    if (provider.locator.on_answer(question, answer, now, work_.questions)) {
+      settle(name, provider, now);
+    }
+  }
+  for (auto& [key, place] : located_) {
+    if (place.locator.on_answer(question, answer, now, work_.questions)) {
+      work_.located.push_back(key);
+    }
+  }
+}
+
+void TargetBook::settle(const std::string& name, ProviderState& provider, Instant now) {
+  provider.health.set_targets(keys_of(provider.locator.groups()), now);
+  work_.resolved.push_back(name);
+}
+
+void TargetBook::on_outcome(const sip::Flow& to, call::HopOutcome outcome, unsigned retry_after_s,
+                            Instant now) {
+  if (to.is_link()) return;
+  for (auto& [name, provider] : providers_) {
+    if (!provider.health.has({to.transport, to.remote})) continue;
+    news_ = true;
+    std::vector<TargetChange> changes;
+    provider.health.on_outcome({to.transport, to.remote}, outcome, retry_after_s, now, changes);
+    for (TargetChange& change : changes) work_.changes.push_back({name, change});
+  }
+}
+
+void TargetBook::on_probe_ended(const Probe& probe, bool answered, Instant now) {
+  auto provider = providers_.find(probe.provider);
+  if (provider == providers_.end()) return;
+  news_ = true;
+  provider->second.health.on_probe_ended({probe.candidate.transport, probe.candidate.endpoint},
+                                         answered, now);
+}
+
+void TargetBook::lookup(std::string_view key, Instant now) {
+  news_ = true;
+  auto found = located_.find(key);
+  if (found == located_.end()) {
+    Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(key);
+    std::optional<TargetName> name = uri ? TargetName::of_uri(*uri) : std::nullopt;
+    if (!name) {
+      work_.located.emplace_back(key);
+      return;
+    }
+    make_room(now);
+    found =
+        located_.emplace(key, Located{TargetLocator(std::move(*name), config_.reach), now}).first;
+  }
+  found->second.used = now;
+  TargetLocator& locator = found->second.locator;
+  locator.on_timeout(now, work_.questions);
+  if (!locator.asking()) work_.located.emplace_back(key);
+}
+
+/// Forgets what has not been used for longest. One that is being looked up counts as ended, so that
+/// nobody waits for it.
+void TargetBook::make_room(Instant now) {
+  if (located_.size() < limits::kLocatedNames) return;
+  std::erase_if(located_, [&](const auto& entry) {
+    const TargetLocator& locator = entry.second.locator;
+    return !locator.asking() && locator.expires() <= now;
+  });
+  if (located_.size() < limits::kLocatedNames) return;
+  auto oldest =
+      std::min_element(located_.begin(), located_.end(),
+                       [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
+  if (oldest->second.locator.asking()) work_.located.push_back(oldest->first);
+  located_.erase(oldest);
+}
+
+std::optional<Instant> TargetBook::next_deadline() const {
+  std::optional<Instant> next;
+  for (const auto& [name, provider] : providers_) {
+    consider(next, provider.locator.next_deadline());
+    consider(next, provider.health.next_deadline());
+  }
+  return next;
+}
+
+TargetBook::Work TargetBook::take_work() {
+  news_ = false;
+  return std::exchange(work_, {});
+}
+
+TargetBook::Choice TargetBook::choose(std::string_view provider, Instant now) {
+  Choice choice;
+  auto found = providers_.find(provider);
+  if (found == providers_.end()) return choice;
+  const ProviderState& state = found->second;
+  std::vector<Candidate> all = in_order(state.locator.groups(), random_);
+  choice.located = !all.empty();
+  Duration wait = Duration::max();
+  for (Candidate& candidate : all) {
+    TargetKey key{candidate.transport, candidate.endpoint};
+    if (state.health.alive(key)) {
+      choice.live.push_back(std::move(candidate));
+    } else {
+      wait = std::min(wait, state.health.until_probe(key, now));
+    }
+  }
+  if (choice.located && choice.live.empty()) {
+    // The probe takes a moment, too.
+    choice.retry_after_s = static_cast<unsigned>(std::chrono::ceil<seconds>(wait).count()) + 1;
+  }
+  return choice;
+}
+
+std::vector<Endpoint> TargetBook::addresses_of(std::string_view provider) const {
+  std::vector<Endpoint> addresses;
+  auto found = providers_.find(provider);
+  if (found == providers_.end()) return addresses;
+  for (const TargetKey& key : keys_of(found->second.locator.groups())) {
+    if (std::find(addresses.begin(), addresses.end(), key.endpoint) == addresses.end()) {
+      addresses.push_back(key.endpoint);
+    }
+  }
+  return addresses;
+}
+
+bool TargetBook::dead(const Candidate& candidate) const {
+  TargetKey key{candidate.transport, candidate.endpoint};
+  return std::any_of(providers_.begin(), providers_.end(),
+                     [&](const auto& entry) { return !entry.second.health.alive(key); });
+}
+
+std::vector<sip::Flow> TargetBook::flows_of(const TargetLocator& locator, const sip::Flow& near) {
+  std::vector<Candidate> candidates = in_order(locator.groups(), random_);
+  std::stable_partition(candidates.begin(), candidates.end(),
+                        [&](const Candidate& candidate) { return !dead(candidate); });
+  std::vector<sip::Flow> flows;
+  for (const Candidate& candidate : candidates) {
+    sip::Flow flow = candidate.flow();
+    // The connection that the dialog runs over serves, when the URI does not ask for another
+    // transport (RFC 5923 §4 speaks for the reuse).
+    bool same_place = candidate.endpoint == near.remote && !near.is_link();
+    if (same_place && !locator.name().transport && !locator.name().secure) flow = near;
+    if (flow.transport == near.transport) flow.local = near.local;
+    flows.push_back(flow);
+  }
+  return flows;
+}
+
+std::vector<sip::Flow> TargetBook::locate(std::string_view uri_text, const sip::Flow& near,
+                                          Instant now, std::string& lookup) {
+  lookup.clear();
+  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(uri_text);
+  std::optional<TargetName> name = uri ? TargetName::of_uri(*uri) : std::nullopt;
+  if (!name) return {};
+  if (IpAddress::parse(name->host)) {
+    TargetLocator locator(std::move(*name), config_.reach);
+    std::vector<DnsQuestion> none;
+    locator.on_timeout(now, none);
+    return flows_of(locator, near);
+  }
+  std::string key = name->to_string();
+  auto found = located_.find(key);
+  if (found != located_.end() && fresh(found->second.locator, now)) {
+    found->second.used = now;
+    return flows_of(found->second.locator, near);
+  }
+  lookup = std::move(key);
+  return {};
+}
+
+std::string TargetBook::tls_name_of(const Endpoint& endpoint) const {
+  auto name_in = [&](const TargetLocator& locator) -> const std::string* {
+    for (const TargetGroup& group : locator.groups()) {
+      bool here = group.transport == sip::Transport::tls &&
+                  std::find(group.endpoints.begin(), group.endpoints.end(), endpoint) !=
+                      group.endpoints.end();
+      if (here) return &group.tls_name;
+    }
+    return nullptr;
+  };
+  for (const auto& [name, provider] : providers_) {
+    if (const std::string* found = name_in(provider.locator)) return *found;
+  }
+  for (const auto& [key, place] : located_) {
+    if (const std::string* found = name_in(place.locator)) return *found;
+  }
+  return {};
+}
+
+}  // namespace isthmus::provider

@@ -1,0 +1,1 @@
+isthmus_fuzz(dns_message LINKS isthmus_provider)

@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""A provider known by its name alone: SRV records of a real DNS server lead to its hosts, and
+requests go on to the next host when one refuses, is silent, or asks to be left alone. A dead host
+gets nothing but OPTIONS until it answers one.
+"""
+
+import re
+import time
+
+import support
+from lab.dns import Dns
+from lab.sipp import SipSocket
+from lab.uas import Uas
+
+PROVIDER = "trunk.example.net"
+DNS_PORT = 5300
+FAILOVER_S = 1  # an INVITE moves on after this, other requests after twice the time
+
+
+class Caller:
+    """A bare SIP phone behind the connector."""
+
+    def __init__(self, test, connector):
+        self.socket = SipSocket(test.site.desk, test.site.desk_address)
+        self.at = (connector.sip_address, connector.sip_port)
+        self.me = "sip:line1@gateway.example.net"
+
+    def message(self, seconds=8):
+        """Who answered a MESSAGE, its status, the whole answer, and the seconds it took."""
+        started = time.monotonic()
+        text = self.socket.request("MESSAGE", f"sip:service@{PROVIDER}", self.me)
+        status, _, answer = self.socket.ask(text, *self.at, seconds)
+        server = re.search(r"^Server: (.*?)\r$", answer, re.M)
+        return server.group(1) if server else "", status, answer, time.monotonic() - started
+
+    def call(self, seconds=8):
+        """Calls and hangs up; who answered, and with what."""
+        body = (
+            f"v=0\r\no=- 1 1 IN IP4 {self.socket.address}\r\ns=-\r\n"
+            f"c=IN IP4 {self.socket.address}\r\nt=0 0\r\nm=audio 42000 RTP/AVP 0\r\n"
+        )
+        uri = f"sip:service@{PROVIDER}"
+        invite = self.socket.request("INVITE", uri, self.me, body=body)
+        status, _, answer = self.socket.ask(invite, *self.at, seconds)
+
+        def header(text, name):
+            return re.search(rf"^{name}: (.*?)\r$", text, re.M).group(1)
+
+        contact = re.search(r"^Contact: .*?<(.*?)>", answer, re.M)
+        same = {
+            "from_": header(invite, "From"),
+            "to": header(answer, "To"),
+            "call_id": header(invite, "Call-ID"),
+        }
+        if status < 300:
+            target = contact.group(1)
+            ack = self.socket.request("ACK", target, self.me, cseq="1 ACK", **same)
+            self.socket.send(ack, *self.at)
+            bye = self.socket.request("BYE", target, self.me, cseq="2 BYE", **same)
+            self.socket.ask(bye, *self.at, seconds)
+        server = re.search(r"^Server: (.*?)\r$", answer, re.M)
+        return server.group(1) if server else "", status
+
+
+def hosts(gateway):
+    """Address → alive, as the admin server says."""
+    (provider,) = gateway.get("/api/v1/providers")
+    return {host["address"]: host["alive"] for host in provider["hosts"]}
+
+
+def run(test):
+    site = test.site
+    address = site.provider_address
+    first, second = (
+        Uas(site.provider, name, address, port) for name, port in (("first", 5071), ("second", 5072))
+    )
+    dns = Dns(
+        test.programs,
+        site.provider,
+        address,
+        DNS_PORT,
+        {f"a.{PROVIDER}": address, f"b.{PROVIDER}": address},
+        srv=[
+            (f"_sip._udp.{PROVIDER}", f"b.{PROVIDER}", 5072, 20, 0),
+            (f"_sip._udp.{PROVIDER}", f"a.{PROVIDER}", 5071, 10, 0),
+        ],
+    )
+    gateway = test.gateway(
+        {
+            "providers": [
+                {
+                    "name": "trunk",
+                    "target": f"sip:{PROVIDER}",
+                    "failover_timeout_s": FAILOVER_S,
+                }
+            ],
+            "dns": {"servers": [f"{address}:{DNS_PORT}"], "timeout_ms": 300},
+            "timers": {"t1_ms": 100, "t2_ms": 400},
+        }
+    )
+    connector = test.connector(gateway)
+    caller = Caller(test, connector)
+    a, b = f"{address}:5071", f"{address}:5072"
+    test.soon(lambda: hosts(gateway) == {a: True, b: True}, 5, "both hosts of the SRV records")
+    scenes(test, gateway, caller, first, second, a, b)
+    without_dns(test, gateway, caller, dns)
+    for uas in (first, second):
+        uas.close()
+
+
+def scenes(test, gateway, caller, first, second, a, b):
+    with support.scene("SRV priority decides"):
+        test.equal(caller.message()[:2], ("first", 200), "who answers")
+        test.equal(caller.call(), ("first", 200), "who takes the call")
+
+    with support.scene("a host that refuses (ICMP)"):
+        first.close()
+        server, status, _, took = caller.message()
+        test.equal((server, status), ("second", 200), "who answers")
+        test.check(took < 1, f"at once: {took:.2f} s")
+        test.equal(hosts(gateway), {a: False, b: True}, "who is alive")
+        test.equal(caller.call(), ("second", 200), "who takes the call")
+        first.open()
+        test.soon(lambda: hosts(gateway)[a], 8, "the first is back once it answered OPTIONS")
+        test.equal(caller.message()[:2], ("first", 200), "who answers then")
+
+    with support.scene("a host that is silent"):
+        # A host that has just answered others is given the benefit of the doubt.
+        time.sleep(FAILOVER_S + 0.5)
+        first.mood = "silent"
+        server, status, _, took = caller.message()
+        test.equal((server, status), ("second", 200), "who answers")
+        test.check(
+            FAILOVER_S <= took < 2 * FAILOVER_S + 1, f"after the fail-over time: {took:.2f} s"
+        )
+        test.equal(hosts(gateway), {a: False, b: True}, "who is alive")
+        first.forget()
+        server, status, _, took = caller.message()
+        test.check(took < 0.5, f"the next request does not wait: {took:.2f} s")
+        test.equal(caller.call(), ("second", 200), "who takes the call")
+        test.equal(
+            (first.count("MESSAGE"), first.count("INVITE")), (0, 0), "requests to the dead host"
+        )
+        test.soon(lambda: first.count("OPTIONS") > 0, 8, "it is asked by OPTIONS")
+        first.mood = "ok"
+        test.soon(lambda: hosts(gateway)[a], 8, "the first is back once it answered OPTIONS")
+        test.equal(caller.call(), ("first", 200), "who takes the call then")
+
+    with support.scene("a host that answers 503 with Retry-After"):
+        first.mood, first.retry_after = "busy", 3
+        test.equal(caller.call(), ("second", 200), "who takes the call")
+        left_at = time.monotonic()
+        first.forget()
+        first.mood = "ok"
+        test.equal(caller.message()[:2], ("second", 200), "who answers meanwhile")
+        test.soon(lambda: hosts(gateway)[a], 8, "the first is back")
+        test.check(time.monotonic() - left_at >= 2.5, "not before its Retry-After")
+        test.equal(first.count("MESSAGE"), 0, "requests to it meanwhile")
+
+    with support.scene("no host is left"):
+        for uas in (first, second):
+            uas.mood, uas.retry_after = "busy", 2
+        caller.message()
+        _, status, answer, took = caller.message()
+        test.equal(status, 503, "status")
+        test.check("Retry-After:" in answer, "with Retry-After")
+        test.check(took < 0.5, f"at once: {took:.2f} s")
+        for uas in (first, second):
+            uas.mood = "ok"
+        test.soon(lambda: hosts(gateway) == {a: True, b: True}, 8, "both are back")
+        metrics = gateway.metrics()
+        name = f'isthmus_provider_target_up{{provider="trunk",target="udp {a}"}}'
+        test.equal(metrics.get(name), 1.0, name)
+
+
+def without_dns(test, gateway, caller, dns):
+    with support.scene("the DNS server is gone"):
+        asked = len(dns.queries())
+        dns.stop()
+        test.soon(
+            lambda: gateway.metrics()["isthmus_dns_failures_total"] > 0,
+            12,
+            f"the records have expired and are asked for in vain (after {asked} questions)",
+        )
+        test.equal(caller.message()[:2], ("first", 200), "who answers still")
+
+
+if __name__ == "__main__":
+    support.main(run, __doc__, isolated=True, needs=("dnsmasq",))
