@@ -8,6 +8,7 @@
 #include "base/limits.hpp"
 #include "base/time.hpp"
 #include "ops/network.hpp"
+#include "ops/registrar_config.hpp"
 #include "ops/secret.hpp"
 #include "ops/sip_config.hpp"
 
@@ -48,8 +49,11 @@ struct MediaConfig {
 
 struct UserConfig {
   std::string name;
-  std::string password_hash;      ///< "$scrypt$…", as `session::hash_password` makes it
+  std::string password_hash;      ///< "$scrypt$…", as `session::hash_password` makes it; empty:
+                                  ///< opens no links
   std::vector<std::string> aors;  ///< user parts in the domain; never empty after loading; "*": any
+  Secret sip_password{};          ///< for digest; empty: none, or `sip_ha1`
+  std::vector<Secret> sip_ha1{};  ///< "ALGORITHM:HEX" each
   bool operator==(const UserConfig&) const = default;
 };
 
@@ -140,6 +144,7 @@ struct GatewayConfig {
   LinksConfig links;
   std::vector<RouteConfig> routes;
   ServicesConfig services;
+  RegistrarConfig registrar;
   AdminConfig admin;
   LimitsConfig limits;
   LogConfig log;

@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "transport/fault_answer.hpp"
+#include "transport/stun_answer.hpp"
 
 namespace isthmus::transport {
 namespace {
@@ -96,6 +97,11 @@ void SipUdp::drain_errors() {
 }
 
 void SipUdp::on_datagram(std::string_view text, const Endpoint& source, Instant now) {
+  if (const auto answer = stun_answer(as_bytes(text), source)) {
+    ++counters_.keep_alives;
+    socket_.send(source, *answer);
+    return;
+  }
   if (is_keep_alive(text)) {
     ++counters_.keep_alives;
     if (text == "\r\n\r\n") socket_.send(source, as_bytes("\r\n"));
