@@ -17,7 +17,7 @@ FORBIDDEN_SYMBOLS = re.compile(
 PURE_FOLDERS = ["proto/src", "gateway/src/call", "gateway/src/session", "gateway/src/provider", "client-sdk/src/ua"]
 FORBIDDEN_INCLUDES = re.compile(
     r'^\s*#\s*include\s*[<"](boost/(asio|beast)|sys/(socket|epoll)|netinet/|unistd\.h|poll\.h|thread>|fstream>'
-    r'|filesystem>|net/|link/|transport/|media/|ops/|app/|connector/)')
+    r'|filesystem>|sqlite3\.h|net/|link/|transport/|media/|ops/|store/|app/|connector/)')
 CLOCKS = re.compile(r"\b(steady_clock|system_clock|high_resolution_clock)::now\s*\(")
 
 

@@ -124,13 +124,13 @@ void Phone::send_in_dialog(const std::string& call_id, std::string_view method,
   drain();
 }
 
-void Phone::register_at(std::string_view at_domain, std::uint32_t expires_s, std::string password) {
+void Phone::register_at(std::string_view at_domain, std::uint32_t expires_s, std::string secret) {
   domain = std::string(at_domain);
   Message request = new_request("REGISTER", "sip:" + domain, aor());
   if (register_call_id_.empty()) register_call_id_ = std::string(request.call_id());
   request.set(HeaderId::call_id, register_call_id_);
   request.set(HeaderId::contact, "<" + contact_uri() + ">;expires=" + std::to_string(expires_s));
-  if (!password.empty()) digest_.emplace(name, password, random_);
+  if (!secret.empty()) digest_.emplace(name, std::move(secret), random_);
   register_request_ = request;
   last_register_status = 0;
   send(std::move(request));
@@ -368,6 +368,7 @@ void Phone::on_invite_response(CallState& state, const Message& response) {
     if (!response.body().empty()) state.remote_sdp = std::string(response.body());
     return;
   }
+  if (authorize_invite(state, response)) return;
   state.final_status = response.status();
   if (response.status() >= 300) {
     if (!state.confirmed) state.ended = true;
@@ -383,6 +384,17 @@ void Phone::on_invite_response(CallState& state, const Message& response) {
   sip::Flow flow = session_ ? sip::Flow::link(*session_) : sip::Flow::udp(next_hop_);
   layer.add_via(ack, flow, sent_by());
   send_bytes(flow, ack.serialize());
+}
+
+bool Phone::authorize_invite(CallState& call, const Message& challenge) {
+  if ((challenge.status() != 401 && challenge.status() != 407) || password.empty()) return false;
+  if (!digest_) digest_.emplace(name, password, random_);
+  Message again = call.invite;
+  again.set(HeaderId::cseq, std::to_string(++cseq_) + " INVITE");
+  if (!digest_->authorize(again, challenge)) return false;
+  call.invite = again;
+  call.invite_client = send(std::move(again));
+  return true;
 }
 
 Phone::CallState* Phone::find(const std::string& call_id) {

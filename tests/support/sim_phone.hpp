@@ -47,6 +47,7 @@ class Phone : public Node {
   std::string software;                 ///< User-Agent of its requests; empty: none
   /// Sees each request first. @return whether it took it: then it answers.
   std::function<bool(sip::TransactionId, const sip::Message&)> intercept;
+  std::string password;  ///< answers challenges of its INVITEs with it
 
   /// Starts a call. @return its Call-ID.
   std::string call(std::string_view uri,
@@ -101,6 +102,7 @@ class Phone : public Node {
   void on_register(sip::TransactionId server, const sip::Message& request);
   void on_response(sip::TransactionId client, const sip::Message& response);
   void on_invite_response(CallState& call, const sip::Message& response);
+  bool authorize_invite(CallState& call, const sip::Message& challenge);
   void answer(const std::string& call_id, sip::TransactionId server, sip::Message request);
   sip::TransactionId send(sip::Message request);
   void send_bytes(const sip::Flow& flow, std::string bytes);

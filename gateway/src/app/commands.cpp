@@ -6,6 +6,7 @@
 
 #include "app/gateway.hpp"
 #include "app/run_loop.hpp"
+#include "app/user_command.hpp"
 #include "app/version.hpp"
 #include "ops/config_loader.hpp"
 #include "ops/config_reference.hpp"
@@ -37,7 +38,7 @@ int run(const std::string& config_path) {
   }
   net::SystemRandom random;
   std::optional<ops::DemoUser> demo;
-  if (ops::needs_demo_user(*config)) {
+  if (ops::needs_demo_user(*config) && !has_stored_users(*config, *state_dir)) {
     auto added = ops::add_demo_user(*config, *state_dir, random);
     if (!added) {
       std::cerr << added.error().text << '\n';
@@ -129,6 +130,37 @@ int mint_token(const MintOptions& options) {
   return kDone;
 }
 
+/// The `user` subcommand and its own; parsed into `options` when it is given.
+CLI::App* add_user_command(CLI::App& app, UserOptions& options) {
+  CLI::App* user =
+      app.add_subcommand("user", "Users of the registrar's database; a running gateway sees them")
+          ->fallthrough()
+          ->require_subcommand(1);
+  auto action = [&](const char* name, const char* text, UserAction which) {
+    CLI::App* command = user->add_subcommand(name, text)->fallthrough();
+    command->callback([&options, which] { options.action = which; });
+    if (which != UserAction::list) {
+      command->add_option("name", options.name, "User name")->required();
+    }
+    return command;
+  };
+  CLI::App* add =
+      action("add", "Add one; the password is read from standard input", UserAction::add);
+  add->add_option("--aor", options.aors,
+                  "Address of record it may use; repeatable; \"*\": any (default: its name)");
+  add->add_flag("--sip-only", options.sip_only, "For phones: it opens no links");
+  add->add_flag("--link-only", options.link_only, "For links: it has no SIP password");
+  action("list", "Print all", UserAction::list);
+  action("remove", "Remove one", UserAction::remove);
+  action("passwd", "Set another password, read from standard input", UserAction::passwd);
+  return user;
+}
+
+int user(const std::string& config_path, const UserOptions& options) {
+  std::optional<ops::GatewayConfig> config = read_config(config_path);
+  return config ? user_command(*config, options) : kBadInput;
+}
+
 }  // namespace
 
 int gateway_main(int argc, char** argv) {
@@ -164,6 +196,8 @@ int gateway_main(int argc, char** argv) {
                            "Address of record it may use; repeatable; \"*\": any");
   mint_command->add_option("--issuer", mint.issuer, "\"iss\"");
   mint_command->add_option("--audience", mint.audience, "\"aud\"");
+  UserOptions user_options;
+  CLI::App* users_command = add_user_command(app, user_options);
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);
@@ -175,6 +209,7 @@ int gateway_main(int argc, char** argv) {
   if (health_command->parsed()) return healthcheck(config_path);
   if (hash_command->parsed()) return hash_password();
   if (mint_command->parsed()) return mint_token(mint);
+  if (users_command->parsed()) return user(config_path, user_options);
   if (reference_command->parsed()) {
     std::cout << ops::config_reference();
     return kDone;

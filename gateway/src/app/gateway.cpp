@@ -78,8 +78,11 @@ Gateway::Gateway(asio::io_context& io, ops::GatewayConfig config, std::string st
       log_(std::move(log)),
       started_(clock_now()),
       bindings_(load_or_make_secret(state_dir_, "contact-key", random_)),
+      registrar_host_(config_, state_dir_, random_, log_),
       host_(io, host_options(config_), random_, log_, metrics_),
-      authenticator_(accounts_of(config_), verifier_of(config_.tokens)),
+      authenticator_(
+          accounts_of(config_), verifier_of(config_.tokens),
+          [this](std::string_view user) { return registrar_host_.stored_account(user); }),
       targets_(io, config_, host_, random_, log_, metrics_),
       drain_timer_(io) {}
 
@@ -97,15 +100,13 @@ std::vector<std::string> Gateway::start() {
     routing.routes.push_back({route.domain, route.user_prefix, route.to});
   }
   router_ = std::make_unique<provider::GatewayRouter>(std::move(routing), bindings_);
-  registrar_ = std::make_unique<provider::Registrar>(
-      provider::Registrar::Config{config_.domain},
-      [this](const sip::Flow& flow, std::string_view user) { return router_->may_use(flow, user); },
-      random_);
-  router_->set_registrar(registrar_.get());
+  if (auto fault = registrar_host_.start(*router_)) faults.push_back(*fault);
+  registrar_ = &registrar_host_.registrar();
+  router_->set_registrar(registrar_);
   call::LegPolicy link_policy;
   link_policy.topology_hiding = config_.links.topology_hiding;
   router_->set_link_policy(link_policy);
-  auto fault = host_.start(*router_, bindings_, registrar_.get(),
+  auto fault = host_.start(*router_, bindings_, registrar_,
                            [this](const Endpoint& source) { return serves(source); });
   if (fault) {
     faults.push_back(*fault);
@@ -297,7 +298,7 @@ void Gateway::on_over(LinkSession& session, wire::CloseCode code, const std::str
 }
 
 void Gateway::on_tick() {
-  registrar_->expire(clock_now());
+  registrar_host_.tick();
 }
 
 void Gateway::drain(std::function<void()> done) {
@@ -316,6 +317,7 @@ void Gateway::drain(std::function<void()> done) {
     if (admin_) admin_->stop();
     targets_.stop();
     host_.stop();
+    registrar_host_.stop();
     log_.info("stopped");
     done();
   });

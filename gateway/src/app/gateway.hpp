@@ -11,6 +11,7 @@
 #include "app/bridge_host.hpp"
 #include "app/link_session.hpp"
 #include "app/provider_targets.hpp"
+#include "app/registrar_host.hpp"
 #include "link/listener.hpp"
 #include "net/system_random.hpp"
 #include "ops/admin_http.hpp"
@@ -77,7 +78,8 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   Instant started_;
   call::BindingTable bindings_;
   std::unique_ptr<provider::GatewayRouter> router_;
-  std::unique_ptr<provider::Registrar> registrar_;
+  RegistrarHost registrar_host_;
+  provider::Registrar* registrar_ = nullptr;  ///< that host's, once started
   BridgeHost host_;
   session::Authenticator authenticator_;
   session::AuthenticationGuard guard_;

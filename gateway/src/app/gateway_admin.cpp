@@ -53,11 +53,18 @@ json::value Gateway::registrations() const {
   Instant now = net::clock_now();
   json::array list;
   for (const provider::Registrar::Entry& entry : registrar_->all()) {
-    list.push_back(json::object{{"aor", "sip:" + entry.user + "@" + config_.domain},
-                                {"contact", entry.contact.uri},
-                                {"session", entry.contact.flow.session},
-                                {"registrar", "built-in"},
-                                {"expires_s", as_seconds(entry.contact.expires - now)}});
+    list.push_back(
+        json::object{{"aor", "sip:" + entry.user + "@" + config_.domain},
+                     {"contact", entry.contact.uri},
+                     {"session", entry.contact.flow.session},
+                     {"reachable", entry.contact.reachable},
+                     {"registrar", "built-in"},
+                     {"q", entry.contact.q},
+                     {"instance", entry.contact.instance},
+                     {"reg_id", entry.contact.reg_id},
+                     {"path", json::array(entry.contact.path.begin(), entry.contact.path.end())},
+                     {"user_agent", entry.contact.user_agent},
+                     {"expires_s", as_seconds(entry.contact.expires - now)}});
   }
   append_bindings(list, bindings_, now);
   return list;
@@ -73,6 +80,7 @@ void Gateway::collect_metrics() {
   metrics_.gauge("isthmus_sessions", "Established sessions").set(static_cast<double>(established));
   metrics_.gauge("isthmus_registrations", "Live registrations, built-in and passed through")
       .set(static_cast<double>(registrar_->contact_count() + bindings_.size()));
+  registrar_host_.collect_metrics(metrics_);
   auto set = [&](const char* name, const char* help, std::uint64_t value) {
     metrics_.counter(name, help).set(value);
   };

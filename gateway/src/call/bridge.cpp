@@ -129,6 +129,13 @@ class Bridge::Impl {
       core_.reject(server, request, refused->status, refused->reason, refused->retry_after_s);
       return;
     }
+    if (core_.registrar) {
+      if (auto refusal = core_.registrar->challenge(request, flow, core_.now)) {
+        refusal->add(HeaderId::server, core_.config.software);
+        core_.respond(server, std::move(*refusal));
+        return;
+      }
+    }
     route(server, flow, request);
   }
 

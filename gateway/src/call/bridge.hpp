@@ -89,6 +89,11 @@ class RegisterHandler {
   virtual ~RegisterHandler() = default;
   virtual sip::Message on_register(const sip::Message& request, const sip::Flow& flow,
                                    Instant now) = 0;
+  /// Judges a request outside dialogs, before it is routed; REGISTER is judged in on_register().
+  /// @return the response that refuses it; nothing: it may pass, perhaps without credentials that
+  ///   were meant for us.
+  virtual std::optional<sip::Message> challenge(sip::Message& request, const sip::Flow& flow,
+                                                Instant now) = 0;
 };
 
 /// The back-to-back user agent that joins a link and standard SIP (design: bridge.md). Pure:

@@ -69,6 +69,7 @@ void CallManager::on_session_closed(std::uint64_t session) {
     for (std::size_t i = 0; i < call.branches.size(); ++i) {
       Branch& branch = *call.branches[i];
       if (!on_it(branch.flow[1]) || branch.state == BranchState::lost) continue;
+      if (try_next_place(call, branch, HopFailure::unreachable, 0)) continue;
       sip::Message gone =
           sip::Message::response_to(call.request, 480, "Link lost", core_.random.token(12));
       initial_.erase(branch.client);

@@ -9,6 +9,7 @@
 #include "base/time.hpp"
 #include "ops/locating_config.hpp"
 #include "ops/network.hpp"
+#include "ops/registrar_config.hpp"
 #include "ops/secret.hpp"
 #include "ops/sip_config.hpp"
 
@@ -49,8 +50,11 @@ struct MediaConfig {
 
 struct UserConfig {
   std::string name;
-  std::string password_hash;      ///< "$scrypt$…", as `session::hash_password` makes it
+  std::string password_hash;      ///< "$scrypt$…", as `session::hash_password` makes it; empty:
+                                  ///< opens no links
   std::vector<std::string> aors;  ///< user parts in the domain; never empty after loading; "*": any
+  Secret sip_password{};          ///< for digest; empty: none, or `sip_ha1`
+  std::vector<Secret> sip_ha1{};  ///< "ALGORITHM:HEX" each
   bool operator==(const UserConfig&) const = default;
 };
 
@@ -144,6 +148,7 @@ struct GatewayConfig {
   DnsConfig dns;
   EnumConfig enumeration;
   ServicesConfig services;
+  RegistrarConfig registrar;
   AdminConfig admin;
   LimitsConfig limits;
   LogConfig log;

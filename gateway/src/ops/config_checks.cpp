@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/text.hpp"
+#include "ops/registrar_config_keys.hpp"
 #include "ops/sip_config_keys.hpp"
 
 namespace isthmus::ops {
@@ -38,6 +39,7 @@ void check_users(GatewayConfig& config, CheckSink& sink) {
       sink.fault(at("users", i) + ".name", "is " + in_quotes(user.name) + ", as of another user",
                  "a name of its own");
     }
+    check_sip_secrets(at("users", i), sink);
     if (!sink.given(at("users", i) + ".aors")) user.aors = {user.name};
     for (const std::string& aor : user.aors) {
       bool taken = (config.services.echo && aor == config.services.echo_user) ||
@@ -139,6 +141,7 @@ void check(GatewayConfig& config, CheckSink& sink) {
   check_sip(config.sip, config.media, sink);
   check_users(config, sink);
   check_services(config.services, sink);
+  check_registrar(config, sink);
   check_tokens(config.tokens, sink);
   check_providers(config, sink);
   check_routes(config, sink);

@@ -2,6 +2,7 @@
 
 #include "base/limits.hpp"
 #include "ops/locating_config_keys.hpp"
+#include "ops/registrar_config_keys.hpp"
 #include "ops/sip_config_keys.hpp"
 
 namespace isthmus::ops {
@@ -92,8 +93,12 @@ void visit_timers(KeyVisitor& v, TimersConfig& c) {
 
 void visit_user(KeyVisitor& v, UserConfig& c) {
   v.value("name", {"Name to authenticate with.", "", "", true}, user_name(c.name));
-  v.value("password_hash", {"Output of `isthmus-gateway hash-password`.", "", "", true},
+  v.value("password_hash",
+          {"Output of `isthmus-gateway hash-password`. A user with SIP credentials only opens no "
+           "links.",
+           "", "none"},
           password_hash(c.password_hash));
+  visit_sip_secrets(v, c);
   v.values(
       "aors",
       {"Addresses of record in the domain (user parts) that this user may register and call as; "
@@ -248,7 +253,8 @@ void visit_keys(KeyVisitor& v, GatewayConfig& c) {
   v.sections(
       "users",
       "Who may connect. With neither users nor tokens configured, the gateway makes one user, "
-      "`demo`, with a random password that it keeps in the state directory and prints at start.",
+      "`demo`, with a random password that it keeps in the state directory and prints at start. "
+      "Users can be added while it runs, too: `isthmus-gateway user add`.",
       [&] { visit_user(v, c.users.emplace_back()); });
   visit_tokens(v, c.tokens);
   v.sections("providers", "SIP providers, PBXs and trunks.",
@@ -264,6 +270,7 @@ void visit_keys(KeyVisitor& v, GatewayConfig& c) {
   visit_dns(v, c.dns);
   visit_enum(v, c.enumeration);
   visit_services(v, c.services);
+  visit_registrar(v, c.registrar);
   visit_admin(v, c.admin);
   visit_limits(v, c.limits);
   visit_log(v, c.log);

@@ -27,7 +27,8 @@ Result<DemoUser, FileError> add_demo_user(GatewayConfig& config, const std::stri
     if (!written.ok) return FileError{demo.password_file + ": " + written.fault};
   }
   demo.password = Secret(password);
-  config.users.push_back({demo.name, session::hash_password(password, random), {demo.name}});
+  config.users.push_back(
+      {demo.name, session::hash_password(password, random), {demo.name}, demo.password});
   return demo;
 }
 

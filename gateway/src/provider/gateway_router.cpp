@@ -28,6 +28,31 @@ bool contains(const std::vector<std::string>& list, std::string_view text) {
                      [&](const std::string& entry) { return iequals(entry, text); });
 }
 
+RouteTarget to_contact(const Contact& contact) {
+  RouteTarget target{contact.flow, contact.uri};
+  std::string route;  // RFC 3327 §5.3
+  for (const std::string& hop : contact.path) route += (route.empty() ? "" : ", ") + hop;
+  if (!route.empty()) target.headers.emplace_back("Route", route);
+  return target;
+}
+
+/// Each device is asked once. Its other flows come in when the first one fails, which a timeout or
+/// a 430 says, and no other answer: that one is the device's own (RFC 5626 §7).
+RouteTargets to_devices(const std::vector<std::vector<Contact>>& devices) {
+  RouteTargets targets;
+  targets.failover_on = {408, 430};
+  for (const std::vector<Contact>& flows : devices) {
+    RouteTarget target = to_contact(flows.front());
+    for (std::size_t i = 1; i < flows.size(); ++i) {
+      target.alternatives.push_back(to_contact(flows[i]));
+      target.alternatives.back().other_provider =
+          true;  // another way, which may work where this fails
+    }
+    targets.targets.push_back(std::move(target));
+  }
+  return targets;
+}
+
 }  // namespace
 
 std::string GatewayRouter::owner_of(const sip::Flow& flow) const {
@@ -144,10 +169,7 @@ Route GatewayRouter::route_local(const sip::Message& request, const std::string&
     if (user == config_.echo_user) return call::RouteToService{call::MediaService::echo};
     if (user == config_.tone_user) return call::RouteToService{call::MediaService::tone};
     if (registrar_) {
-      RouteTargets targets;
-      for (const Contact& contact : registrar_->lookup(user, now)) {
-        targets.targets.push_back({contact.flow, contact.uri});
-      }
+      RouteTargets targets = to_devices(registrar_->devices(user, now));
       if (!targets.targets.empty()) return targets;
     }
     bool known = (registrar_ && registrar_->knows(user)) ||

@@ -83,6 +83,8 @@ class GatewayRouter final : public call::Router {
 
   /// Whether this session may use a user part of our domain as its own.
   bool may_use(const sip::Flow& flow, std::string_view user) const;
+  /// Whether the URI's host means this gateway: its domain, or a name or address of its own.
+  bool is_own_host(const sip::Uri& uri) const;
   /// By address and port, else by address alone.
   const Provider* provider_at(const Endpoint& endpoint) const;
 
@@ -92,7 +94,6 @@ class GatewayRouter final : public call::Router {
   call::Route route_local(const sip::Message& request, const std::string& user, Instant now);
   call::Route to_provider(const Provider& provider, Instant now) const;
   const Provider* provider_named(std::string_view name) const;
-  bool is_own_host(const sip::Uri& uri) const;
 
   Config config_;
   call::BindingTable& bindings_;

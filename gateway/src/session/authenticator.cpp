@@ -36,20 +36,23 @@ bool Identity::may_use(std::string_view aor) const {
                      [&](const std::string& own) { return own == "*" || own == aor; });
 }
 
-Authenticator::Authenticator(const std::vector<Account>& accounts, TokenVerifier tokens)
-    : decoy_(decoy_like(accounts)), tokens_(std::move(tokens)) {
+Authenticator::Authenticator(const std::vector<Account>& accounts, TokenVerifier tokens,
+                             MoreAccounts more)
+    : decoy_(decoy_like(accounts)), tokens_(std::move(tokens)), more_(std::move(more)) {
   for (const Account& account : accounts) accounts_.try_emplace(account.name, account);
 }
 
 Result<Identity, AuthError> Authenticator::with_password(std::string_view user,
                                                          std::string_view password) const {
   auto found = accounts_.find(user);
-  const PasswordHash& hash = found == accounts_.end() ? decoy_ : found->second.password;
-  bool matches = hash.matches(password);
-  if (!matches || found == accounts_.end()) {
+  std::optional<Account> stored;
+  if (found == accounts_.end() && more_) stored = more_(user);
+  const Account* account = found != accounts_.end() ? &found->second : stored ? &*stored : nullptr;
+  bool matches = (account ? account->password : decoy_).matches(password);
+  if (!matches || !account) {
     return AuthError{AuthFault::wrong_password, std::nullopt, "user name or password is wrong"};
   }
-  return Identity{found->second.name, found->second.aors};
+  return Identity{account->name, account->aors};
 }
 
 Result<Identity, AuthError> Authenticator::with_token(std::string_view token,

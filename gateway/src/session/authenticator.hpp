@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -43,12 +44,17 @@ struct AuthError {
 };
 
 /// Judges credentials. Immutable and without state, so the slow `with_password` may run on a thread
-/// pool while shards use the same object; how often somebody may try is session/limiter.hpp's
+/// of its own while shards use the same object; how often somebody may try is session/limiter.hpp's
 /// business.
 class Authenticator {
  public:
+  /// An account that is not in the list: of a database, as it is now. Called by with_password(), on
+  /// its thread.
+  using MoreAccounts = std::function<std::optional<Account>(std::string_view user)>;
+
   /// Of accounts with the same name the first counts; the configuration allows no second.
-  Authenticator(const std::vector<Account>& accounts, TokenVerifier tokens);
+  Authenticator(const std::vector<Account>& accounts, TokenVerifier tokens,
+                MoreAccounts more = nullptr);
 
   /// Takes as long for a user who does not exist as for one who does. About 0.1 s of one core.
   Result<Identity, AuthError> with_password(std::string_view user, std::string_view password) const;
@@ -59,6 +65,7 @@ class Authenticator {
   std::map<std::string, Account, std::less<>> accounts_;
   PasswordHash decoy_;  ///< what an unknown user's password is compared with
   TokenVerifier tokens_;
+  MoreAccounts more_;
 };
 
 }  // namespace isthmus::session

@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "transport/fault_answer.hpp"
+#include "transport/stun_answer.hpp"
 #include "transport/via_source.hpp"
 
 namespace isthmus::transport {
@@ -97,6 +98,11 @@ void SipUdp::drain_errors() {
 }
 
 void SipUdp::on_datagram(std::string_view text, const Endpoint& source, Instant now) {
+  if (const auto answer = stun_answer(as_bytes(text), source)) {
+    ++counters_.keep_alives;
+    socket_.send(source, *answer);
+    return;
+  }
   if (is_keep_alive(text)) {
     ++counters_.keep_alives;
     if (text == "\r\n\r\n") socket_.send(source, as_bytes("\r\n"));

@@ -33,7 +33,7 @@ struct SipUdpCounters {
   static constexpr std::size_t kFaultCodes =
       static_cast<std::size_t>(sip::FaultCode::bad_request_uri) + 1;
   std::uint64_t datagrams_in = 0, messages_in = 0;
-  std::uint64_t keep_alives = 0;                    ///< nothing but CR, LF and NUL
+  std::uint64_t keep_alives = 0;                    ///< CR, LF and NUL alone, or STUN
   std::uint64_t source_refused = 0;                 ///< the handler's allowed() said no
   std::uint64_t truncated = 0;                      ///< longer than limits::kSipMessageBytes
   std::array<std::uint64_t, kFaultCodes> faults{};  ///< by sip::FaultCode

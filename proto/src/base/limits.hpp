@@ -61,7 +61,9 @@ inline constexpr std::size_t kSipHeaders = 256;             ///< real messages c
 inline constexpr std::size_t kSipHeaderBytes = 16 * kKiB;
 /// a shard's, both kinds; 32 s at 6,000 a second
 inline constexpr std::size_t kSipTransactions = 200'000;
-inline constexpr std::size_t kDigestRealms = 16;   ///< a client's; a path of proxies has below 4
+inline constexpr std::size_t kDigestRealms = 16;  ///< a client's; a path of proxies has below 4
+/// whose uses a server remembers: 3 MB; older ones are stale
+inline constexpr std::size_t kDigestNonces = 50'000;
 inline constexpr std::uint32_t kMaxForwards = 70;  ///< RFC 3261 §8.1.1.6
 
 /// a larger request goes by TCP (RFC 3261 §18.1.1): 200 bytes below an Ethernet's MTU
@@ -118,11 +120,11 @@ inline constexpr std::size_t kCallsPerSession = 256;  ///< half the channels, fo
 inline constexpr std::size_t kBindingsPerSession = 1024;  ///< phones behind one connector
 /// of a registrar's 2xx, to answer refreshes with; a larger one is asked each time
 inline constexpr std::size_t kKeptRegisterBytes = 4 * kKiB;
-inline constexpr std::size_t kForksPerCall = 16;          ///< early dialogs of one INVITE
-inline constexpr std::size_t kContactsPerAor = 16;        ///< devices of one user
+inline constexpr std::size_t kForksPerCall = 16;    ///< early dialogs of one INVITE
+inline constexpr std::size_t kContactsPerAor = 16;  ///< devices of one user
 /// places that one request is tried at, one after the other
 inline constexpr std::size_t kAttemptsPerRequest = 16;
-inline constexpr std::size_t kRefersPerDialog = 16;       ///< whose CSeq an Event id may still name
+inline constexpr std::size_t kRefersPerDialog = 16;  ///< whose CSeq an Event id may still name
 /// times that one request is sent again with credentials: two realms, each with a stale nonce
 inline constexpr unsigned kDigestAttempts = 4;
 inline constexpr std::size_t kDigestClients = 20'000;  ///< of providers' users; the oldest give way
@@ -131,11 +133,18 @@ inline constexpr std::size_t kDialogInfoElements = 1024;
 inline constexpr std::size_t kDialogInfoAttributes = 32;  ///< of one element; RFC 4235 knows 5
 /// places that Refer-To and dialog-info lead to through us, and dialogs told of under other names
 inline constexpr std::size_t kReferrals = 8192;
-inline constexpr Duration kReferralLife = seconds(600);  ///< of one, since it was last told
-inline constexpr std::size_t kEndedCallIds = 4096;       ///< calls that In-Reply-To may name
+inline constexpr Duration kReferralLife = seconds(600);    ///< of one, since it was last told
+inline constexpr std::size_t kEndedCallIds = 4096;         ///< calls that In-Reply-To may name
 inline constexpr Duration kReferUsageLife = seconds(180);  ///< of a transfer that tells no time
 /// for which a subscription may keep a dialog whose call is over; a transfer rings for less
 inline constexpr Duration kUsageLife = seconds(600);
+/// of the built-in registrar in all: about 200 MB when each is as large as may be
+inline constexpr std::size_t kRegistrarContacts = 100'000;
+/// URI, parameters and Path of one contact: real ones take 300
+inline constexpr std::size_t kContactBytes = 2 * kKiB;
+inline constexpr std::size_t kPathPerContact = 8;  ///< proxies between a phone and its registrar
+/// users whose contacts are looked through for expired ones in one go, once a second
+inline constexpr std::size_t kRegistrarSweepUsers = 4096;
 inline constexpr std::size_t kRequestsPerCall = 64;  ///< unanswered in a dialog; a phone has 1 or 2
 
 // Authentication

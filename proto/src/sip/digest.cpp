@@ -226,6 +226,14 @@ HeaderId answer_header(bool proxy) {
 
 }  // namespace
 
+std::optional<DigestAlgorithm> digest_algorithm_from(std::string_view text) {
+  return algorithm_from(text);
+}
+
+std::string quoted(std::string_view text) {
+  return quote(text);
+}
+
 std::string_view to_text(DigestAlgorithm algorithm) {
   switch (algorithm) {
     case DigestAlgorithm::md5:

@@ -102,5 +102,8 @@ std::string digest_response(DigestAlgorithm algorithm, std::string_view ha1,
 std::string digest_ha1(DigestAlgorithm algorithm, std::string_view username, std::string_view realm,
                        std::string_view password);
 std::string_view to_text(DigestAlgorithm algorithm);  ///< "MD5", "SHA-256"...
+std::optional<DigestAlgorithm> digest_algorithm_from(std::string_view text);
+/// A quoted-string (RFC 3261 §25.1); control characters are left out.
+std::string quoted(std::string_view text);
 
 }  // namespace isthmus::sip

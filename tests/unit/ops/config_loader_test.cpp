@@ -266,8 +266,8 @@ TEST(GatewayConfigFile, every_type_refuses_bad_text_and_says_what_it_expects) {
 TEST(GatewayConfigFile, missing_keys_of_list_elements_are_named_with_their_line) {
   EXPECT_EQ(
       faults(gateway("users:\n  - name: alice\nroutes:\n  - match:\n      domain: x.example\n")),
-      "/etc/isthmus/gateway.yaml:2: users[0].password_hash: is missing, expected \"$scrypt$…\", as "
-      "printed by isthmus-gateway hash-password\n"
+      "/etc/isthmus/gateway.yaml:2: users[0].password_hash: is missing, and there is no "
+      "sip_password either, expected \"$scrypt$…\", as printed by isthmus-gateway hash-password\n"
       "/etc/isthmus/gateway.yaml:4: routes[0].to: is missing, expected a name of letters, digits, "
       "'-' and '_', at most 64 characters\n");
 }

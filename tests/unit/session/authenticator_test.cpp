@@ -55,6 +55,25 @@ TEST(Authenticator, wrong_password_and_unknown_user_look_the_same) {
   EXPECT_EQ(unknown.error().text, wrong.error().text);
 }
 
+TEST(Authenticator, users_of_a_database_come_after_those_of_the_configuration) {
+  int asked = 0;
+  Authenticator authenticator({account("alice", "a", {"alice"})}, {},
+                              [&](std::string_view user) -> std::optional<Account> {
+                                ++asked;
+                                if (user == "carol") return account("carol", "c", {"carol", "300"});
+                                if (user == "alice") return account("alice", "another", {"*"});
+                                return std::nullopt;
+                              });
+  EXPECT_TRUE(authenticator.with_password("alice", "a"));
+  EXPECT_FALSE(authenticator.with_password("alice", "another"));
+  EXPECT_EQ(asked, 0);
+  auto carol = authenticator.with_password("carol", "c");
+  ASSERT_TRUE(carol);
+  EXPECT_TRUE(carol->may_use("300"));
+  EXPECT_FALSE(authenticator.with_password("carol", "a"));
+  EXPECT_FALSE(authenticator.with_password("dave", "c"));
+}
+
 TEST(Authenticator, nobody_gets_in_without_accounts) {
   Authenticator authenticator({}, {});
   EXPECT_FALSE(authenticator.with_password("", ""));

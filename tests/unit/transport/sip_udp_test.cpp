@@ -212,6 +212,18 @@ TEST_F(SipUdpTest, double_crlf_is_answered_and_other_keep_alives_are_swallowed) 
   EXPECT_EQ(0u, all_faults());
 }
 
+TEST_F(SipUdpTest, stun_binding_requests_are_answered_and_are_no_sip) {
+  start();
+  UdpPeer peer;
+  const Bytes request = *from_hex("000100002112a442b7e7a701bc34d686fa87dfae");
+  peer.send(sip->local(), as_text(request));
+  const auto answer = peer.receive(io);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(to_hex(as_bytes(*answer).first(2)), "0101");
+  EXPECT_EQ(1u, sip->counters().keep_alives);
+  EXPECT_EQ(0u, all_faults());
+}
+
 TEST_F(SipUdpTest, sources_that_are_not_allowed_get_nothing_at_all) {
   start("0.0.0.0");
   owner.refuse = IpAddress::parse("127.0.0.2");

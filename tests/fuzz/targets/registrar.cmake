@@ -1,0 +1,1 @@
+isthmus_fuzz(registrar LINKS isthmus_provider)
