@@ -81,6 +81,7 @@ Gateway::Gateway(asio::io_context& io, ops::GatewayConfig config, std::string st
       started_(clock_now()),
       bindings_(load_or_make_secret(state_dir_, "contact-key", random_)),
       host_(io, host_options(config_), random_, log_, metrics_),
+      upstream_(io, host_, log_, random_),
       authenticator_(accounts_of(config_), verifier_of(config_.tokens)),
       resolver_(io),
       drain_timer_(io),
@@ -108,7 +109,8 @@ std::vector<std::string> Gateway::start() {
   call::LegPolicy link_policy;
   link_policy.topology_hiding = config_.links.topology_hiding;
   router_->set_link_policy(link_policy);
-  auto fault = host_.start(*router_, bindings_, registrar_.get(),
+  add_accounts();
+  auto fault = host_.start(*router_, bindings_, account_registrar_.get(),
                            [this](const Endpoint& source) { return serves(source); });
   if (fault) {
     faults.push_back(*fault);
@@ -121,6 +123,7 @@ std::vector<std::string> Gateway::start() {
     entry.policy.failover_after = provider.failover_timeout;
     entry.policy.topology_hiding = provider.topology_hiding;
     if (entry.domains.empty()) entry.domains.push_back(provider.target.host);
+    set_registration(entry, provider.registration);
     if (auto address = IpAddress::parse(provider.target.host)) {
       entry.addresses = {Endpoint{*address, provider.target.port_or_default()}};
     }
@@ -131,6 +134,7 @@ std::vector<std::string> Gateway::start() {
   open_admin(faults);
   if (!faults.empty()) return faults;
   resolve_providers();
+  start_upstream();
   metrics_.before_scrape([this] { collect_metrics(); });
   serving_ = true;
   log_.info("serving", {{"version", kVersion},
@@ -334,6 +338,7 @@ void Gateway::on_over(LinkSession& session, wire::CloseCode code, const std::str
 
 void Gateway::on_tick() {
   registrar_->expire(clock_now());
+  if (serving_) tick_upstream();
 }
 
 void Gateway::drain(std::function<void()> done) {
@@ -344,6 +349,7 @@ void Gateway::drain(std::function<void()> done) {
   serving_ = false;
   log_.info("draining", {{"calls", host_.bridge().call_count()}, {"sessions", sessions_.size()}});
   listener_->close();
+  upstream_.stop();
   host_.end_all_calls("Gateway is shutting down");
   for (auto& [id, session] : sessions_)
     session->close(wire::CloseCode::going_away, "Gateway is shutting down");

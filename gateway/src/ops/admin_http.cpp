@@ -221,8 +221,9 @@ Answer AdminServer::State::answer(const Request& request) {
   }
   static constexpr std::string_view kApi = "/api/v1/";
   if (path.starts_with(kApi)) return api(path.substr(kApi.size()));
-  return refusal(http::status::not_found,
-                 "there are /metrics, /healthz and /api/v1/{status,sessions,calls,registrations}");
+  return refusal(
+      http::status::not_found,
+      "there are /metrics, /healthz and /api/v1/{status,sessions,calls,registrations,upstreams}");
 }
 
 Answer AdminServer::State::api(std::string_view name) {
@@ -235,9 +236,11 @@ Answer AdminServer::State::api(std::string_view name) {
     value = source_.calls();
   } else if (name == "registrations") {
     value = source_.registrations();
+  } else if (name == "upstreams") {
+    value = source_.upstreams();
   } else {
     return refusal(http::status::not_found,
-                   "there are /api/v1/{status,sessions,calls,registrations}");
+                   "there are /api/v1/{status,sessions,calls,registrations,upstreams}");
   }
   return {http::status::ok, "application/json", json::serialize(value) + "\n"};
 }
