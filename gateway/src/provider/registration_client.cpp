@@ -74,6 +74,7 @@ std::optional<sip::Message> RegistrationClient::on_response(const sip::Message* 
   tries_ = input == Input::again ? tries_ + 1 : 0;
   if (input == Input::accepted) {
     flow_ = flow;
+    digest_.learn(sent_, *response);
     failures_ = 0;
     refused_ = false;
     error_.clear();
@@ -191,6 +192,7 @@ std::optional<sip::Message> RegistrationClient::carry_out(Send send) {
     sent_ = std::move(prepared_);
   } else {
     sent_ = make_register(removal ? 0 : expires_s_);
+    digest_.anticipate(sent_);  // saves the registrar a challenge (RFC 7616 §3.6)
   }
   has_prepared_ = false;
   sent_removal_ = removal;

@@ -108,6 +108,20 @@ TEST_F(RegistrationClientTest, refreshes_once_in_the_expiry_that_was_granted) {
   EXPECT_LE(wait, seconds(30));
 }
 
+TEST_F(RegistrationClientTest, refresh_bears_credentials_for_the_nonce_that_is_next) {
+  start();
+  challenge();
+  answer(200, {{"Contact", "<sip:tok@192.0.2.1>;expires=600"},
+               {"Authentication-Info", "nextnonce=\"fresh\""}});
+  until_next();
+  ASSERT_TRUE(has_credentials());
+  auto credentials = sip::DigestCredentials::parse(*sent->get(HeaderId::authorization));
+  EXPECT_EQ(credentials->nonce, "fresh");
+  EXPECT_EQ(credentials->nc, "00000001");
+  accept();
+  EXPECT_EQ(client.state(), State::registered);
+}
+
 TEST_F(RegistrationClientTest, stale_nonce_and_two_realms_are_answered) {
   start();
   challenge();
