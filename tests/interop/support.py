@@ -64,9 +64,9 @@ class Test:
         except net.LabError:
             return self.check(False, f"{text} (not within {seconds} s)")
 
-    def kamailio(self, users):
+    def kamailio(self, users, **more):
         return Kamailio(
-            self.programs, self.site.provider, self.site.provider_address, DOMAIN, users
+            self.programs, self.site.provider, self.site.provider_address, DOMAIN, users, **more
         )
 
     def gateway(self, extra=None, users=None, name="gateway", port_offset=0):

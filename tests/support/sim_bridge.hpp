@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <map>
 #include <vector>
 
 #include "call/bridge.hpp"
@@ -51,6 +52,11 @@ class BridgeNode : public Node {
     bridge.end_call(id, "Ended by administrator", world_.now, actions);
     carry_out(actions);
   }
+  void send_own(call::OwnRequest request, std::function<void(call::OwnResponse&)> done) {
+    call::Actions actions;
+    own_[bridge.send_own(std::move(request), world_.now, actions)] = std::move(done);
+    carry_out(actions);
+  }
 
  private:
   static call::BridgeConfig complete(call::BridgeConfig config, const Endpoint& address) {
@@ -90,11 +96,14 @@ class BridgeNode : public Node {
         }
       } else if (auto* changed = std::get_if<call::CallChanged>(&action)) {
         if (changed->ended) ended.push_back(changed->record);
+      } else if (auto* own = std::get_if<call::OwnResponse>(&action)) {
+        if (auto handler = own_.extract(own->id)) handler.mapped()(*own);
       }
     }
   }
 
   World& world_;
+  std::map<call::OwnRequestId, std::function<void(call::OwnResponse&)>> own_;
 
  public:
   Endpoint address;

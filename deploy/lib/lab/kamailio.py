@@ -30,9 +30,10 @@ loadmodule "usrloc.so"
 loadmodule "registrar.so"
 loadmodule "auth.so"
 loadmodule "htable.so"
+loadmodule "xlog.so"
 
 modparam("usrloc", "db_mode", 0)
-modparam("registrar", "max_expires", 3600)
+modparam("registrar", "max_expires", {max_expires})
 modparam("auth", "nonce_expire", 300)
 modparam("htable", "htable", "users=>size=6;")
 
@@ -73,6 +74,7 @@ request_route {{
     exit;
   }}
   if (is_method("REGISTER")) {{
+    xlog("L_ALERT", "saw REGISTER of $tU expires=$hdr(Expires) credentials=$au contact=$ct\\n");
     if (!pv_www_authenticate("{domain}", "$sht(users=>$fU)", "0")) {{
       www_challenge("{domain}", "1");
       exit;
@@ -105,7 +107,7 @@ def _module_directory():
 class Kamailio:
     """Runs on the host until the programs are stopped."""
 
-    def __init__(self, programs, host, address, domain, users, debug=1):
+    def __init__(self, programs, host, address, domain, users, debug=1, max_expires=3600):
         program = shutil.which("kamailio") or "/usr/sbin/kamailio"
         self.address, self.port, self.domain, self.users = address, host.port(5060), domain, users
         configuration = programs.directory / "kamailio.cfg"
@@ -115,6 +117,7 @@ class Kamailio:
                 port=self.port,
                 domain=domain,
                 debug=debug,
+                max_expires=max_expires,
                 modules=_module_directory(),
                 users="\n".join(
                     f'  $sht(users=>{name}) = "{password}";' for name, password in users.items()
@@ -131,3 +134,11 @@ class Kamailio:
             [program, "-f", configuration, "-DD", "-E", "-m", "16", "-M", "4", "-Y", runtime],
         )
         host.wait_udp(self.port)
+
+    def registers(self, user):
+        """The REGISTERs that it saw of that user, each as the text of its log line."""
+        return [
+            line
+            for line in self.program.output().splitlines()
+            if f"saw REGISTER of {user} " in line
+        ]

@@ -76,6 +76,12 @@ int healthcheck(const std::string& config_path) {
   return ops::healthcheck_command(config->admin);
 }
 
+int upstreams(const std::string& config_path) {
+  std::optional<ops::GatewayConfig> config = read_config(config_path);
+  if (!config) return kBadInput;
+  return ops::upstreams_command(config->admin);
+}
+
 int hash_password() {
   std::string password;
   std::getline(std::cin, password);
@@ -179,6 +185,11 @@ int gateway_main(int argc, char** argv) {
       app.add_subcommand("healthcheck",
                          "Ask the gateway that runs with this configuration whether it serves")
           ->fallthrough();
+  CLI::App* upstreams_command =
+      app.add_subcommand("upstreams",
+                         "Ask the gateway that runs with this configuration for its registrations "
+                         "at providers. Exit code 1: one of them fails")
+          ->fallthrough();
   CLI::App* hash_command = app.add_subcommand(
       "hash-password", "Read a password from standard input, print its password_hash");
   CLI::App* reference_command =
@@ -207,6 +218,7 @@ int gateway_main(int argc, char** argv) {
   static_cast<void>(run_command);
   if (check_command->parsed()) return check(config_path);
   if (health_command->parsed()) return healthcheck(config_path);
+  if (upstreams_command->parsed()) return upstreams(config_path);
   if (hash_command->parsed()) return hash_password();
   if (mint_command->parsed()) return mint_token(mint);
   if (users_command->parsed()) return user(config_path, user_options);

@@ -80,6 +80,7 @@ Gateway::Gateway(asio::io_context& io, ops::GatewayConfig config, std::string st
       bindings_(load_or_make_secret(state_dir_, "contact-key", random_)),
       registrar_host_(config_, state_dir_, random_, log_),
       host_(io, host_options(config_), random_, log_, metrics_),
+      upstream_(io, host_, log_, random_),
       authenticator_(
           accounts_of(config_), verifier_of(config_.tokens),
           [this](std::string_view user) { return registrar_host_.stored_account(user); }),
@@ -106,7 +107,8 @@ std::vector<std::string> Gateway::start() {
   call::LegPolicy link_policy;
   link_policy.topology_hiding = config_.links.topology_hiding;
   router_->set_link_policy(link_policy);
-  auto fault = host_.start(*router_, bindings_, registrar_,
+  add_accounts();
+  auto fault = host_.start(*router_, bindings_, account_registrar_.get(),
                            [this](const Endpoint& source) { return serves(source); });
   if (fault) {
     faults.push_back(*fault);
@@ -120,6 +122,7 @@ std::vector<std::string> Gateway::start() {
     entry.transport = provider.target.transport_or_default();
     entry.policy.failover_after = provider.failover_timeout;
     entry.policy.topology_hiding = provider.topology_hiding;
+    set_registration(entry, provider.registration);
     entry.policy.datagram_bytes = provider.datagram_bytes.value_or(config_.sip.udp.datagram_bytes);
     if (auto wrong = transport::SipStream::check(tls_peer_of(provider))) {
       faults.push_back("provider " + provider.name + ": " + *wrong);
@@ -134,6 +137,7 @@ std::vector<std::string> Gateway::start() {
     if (auto problem = targets_.start(*router_)) faults.push_back(*problem);
   }
   if (!faults.empty()) return faults;
+  start_upstream();
   metrics_.before_scrape([this] { collect_metrics(); });
   serving_ = true;
   log_.info("serving", {{"version", kVersion},
@@ -299,6 +303,7 @@ void Gateway::on_over(LinkSession& session, wire::CloseCode code, const std::str
 
 void Gateway::on_tick() {
   registrar_host_.tick();
+  if (serving_) tick_upstream();
 }
 
 void Gateway::drain(std::function<void()> done) {
@@ -309,6 +314,7 @@ void Gateway::drain(std::function<void()> done) {
   serving_ = false;
   log_.info("draining", {{"calls", host_.bridge().call_count()}, {"sessions", sessions_.size()}});
   listener_->close();
+  upstream_.stop();
   host_.end_all_calls("Gateway is shutting down");
   for (auto& [id, session] : sessions_)
     session->close(wire::CloseCode::going_away, "Gateway is shutting down");

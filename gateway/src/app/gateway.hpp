@@ -12,12 +12,14 @@
 #include "app/link_session.hpp"
 #include "app/provider_targets.hpp"
 #include "app/registrar_host.hpp"
+#include "app/upstream_driver.hpp"
 #include "link/listener.hpp"
 #include "net/system_random.hpp"
 #include "ops/admin_http.hpp"
 #include "ops/config.hpp"
 #include "ops/log.hpp"
 #include "ops/metrics.hpp"
+#include "provider/account_registrar.hpp"
 #include "provider/gateway_router.hpp"
 #include "provider/registrar.hpp"
 #include "session/authenticator.hpp"
@@ -52,6 +54,9 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   bool serves(const Endpoint& source) const;
   void on_link(std::unique_ptr<net::WebSocketLink> link);
   void on_tick();
+  void add_accounts();
+  void start_upstream();
+  void tick_upstream();
   void collect_metrics();
 
   void on_hello(LinkSession& session, const wire::HelloInfo& hello) override;
@@ -68,6 +73,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   boost::json::value calls() const override;
   boost::json::value registrations() const override;
   boost::json::value providers() const override;
+  boost::json::value upstreams() const override { return upstream_.status(); }
 
   boost::asio::io_context& io_;
   ops::GatewayConfig config_;
@@ -81,6 +87,8 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   RegistrarHost registrar_host_;
   provider::Registrar* registrar_ = nullptr;  ///< that host's, once started
   BridgeHost host_;
+  UpstreamDriver upstream_;
+  std::unique_ptr<provider::AccountRegistrar> account_registrar_;
   session::Authenticator authenticator_;
   session::AuthenticationGuard guard_;
   ProviderTargets targets_;
@@ -93,5 +101,8 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   std::uint64_t auth_failures_ = 0, sessions_opened_ = 0, sessions_refused_ = 0;
   bool serving_ = false;
 };
+
+/// Who registers at that provider, and how often.
+void set_registration(provider::Provider& provider, const ops::RegistrationConfig& config);
 
 }  // namespace isthmus::app

@@ -81,6 +81,7 @@ void Gateway::collect_metrics() {
   metrics_.gauge("isthmus_registrations", "Live registrations, built-in and passed through")
       .set(static_cast<double>(registrar_->contact_count() + bindings_.size()));
   registrar_host_.collect_metrics(metrics_);
+  upstream_.collect(metrics_);
   auto set = [&](const char* name, const char* help, std::uint64_t value) {
     metrics_.counter(name, help).set(value);
   };

@@ -20,6 +20,9 @@
 namespace isthmus::ops {
 namespace {
 
+constexpr std::string_view kNames =
+    "/api/v1/{status,sessions,calls,registrations,providers,upstreams}";
+
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
@@ -221,8 +224,7 @@ Answer AdminServer::State::answer(const Request& request) {
   }
   static constexpr std::string_view kApi = "/api/v1/";
   if (path.starts_with(kApi)) return api(path.substr(kApi.size()));
-  return refusal(http::status::not_found,
-                 "there are /metrics, /healthz and /api/v1/{status,sessions,calls,registrations,providers}");
+  return refusal(http::status::not_found, "there are /metrics, /healthz and " + std::string(kNames));
 }
 
 Answer AdminServer::State::api(std::string_view name) {
@@ -237,9 +239,10 @@ Answer AdminServer::State::api(std::string_view name) {
     value = source_.registrations();
   } else if (name == "providers") {
     value = source_.providers();
+  } else if (name == "upstreams") {
+    value = source_.upstreams();
   } else {
-    return refusal(http::status::not_found,
-                   "there are /api/v1/{status,sessions,calls,registrations,providers}");
+    return refusal(http::status::not_found, "there are " + std::string(kNames));
   }
   return {http::status::ok, "application/json", json::serialize(value) + "\n"};
 }

@@ -25,6 +25,8 @@ class AdminSource {
   virtual boost::json::value registrations() const = 0;
   /// Providers with their hosts; null for a program that has none.
   virtual boost::json::value providers() const { return nullptr; }
+  /// Registrations of our own at providers.
+  virtual boost::json::value upstreams() const { return boost::json::array(); }
 };
 
 struct AdminError {
@@ -32,10 +34,10 @@ struct AdminError {
 };
 
 /// Read-only HTTP/1.1 for operators: GET and HEAD of /metrics (Prometheus), /healthz, and JSON
-/// under /api/v1/{status,sessions,calls,registrations,providers}. Without authentication, hence on loopback
-/// unless configured otherwise; on loopback, requests whose Host is a name other than "localhost"
-/// get 403, so that no web page reaches it by DNS rebinding. At most limits::kAdminConnections
-/// connections, bounded requests.
+/// under /api/v1/{status,sessions,calls,registrations,providers,upstreams}. Without authentication,
+/// hence on loopback unless configured otherwise; on loopback, requests whose Host is a name other
+/// than "localhost" get 403, so that no web page reaches it by DNS rebinding. At most
+/// limits::kAdminConnections connections, bounded requests.
 class AdminServer {
  public:
   /// `source` and `metrics` must outlive the server. Nothing happens before `listen`.

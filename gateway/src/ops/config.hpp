@@ -67,13 +67,42 @@ struct TokensConfig {
   bool operator==(const TokensConfig&) const = default;
 };
 
-enum class RegistrationMode : std::uint8_t { passthrough };
+enum class RegistrationMode : std::uint8_t { passthrough, account, trunk };
+enum class RegisterWhen : std::uint8_t { when_present, always, none };
+enum class AccountFrom : std::uint8_t { account, client };
+enum class InboundUser : std::uint8_t { request_uri, to, p_called_party_id };
+
+/// A name at a provider with its credentials.
+struct ProviderAccountConfig {
+  std::string user;          ///< user part at the provider
+  std::string auth_user;     ///< never empty after loading
+  Secret password;           ///< of `password` or `password_file`
+  std::string contact_user;  ///< user part of our Contact; empty: a token
+  std::string aor;  ///< user part in our domain; never empty after loading, but for a trunk
+  bool operator==(const ProviderAccountConfig&) const = default;
+};
+
+/// How and as what this gateway and its clients register with a provider.
+struct RegistrationConfig {
+  RegistrationMode mode = RegistrationMode::passthrough;
+  seconds client_refresh{60};      ///< passthrough: 0 lets every REGISTER pass as it is
+  seconds register_expires{3600};  ///< asked of the provider
+  /// When accounts and the trunk are registered. Set after loading.
+  RegisterWhen when = RegisterWhen::when_present;
+  std::string domain;  ///< of accounts and the trunk; not empty after loading where there are some
+  AccountFrom from = AccountFrom::account;
+  InboundUser inbound_user = InboundUser::request_uri;
+  bool outbound = false;                        ///< RFC 5626
+  std::vector<ProviderAccountConfig> accounts;  ///< mode account
+  ProviderAccountConfig trunk;                  ///< mode trunk
+  bool operator==(const RegistrationConfig&) const = default;
+};
 
 struct ProviderConfig {
   std::string name;
   SipTarget target;
   std::vector<std::string> domains;  ///< SIP domains that belong to it; empty: the target's host
-  RegistrationMode registration = RegistrationMode::passthrough;
+  RegistrationConfig registration;
   std::vector<Network> addresses;  ///< besides the target's own, where its requests may come from
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
   bool topology_hiding = false;  ///< it is not shown Call-IDs, tags, software and hosts of others

@@ -5,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "ops/registrar_config_keys.hpp"
+#include "ops/config_registration.hpp"
 #include "ops/sip_config_keys.hpp"
 
 namespace isthmus::ops {
@@ -69,7 +70,7 @@ void check_tokens(const TokensConfig& tokens, CheckSink& sink) {
   }
 }
 
-void check_providers(const GatewayConfig& config, CheckSink& sink) {
+void check_providers(GatewayConfig& config, CheckSink& sink) {
   std::set<std::string> names;
   std::map<std::string, std::string> domains;
   for (std::size_t i = 0; i < config.providers.size(); ++i) {

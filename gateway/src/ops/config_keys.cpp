@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "ops/locating_config_keys.hpp"
 #include "ops/registrar_config_keys.hpp"
+#include "ops/config_registration.hpp"
 #include "ops/sip_config_keys.hpp"
 
 namespace isthmus::ops {
@@ -144,9 +145,7 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
            {"SIP domains that belong to this provider: requests for them go to it.", "",
             "the target's host"},
            list_of(c.domains, domain_name));
-  v.value("registration",
-          {"`passthrough`: clients register with their own credentials, the gateway in between."},
-          choice(c.registration));
+  visit_registration(v, c.registration);
   v.values("addresses",
            {"Addresses or networks, besides the target's, from which its requests may come.", "",
             "none"},

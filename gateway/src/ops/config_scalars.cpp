@@ -431,8 +431,32 @@ Scalar choice(sip::Transport& value) {
 
 Scalar choice(RegistrationMode& value) {
   static constexpr std::pair<std::string_view, RegistrationMode> kNames[] = {
-      {"passthrough", RegistrationMode::passthrough}};
+      {"passthrough", RegistrationMode::passthrough},
+      {"account", RegistrationMode::account},
+      {"trunk", RegistrationMode::trunk}};
   return one_of<RegistrationMode>(value, kNames);
+}
+
+Scalar choice(RegisterWhen& value) {
+  static constexpr std::pair<std::string_view, RegisterWhen> kNames[] = {
+      {"when_present", RegisterWhen::when_present},
+      {"always", RegisterWhen::always},
+      {"none", RegisterWhen::none}};
+  return one_of<RegisterWhen>(value, kNames);
+}
+
+Scalar choice(AccountFrom& value) {
+  static constexpr std::pair<std::string_view, AccountFrom> kNames[] = {
+      {"account", AccountFrom::account}, {"client", AccountFrom::client}};
+  return one_of<AccountFrom>(value, kNames);
+}
+
+Scalar choice(InboundUser& value) {
+  static constexpr std::pair<std::string_view, InboundUser> kNames[] = {
+      {"request_uri", InboundUser::request_uri},
+      {"to", InboundUser::to},
+      {"p_called_party_id", InboundUser::p_called_party_id}};
+  return one_of<InboundUser>(value, kNames);
 }
 
 Scalar choice(LogLevel& value) {

@@ -72,6 +72,9 @@ Scalar key_pin(std::string& value);
 Scalar choice(MediaSource& value);
 Scalar choice(sip::Transport& value);  ///< udp, tcp or tls
 Scalar choice(RegistrationMode& value);
+Scalar choice(RegisterWhen& value);
+Scalar choice(AccountFrom& value);
+Scalar choice(InboundUser& value);
 Scalar choice(LogLevel& value);
 Scalar choice(LogFormat& value);
 

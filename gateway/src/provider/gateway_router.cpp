@@ -73,6 +73,7 @@ call::LegPolicy GatewayRouter::policy_of(const sip::Flow& flow) const {
 void GatewayRouter::dress(sip::Message& message, const sip::Flow& to, const sip::Flow*) const {
   if (!message.is_request()) return;
   const Provider* provider = to.is_link() ? nullptr : provider_at(to.remote);
+  if (provider) dress_as_account(message, *provider);
   if (provider && !provider->user_agent.empty()) {
     message.set(sip::HeaderId::user_agent, provider->user_agent);
   }
@@ -117,7 +118,8 @@ bool GatewayRouter::is_own_host(const sip::Uri& uri) const {
 Route GatewayRouter::route(const sip::Message& request, const sip::Flow& from, Instant now) {
   Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(request.request_uri());
   if (uri && !is_routable(*uri)) return RouteRejection{416, {}};
-  return from.is_link() ? route_from_link(request, from, now) : route_from_network(request, now);
+  return from.is_link() ? route_from_link(request, from, now)
+                        : route_from_network(request, from, now);
 }
 
 Route GatewayRouter::route_from_link(const sip::Message& request, const sip::Flow& from,
@@ -132,7 +134,13 @@ Route GatewayRouter::route_from_link(const sip::Message& request, const sip::Flo
   if (caller_uri && is_own_host(*caller_uri) && !may_use(from, caller_uri->decoded_user())) {
     return RouteRejection{403, "From is not an address of this session"};
   }
+  if (caller_uri) {
+    if (auto refusal = refuse_account_of_another(from, *caller_uri)) return *refusal;
+  }
   bool own = is_own_host(*uri);
+  if (request.method() == Method::register_ && accounts_ && registering_provider(uri->host))
+    return call::RouteToRegistrar{};
+  std::string caller_text = caller ? caller->uri : std::string();
   if (own && request.method() == Method::register_) return call::RouteToRegistrar{};
   for (const RouteRule& rule : config_.routes) {
     bool matches_all = rule.domain.empty() && rule.user_prefix.empty();
@@ -140,17 +148,19 @@ Route GatewayRouter::route_from_link(const sip::Message& request, const sip::Flo
     if (!rule.domain.empty() && !iequals(rule.domain, uri->host)) continue;
     if (uri->user.compare(0, rule.user_prefix.size(), rule.user_prefix) != 0) continue;
     if (rule.to == "local") return route_local(request, uri->decoded_user(), now);
-    if (const Provider* provider = provider_named(rule.to)) return to_provider(*provider, now);
+    if (const Provider* provider = provider_named(rule.to))
+      return to_provider(*provider, caller_text, now);
   }
   if (own) return route_local(request, uri->decoded_user(), now);
   for (const Provider& provider : providers_) {
-    if (contains(provider.domains, uri->host)) return to_provider(provider, now);
+    if (contains(provider.domains, uri->host)) return to_provider(provider, caller_text, now);
   }
   if (providers_.empty()) return RouteRejection{404, "No provider serves this domain"};
-  return to_provider(providers_.front(), now);
+  return to_provider(providers_.front(), caller_text, now);
 }
 
-Route GatewayRouter::route_from_network(const sip::Message& request, Instant now) {
+Route GatewayRouter::route_from_network(const sip::Message& request, const sip::Flow& from,
+                                        Instant now) {
   Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(request.request_uri());
   if (!uri) return RouteRejection{400, uri.error().reason()};
   if (request.method() == Method::register_)
@@ -160,6 +170,8 @@ Route GatewayRouter::route_from_network(const sip::Message& request, Instant now
       return RouteRejection{480, "The device's link is down", kRetryUnreachable_s};
     return RouteTargets{{RouteTarget{binding->flow, binding->contact_uri}}};
   }
+  if (std::optional<std::string> user = account_called(request, from, *uri))
+    return route_local(request, *user, now);
   return route_local(request, uri->decoded_user(), now);
 }
 

@@ -6,8 +6,10 @@
 #include "call/binding_table.hpp"
 #include "call/router.hpp"
 #include "provider/enum_cache.hpp"
+#include "provider/inbound_user.hpp"
 #include "provider/registrar.hpp"
 #include "provider/target_book.hpp"
+#include "provider/upstream_registrations.hpp"
 
 namespace isthmus::provider {
 
@@ -27,6 +29,8 @@ struct Provider {
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
   call::LegPolicy policy{};
   sip::Transport transport = sip::Transport::udp;
+  bool registers_itself = false;  ///< the gateway does, by accounts or a trunk; clients do so here
+  InboundUser inbound_user = InboundUser::request_uri;  ///< of a trunk
 };
 
 /// First match decides; empty fields match anything.
@@ -57,6 +61,8 @@ class GatewayRouter final : public call::Router {
   void set_own_hosts(std::vector<std::string> hosts) { config_.own_hosts = std::move(hosts); }
   void set_registrar(const Registrar* registrar) { registrar_ = registrar; }
   void set_link_policy(const call::LegPolicy& policy) { link_policy_ = policy; }
+  /// What the gateway is known as at its providers; must outlive the router.
+  void set_accounts(const UpstreamRegistrations* accounts) { accounts_ = accounts; }
   void set_providers(std::vector<Provider> providers) { providers_ = std::move(providers); }
   const std::vector<Provider>& providers() const { return providers_; }
   /// Where the hosts of the providers come from; without it, requests go to `Provider::addresses`.
@@ -75,6 +81,8 @@ class GatewayRouter final : public call::Router {
   bool follows_targets(const sip::Flow& flow) const override { return !flow.is_link(); }
   std::string owner_of(const sip::Flow& flow) const override;
   call::LegPolicy policy_of(const sip::Flow& flow) const override;
+  std::optional<call::Credentials> credentials_for(const sip::Flow& to,
+                                                   std::string_view user) const override;
   void dress(sip::Message& message, const sip::Flow& to, const sip::Flow* from) const override;
   std::vector<sip::Flow> locate(std::string_view uri, const sip::Flow& near, Instant now,
                                 std::string& lookup) override;
@@ -87,18 +95,31 @@ class GatewayRouter final : public call::Router {
   bool is_own_host(const sip::Uri& uri) const;
   /// By address and port, else by address alone.
   const Provider* provider_at(const Endpoint& endpoint) const;
+  /// The provider of that domain, if the gateway registers there by itself.
+  const Provider* registering_provider(std::string_view domain) const;
 
  private:
   call::Route route_from_link(const sip::Message& request, const sip::Flow& from, Instant now);
-  call::Route route_from_network(const sip::Message& request, Instant now);
+  call::Route route_from_network(const sip::Message& request, const sip::Flow& from, Instant now);
   call::Route route_local(const sip::Message& request, const std::string& user, Instant now);
-  call::Route to_provider(const Provider& provider, Instant now) const;
+  call::Route to_provider(const Provider& provider, std::string_view caller_uri,
+                          Instant now) const;
   const Provider* provider_named(std::string_view name) const;
+  std::optional<call::RouteRejection> refuse_account_of_another(const sip::Flow& from,
+                                                                const sip::Uri& caller) const;
+  std::optional<call::RouteRejection> use_account(const Provider& provider,
+                                                  std::string_view caller_uri,
+                                                  call::RouteTarget& target) const;
+  void dress_as_account(sip::Message& request, const Provider& provider) const;
+  /// The user or number that a request to an account or trunk of ours is for.
+  std::optional<std::string> account_called(const sip::Message& request, const sip::Flow& from,
+                                            const sip::Uri& uri) const;
 
   Config config_;
   call::BindingTable& bindings_;
   const Registrar* registrar_ = nullptr;
   call::LegPolicy link_policy_;
+  const UpstreamRegistrations* accounts_ = nullptr;
   std::vector<Provider> providers_;
   TargetBook* targets_ = nullptr;
   EnumCache enum_cache_;

@@ -118,6 +118,11 @@ inline constexpr std::size_t kSdpLines = 2048;
 // Calls
 inline constexpr std::size_t kCallsPerSession = 256;  ///< half the channels, for audio and video
 inline constexpr std::size_t kBindingsPerSession = 1024;  ///< phones behind one connector
+/// seconds; a registrar that grants or demands more is mistaken (136 years in RFC 3261)
+inline constexpr std::uint32_t kLongestRegistration_s = 7 * 86'400;
+inline constexpr std::size_t kServiceRoutes = 8;  ///< proxies on the way out; a network has 2 or 3
+/// registrations of ours toward providers that are open at once: a start does not flood them
+inline constexpr std::size_t kOpenRegistrations = 64;
 /// of a registrar's 2xx, to answer refreshes with; a larger one is asked each time
 inline constexpr std::size_t kKeptRegisterBytes = 4 * kKiB;
 inline constexpr std::size_t kForksPerCall = 16;    ///< early dialogs of one INVITE

@@ -241,7 +241,7 @@ TEST(GatewayConfigFile, every_type_refuses_bad_text_and_says_what_it_expects) {
       {"providers[].target", "sip:user@pbx.example", "sip:HOST"},
       {"providers[].target", "'sip:2001:db8::1'", "sip:HOST"},
       {"providers[].target", "'sip:'", "sip:HOST"},
-      {"providers[].registration", "account", "passthrough"},
+      {"providers[].registration", "direct", "passthrough, account or trunk"},
       {"providers[].addresses", "[192.0.2.1/24]", "no bits beyond"},
       {"providers[].addresses", "[192.0.2.0/33]", "a network"},
       {"providers[].user_agent", "\"a\\r\\nVia: x\"", "printable"},

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/json/parse.hpp>
 #include <memory>
 #include <thread>
 
@@ -29,7 +30,9 @@ class Program final : public AdminSource {
   boost::json::value sessions() const override { return {}; }
   boost::json::value calls() const override { return {}; }
   boost::json::value registrations() const override { return {}; }
+  boost::json::value upstreams() const override { return boost::json::parse(own_registrations); }
   std::atomic<bool> serving_now{true};
+  std::string own_registrations = "[]";
 };
 
 class HealthProbe : public ::testing::Test {
@@ -88,6 +91,28 @@ TEST_F(HealthProbe, knows_that_the_server_is_switched_off) {
   auto wrong = probe_health({kLoopback, 0}, kPatience);
   ASSERT_TRUE(wrong);
   EXPECT_THAT(*wrong, HasSubstr("admin.port"));
+}
+
+TEST_F(HealthProbe, registrations_at_providers_are_a_table_and_an_exit_code) {
+  program_.own_registrations = R"([{"provider":"carrier","aor":"sip:1001@carrier.example",
+      "state":"registered","registered":true,"expires_s":1234.5}])";
+  listen(kLoopback);
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(upstreams_command(admin_), 0);
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(),
+            "carrier  sip:1001@carrier.example  registered  1234 s left\n");
+}
+
+TEST_F(HealthProbe, registration_that_fails_is_told_with_its_reason) {
+  program_.own_registrations = R"([{"provider":"carrier","aor":"sip:1001@carrier.example",
+      "state":"waiting","registered":false,"failures":2,"problem":"401 Unauthorized",
+      "next_try_s":300.2}])";
+  listen(kLoopback);
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(upstreams_command(admin_), 1);
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(),
+            "carrier  sip:1001@carrier.example  waiting  401 Unauthorized, next try in 300 s\n");
+  EXPECT_EQ(upstreams_command({kLoopback, 0}), 1);
 }
 
 }  // namespace
