@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "app/router_setup.hpp"
 #include "app/state_secret.hpp"
 #include "app/version.hpp"
 #include "net/clock.hpp"
@@ -92,14 +93,7 @@ Gateway::~Gateway() {
 
 std::vector<std::string> Gateway::start() {
   std::vector<std::string> faults;
-  provider::GatewayRouter::Config routing;
-  routing.domain = config_.domain;
-  if (config_.services.echo) routing.echo_user = config_.services.echo_user;
-  if (config_.services.tone) routing.tone_user = config_.services.tone_user;
-  for (const ops::RouteConfig& route : config_.routes) {
-    routing.routes.push_back({route.domain, route.user_prefix, route.to});
-  }
-  router_ = std::make_unique<provider::GatewayRouter>(std::move(routing), bindings_);
+  router_ = std::make_unique<provider::GatewayRouter>(router_config(config_), bindings_);
   registrar_ = std::make_unique<provider::Registrar>(
       provider::Registrar::Config{config_.domain},
       [this](const sip::Flow& flow, std::string_view user) { return router_->may_use(flow, user); },
@@ -117,14 +111,7 @@ std::vector<std::string> Gateway::start() {
     host_.on_tick = [this] { on_tick(); };
   }
   for (const ops::ProviderConfig& provider : config_.providers) {
-    provider::Provider entry{provider.name, provider.domains, {}, provider.user_agent};
-    entry.policy.failover_after = provider.failover_timeout;
-    entry.policy.topology_hiding = provider.topology_hiding;
-    if (entry.domains.empty()) entry.domains.push_back(provider.target.host);
-    if (auto address = IpAddress::parse(provider.target.host)) {
-      entry.addresses = {Endpoint{*address, provider.target.port_or_default()}};
-    }
-    providers_.push_back(std::move(entry));
+    providers_.push_back(provider_of(provider));
   }
   router_->set_providers(providers_);
   open_listener(faults);
@@ -296,7 +283,7 @@ void Gateway::admit(LinkSession& session, session::Identity identity) {
       .info("session_established", {{"user", ops::Personal{identity.user}},
                                     {"remote", session.remote()},
                                     {"software", session.software()}});
-  router_->add_session(session.id(), {identity.user, identity.aors});
+  router_->add_session(session.id(), {identity.user, identity.aors, session.remote().address});
   host_.session_opened(session.id(), session);
   if (!session.instance().empty()) {
     sip::Flow flow = sip::Flow::link(session.id());

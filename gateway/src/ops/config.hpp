@@ -8,6 +8,7 @@
 #include "base/limits.hpp"
 #include "base/time.hpp"
 #include "ops/network.hpp"
+#include "ops/routing_config.hpp"
 #include "ops/secret.hpp"
 #include "ops/sip_config.hpp"
 
@@ -85,13 +86,6 @@ struct LinksConfig {
   bool operator==(const LinksConfig&) const = default;
 };
 
-/// The first route that matches decides; a field that is empty matches anything.
-struct RouteConfig {
-  std::string domain, user_prefix;
-  std::string to;  ///< a provider's name, or "local": the built-in registrar
-  bool operator==(const RouteConfig&) const = default;
-};
-
 struct ServicesConfig {
   bool echo = true, tone = true;
   std::string echo_user = "echo", tone_user = "tone";
@@ -139,6 +133,8 @@ struct GatewayConfig {
   std::vector<ProviderConfig> providers;
   LinksConfig links;
   std::vector<RouteConfig> routes;
+  std::vector<NumberConfig> numbers;
+  PushConfig push;
   ServicesConfig services;
   AdminConfig admin;
   LimitsConfig limits;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/text.hpp"
+#include "ops/routing_config_keys.hpp"
 #include "ops/sip_config_keys.hpp"
 
 namespace isthmus::ops {
@@ -73,9 +74,10 @@ void check_providers(const GatewayConfig& config, CheckSink& sink) {
   for (std::size_t i = 0; i < config.providers.size(); ++i) {
     const ProviderConfig& provider = config.providers[i];
     check_provider_transport(provider, at("providers", i), sink);
-    if (provider.name == "local") {
+    if (provider.name == "local" || provider.name == "links" || provider.name == "providers") {
       sink.fault(at("providers", i) + ".name",
-                 "is \"local\", which in routes stands for the gateway itself", "another name");
+                 "is " + in_quotes(provider.name) + ", which means something else in routes",
+                 "another name");
     } else if (!provider.name.empty() && !names.insert(provider.name).second) {
       sink.fault(at("providers", i) + ".name",
                  "is " + in_quotes(provider.name) + ", as of another provider",
@@ -90,23 +92,6 @@ void check_providers(const GatewayConfig& config, CheckSink& sink) {
         sink.fault(key, "holds " + in_quotes(domain) + ", which belongs to a provider already",
                    "each domain once");
       }
-    }
-  }
-}
-
-void check_routes(const GatewayConfig& config, CheckSink& sink) {
-  std::set<std::string> names{"local"};
-  std::string known = "\"local\"";
-  for (const ProviderConfig& provider : config.providers) {
-    if (!provider.name.empty() && names.insert(provider.name).second) {
-      known += " or " + in_quotes(provider.name);
-    }
-  }
-  for (std::size_t i = 0; i < config.routes.size(); ++i) {
-    const RouteConfig& route = config.routes[i];
-    if (!route.to.empty() && !names.contains(route.to)) {
-      sink.fault(at("routes", i) + ".to", "is " + in_quotes(route.to) + ", which is no provider",
-                 known);
     }
   }
 }
@@ -141,7 +126,7 @@ void check(GatewayConfig& config, CheckSink& sink) {
   check_services(config.services, sink);
   check_tokens(config.tokens, sink);
   check_providers(config, sink);
-  check_routes(config, sink);
+  check_routing(config, sink);
 }
 
 void check(ConnectorConfig& config, CheckSink& sink) {

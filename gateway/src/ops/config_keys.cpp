@@ -1,6 +1,7 @@
 #include "ops/config_keys.hpp"
 
 #include "base/limits.hpp"
+#include "ops/routing_config_keys.hpp"
 #include "ops/sip_config_keys.hpp"
 
 namespace isthmus::ops {
@@ -161,16 +162,6 @@ void visit_links(KeyVisitor& v, LinksConfig& c) {
             [&] { v.value("topology_hiding", kTopologyHiding, boolean(c.topology_hiding)); });
 }
 
-void visit_route(KeyVisitor& v, RouteConfig& c) {
-  v.section("match", "Both must match; a missing one matches anything.", [&] {
-    v.value("domain", {"Domain of the request.", "", "any"}, domain_name(c.domain));
-    v.value("user_prefix", {"Beginning of the user part or number.", "", "any"},
-            user_prefix(c.user_prefix));
-  });
-  v.value("to", {"Name of a provider, or `local` for the built-in registrar.", "", "", true},
-          provider_name(c.to));
-}
-
 void visit_services(KeyVisitor& v, ServicesConfig& c) {
   v.section("services", "Answered by the gateway itself, for a first call and for monitoring.",
             [&] {
@@ -248,11 +239,15 @@ void visit_keys(KeyVisitor& v, GatewayConfig& c) {
   visit_links(v, c.links);
   v.sections(
       "routes",
-      "Ordered: the first that matches decides. Without a match, a request for a provider's domain "
-      "goes to that provider, one for the gateway's own domain stays local, and any other goes to "
-      "the first "
-      "provider. A route without a match is for other domains than the gateway's own.",
+      "Ordered: the first that matches and has a place to go decides. Without a match, a request "
+      "for a provider's domain goes to that provider, one for the gateway's own domain and one "
+      "from a provider stay local, and any other goes to the first provider. A route that matches "
+      "anything is for other domains than the gateway's own. `isthmus-gateway route explain` shows "
+      "what decides.",
       [&] { visit_route(v, c.routes.emplace_back()); });
+  v.sections("numbers", "Numbers and other names by which users of this gateway are called.",
+             [&] { visit_number(v, c.numbers.emplace_back()); });
+  v.section("push", "Waking clients that are not connected.", [&] { visit_push(v, c.push); });
   visit_services(v, c.services);
   visit_admin(v, c.admin);
   visit_limits(v, c.limits);

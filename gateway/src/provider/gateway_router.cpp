@@ -1,6 +1,8 @@
 #include "provider/gateway_router.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "base/text.hpp"
 
@@ -26,6 +28,29 @@ bool is_routable(const sip::Uri& uri) {
 bool contains(const std::vector<std::string>& list, std::string_view text) {
   return std::any_of(list.begin(), list.end(),
                      [&](const std::string& entry) { return iequals(entry, text); });
+}
+
+/// Puts what the rules changed on a request for that provider, at all of its hosts.
+void address_for(const Provider& provider, const RouteSubject& subject, RouteTarget& target) {
+  std::string domain = provider.domains.empty() ? std::string() : provider.domains.front();
+  if (subject.uri_changed) {
+    sip::Uri uri = subject.uri;
+    if (subject.uri_takes_provider_domain && !domain.empty()) uri.host = domain;
+    target.request_uri = uri.to_string();
+  }
+  if (subject.from_changed) {
+    sip::NameAddr from = subject.from;
+    auto uri = sip::Uri::parse(from.uri);
+    if (uri && subject.from_takes_provider_domain && !domain.empty()) {
+      uri->host = domain;
+      from.uri = uri->to_string();
+    }
+    target.headers.emplace_back("From", from.to_string());
+  }
+  for (RouteTarget& other : target.alternatives) {
+    other.request_uri = target.request_uri;
+    other.headers = target.headers;
+  }
 }
 
 }  // namespace
@@ -89,40 +114,105 @@ bool GatewayRouter::is_own_host(const sip::Uri& uri) const {
          (uri.port == 0 && contains(config_.own_hosts, uri.host));
 }
 
-Route GatewayRouter::route(const sip::Message& request, const sip::Flow& from, Instant now) {
-  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(request.request_uri());
-  if (uri && !is_routable(*uri)) return RouteRejection{416, {}};
-  return from.is_link() ? route_from_link(request, from, now) : route_from_network(request, now);
+RouteSubject GatewayRouter::subject_of(const sip::Message& request, const sip::Flow& from,
+                                       const sip::Uri& uri) const {
+  RouteSubject subject;
+  subject.from_link = from.is_link();
+  if (from.is_link()) {
+    auto session = sessions_.find(from.session);
+    if (session != sessions_.end()) {
+      subject.session_user = session->second.user;
+      subject.address = session->second.address;
+    }
+  } else {
+    const Provider* provider = provider_at(from.remote);
+    if (provider) subject.provider = provider->name;
+    subject.address = from.remote.address;
+  }
+  subject.method = request.method_text();
+  subject.uri = uri;
+  subject.own_domain = is_own_host(uri);
+  if (auto caller = request.from()) subject.from = *caller;
+  subject.caller_signed = request.has(sip::HeaderId::identity);
+  return subject;
 }
 
-Route GatewayRouter::route_from_link(const sip::Message& request, const sip::Flow& from,
-                                     Instant now) {
-  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(request.request_uri());
-  if (!uri) return RouteRejection{400, uri.error().reason()};
-  Result<sip::NameAddr, sip::Fault> caller = request.from();
-  Result<sip::Uri, sip::Fault> caller_uri =
-      caller ? sip::Uri::parse(caller->uri) : sip::Uri::parse("");
+std::optional<Route> GatewayRouter::before_rules(const sip::Message& request, const sip::Flow& from,
+                                                 const RouteSubject& subject) const {
+  bool registers = request.method() == Method::register_;
+  if (!from.is_link()) {
+    if (registers) return RouteRejection{405, "Providers do not register here"};
+    const call::Binding* binding = bindings_.find(subject.uri.user);
+    if (!binding) return std::nullopt;
+    if (binding->reachable) return RouteTargets{{RouteTarget{binding->flow, binding->contact_uri}}};
+    if (waits(request))
+      return call::RouteWait{binding->owner, config_.push_wait, kRetryUnreachable_s};
+    return RouteRejection{480, "The device's link is down", kRetryUnreachable_s};
+  }
   // Nobody speaks for another user of our own domain, by whichever of our names. Addresses of other
   // domains are their registrar's to judge.
-  if (caller_uri && is_own_host(*caller_uri) && !may_use(from, caller_uri->decoded_user())) {
+  auto caller = sip::Uri::parse(subject.from.uri);
+  if (caller && is_own_host(*caller) && !may_use(from, caller->decoded_user())) {
     return RouteRejection{403, "From is not an address of this session"};
   }
-  bool own = is_own_host(*uri);
-  if (own && request.method() == Method::register_) return call::RouteToRegistrar{};
-  for (const RouteRule& rule : config_.routes) {
-    bool matches_all = rule.domain.empty() && rule.user_prefix.empty();
-    if (own && matches_all) continue;  // a default route is for other domains
-    if (!rule.domain.empty() && !iequals(rule.domain, uri->host)) continue;
-    if (uri->user.compare(0, rule.user_prefix.size(), rule.user_prefix) != 0) continue;
-    if (rule.to == "local") return route_local(request, uri->decoded_user(), now);
-    if (const Provider* provider = provider_named(rule.to)) return to_provider(*provider);
+  if (registers && subject.own_domain) return call::RouteToRegistrar{};
+  return std::nullopt;
+}
+
+Route GatewayRouter::decide(const sip::Message& request, const sip::Flow& from, Instant now,
+                            RouteTrace* trace) {
+  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(request.request_uri());
+  if (!uri) return RouteRejection{400, uri.error().reason()};
+  if (!is_routable(*uri)) return RouteRejection{416, {}};
+  RouteSubject subject = subject_of(request, from, *uri);
+  if (std::optional<Route> settled = before_rules(request, from, subject)) {
+    if (trace) trace->decided_by = "before the rules";
+    return *settled;
   }
-  if (own) return route_local(request, uri->decoded_user(), now);
+  RouteRules::Decision decision = rules_.decide(
+      subject, enum_cache_, [this](const sip::Uri& other) { return is_own_host(other); }, now,
+      trace);
+  if (!decision.lookup.empty()) return call::RoutePending{decision.lookup};
+  return decision.rule ? by_rule(*decision.rule, request, subject, now, trace)
+                       : without_rule(request, subject, now, trace);
+}
+
+Route GatewayRouter::by_rule(const RouteRule& rule, const sip::Message& request,
+                             const RouteSubject& subject, Instant now, RouteTrace* trace) {
+  if (rule.reject) return *rule.reject;
+  const std::string& first = rule.to.front();
+  if (first == kToEcho) return call::RouteToService{call::MediaService::echo};
+  if (first == kToTone) return call::RouteToService{call::MediaService::tone};
+  if (first != kToLocal) return to_providers(rule.to, rule.failover_on, subject);
+  if (request.method() == Method::register_ && subject.from_link) return call::RouteToRegistrar{};
+  static_cast<void>(trace);
+  return route_local(request, subject.number(), now);
+}
+
+Route GatewayRouter::without_rule(const sip::Message& request, const RouteSubject& subject,
+                                  Instant now, RouteTrace* trace) {
+  auto note = [&](std::string text) {
+    if (!trace) return;
+    trace->decided_by = "no rule: " + text;
+    trace->note({}, true, std::move(text));
+  };
+  bool asked_here = subject.own_domain || (!subject.from_link && !subject.uri_changed);
+  if (asked_here) {
+    note(subject.own_domain ? "the gateway's own domain stays local"
+                            : "what a provider sends stays local");
+    return route_local(request, subject.number(), now);
+  }
   for (const Provider& provider : providers_) {
-    if (contains(provider.domains, uri->host)) return to_provider(provider);
+    if (!contains(provider.domains, subject.uri.host)) continue;
+    note("domain \"" + subject.uri.host + "\" belongs to " + provider.name);
+    return to_providers({provider.name}, {}, subject);
   }
-  if (providers_.empty()) return RouteRejection{404, "No provider serves this domain"};
-  return to_provider(providers_.front());
+  if (providers_.empty() || !subject.from_link) {
+    note("no provider serves the domain");
+    return RouteRejection{404, "No provider serves this domain"};
+  }
+  note("any other domain goes to the first provider");
+  return to_providers({providers_.front().name}, {}, subject);
 }
 
 Route GatewayRouter::to_provider(const Provider& provider) const {
@@ -132,40 +222,82 @@ Route GatewayRouter::to_provider(const Provider& provider) const {
   return RouteTargets{{RouteTarget{sip::Flow::udp(provider.addresses.front()), {}}}};
 }
 
-Route GatewayRouter::route_from_network(const sip::Message& request, Instant now) {
-  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(request.request_uri());
-  if (!uri) return RouteRejection{400, uri.error().reason()};
-  if (request.method() == Method::register_)
-    return RouteRejection{405, "Providers do not register here"};
-  if (const call::Binding* binding = bindings_.find(uri->user)) {
-    if (!binding->reachable)
-      return RouteRejection{480, "The device's link is down", kRetryUnreachable_s};
-    return RouteTargets{{RouteTarget{binding->flow, binding->contact_uri}}};
+/// The first that can be reached, with all the others as its alternatives.
+Route GatewayRouter::to_providers(const std::vector<std::string>& names,
+                                  const std::vector<int>& failover_on,
+                                  const RouteSubject& subject) const {
+  RouteTargets all;
+  all.failover_on = failover_on;
+  std::optional<Route> otherwise;
+  for (const std::string& name : names) {
+    const Provider* provider = provider_named(name);
+    if (!provider) continue;
+    Route route = to_provider(*provider);
+    auto* found = std::get_if<RouteTargets>(&route);
+    if (!found || found->targets.empty()) {
+      if (!otherwise) otherwise = std::move(route);
+      continue;
+    }
+    RouteTarget target = std::move(found->targets.front());
+    address_for(*provider, subject, target);
+    if (all.targets.empty()) {
+      all.targets.push_back(std::move(target));
+      continue;
+    }
+    std::vector<RouteTarget>& places = all.targets.front().alternatives;
+    std::vector<RouteTarget> others = std::exchange(target.alternatives, {});
+    target.other_provider = true;
+    places.push_back(std::move(target));
+    std::move(others.begin(), others.end(), std::back_inserter(places));
   }
-  return route_local(request, uri->decoded_user(), now);
+  if (!all.targets.empty()) return all;
+  return otherwise.value_or(RouteRejection{503, "No provider to go to"});
 }
 
 Route GatewayRouter::route_local(const sip::Message& request, const std::string& user,
                                  Instant now) {
-  if (!user.empty()) {
-    if (user == config_.echo_user) return call::RouteToService{call::MediaService::echo};
-    if (user == config_.tone_user) return call::RouteToService{call::MediaService::tone};
-    if (registrar_) {
-      RouteTargets targets;
-      for (const Contact& contact : registrar_->lookup(user, now)) {
-        targets.targets.push_back({contact.flow, contact.uri});
-      }
-      if (!targets.targets.empty()) return targets;
-    }
-    bool known = (registrar_ && registrar_->knows(user)) ||
-                 std::any_of(sessions_.begin(), sessions_.end(),
-                             [&](const auto& entry) { return contains(entry.second.aors, user); });
-    if (known) return RouteRejection{480, "The user has no registered device", kRetryUnreachable_s};
-    return RouteRejection{404, "No such user"};
+  if (user.empty()) {
+    // The gateway itself is asked: OPTIONS as a sign of life.
+    if (request.method() == Method::options) return call::RouteToService{call::MediaService::echo};
+    return RouteRejection{404, "No user in the Request-URI"};
   }
-  // The gateway itself is asked: OPTIONS as a sign of life.
-  if (request.method() == Method::options) return call::RouteToService{call::MediaService::echo};
-  return RouteRejection{404, "No user in the Request-URI"};
+  if (user == config_.echo_user) return call::RouteToService{call::MediaService::echo};
+  if (user == config_.tone_user) return call::RouteToService{call::MediaService::tone};
+  for (const NumberMapping& mapping : config_.numbers) {
+    if (mapping.number.match(user)) return ring_users(request, mapping.users, now);
+  }
+  return ring_users(request, {user}, now);
+}
+
+/// Every device of all of them, in parallel (RFC 3261 §16.6).
+Route GatewayRouter::ring_users(const sip::Message& request, const std::vector<std::string>& users,
+                                Instant now) {
+  RouteTargets targets;
+  for (const std::string& user : users) {
+    if (!registrar_) break;
+    for (const Contact& contact : registrar_->lookup(user, now)) {
+      targets.targets.push_back({contact.flow, contact.uri});
+    }
+  }
+  if (!targets.targets.empty()) return targets;
+  for (const std::string& user : users) {
+    if (!knows_user(user)) continue;
+    if (waits(request)) return call::RouteWait{user, config_.push_wait, kRetryUnreachable_s};
+    return RouteRejection{480, "The user has no registered device", kRetryUnreachable_s};
+  }
+  return RouteRejection{404, "No such user"};
+}
+
+/// Whether somebody is worth waking for it: a person calls or writes.
+bool GatewayRouter::waits(const sip::Message& request) const {
+  return config_.push_wait > Duration::zero() &&
+         (request.method() == Method::invite || request.method() == Method::message);
+}
+
+bool GatewayRouter::knows_user(const std::string& user) const {
+  return (registrar_ && registrar_->knows(user)) || contains(config_.local_users, user) ||
+         std::any_of(sessions_.begin(), sessions_.end(),
+                     [&](const auto& entry) { return contains(entry.second.aors, user); });
 }
 
 }  // namespace isthmus::provider

@@ -7,6 +7,7 @@
 #include "call/router.hpp"
 #include "provider/enum_cache.hpp"
 #include "provider/registrar.hpp"
+#include "provider/route_rules.hpp"
 
 namespace isthmus::provider {
 
@@ -15,6 +16,7 @@ struct SessionIdentity {
   std::string user;
   std::vector<std::string>
       aors;  ///< user parts it may register and call as in our domain; "*": any
+  std::optional<IpAddress> address{};  ///< that its link comes from
 };
 
 /// A provider whose address is known by now.
@@ -27,29 +29,26 @@ struct Provider {
   call::LegPolicy policy{};
 };
 
-/// First match decides; empty fields match anything.
-struct RouteRule {
-  std::string domain, user_prefix;
-  std::string to;  ///< a provider's name, or "local"
-};
-
 /// Routing of the gateway: links on one side, providers on the other, the built-in registrar and
 /// services between.
 ///
-/// From a link: our own domain goes to services, then registered users; another domain goes by the
-/// routes, then to the provider that names it, then to the first provider. From a provider: the
-/// Request-URI's token finds the binding of a pass-through registration; else its user part is
-/// looked up in the built-in registrar and the services.
+/// A token of a pass-through registration in a provider's Request-URI finds its device at once. For
+/// all else the ordered rules decide (route_rules.hpp). Where none does: our own domain, and
+/// whatever a provider sends, goes to services, the number map and registered users; another domain
+/// goes to the provider that names it, then to the first provider.
 class GatewayRouter final : public call::Router {
  public:
   struct Config {
     std::string domain;
     std::string echo_user, tone_user;  ///< empty: service off
-    std::vector<RouteRule> routes;
-    std::vector<std::string> own_hosts;  ///< "host" and "host:port" that mean this gateway
+    std::vector<RouteRule> routes{};
+    std::vector<std::string> own_hosts{};  ///< "host" and "host:port" that mean this gateway
+    std::vector<NumberMapping> numbers{};
+    std::vector<std::string> local_users{};  ///< that exist though no device of theirs was seen
+    Duration push_wait{};  ///< how long a request waits for a user's device; zero: not at all
   };
   GatewayRouter(Config config, call::BindingTable& bindings)
-      : config_(std::move(config)), bindings_(bindings) {}
+      : config_(std::move(config)), rules_(std::move(config_.routes)), bindings_(bindings) {}
 
   /// "host" and "host:port" that mean this gateway, known once its sockets are open.
   void set_own_hosts(std::vector<std::string> hosts) { config_.own_hosts = std::move(hosts); }
@@ -64,7 +63,14 @@ class GatewayRouter final : public call::Router {
   }
   void remove_session(std::uint64_t session) { sessions_.erase(session); }
 
-  call::Route route(const sip::Message& request, const sip::Flow& from, Instant now) override;
+  call::Route route(const sip::Message& request, const sip::Flow& from, Instant now) override {
+    return decide(request, from, now, nullptr);
+  }
+  /// The same decision, and how it came about.
+  call::Route explain(const sip::Message& request, const sip::Flow& from, Instant now,
+                      RouteTrace& trace) {
+    return decide(request, from, now, &trace);
+  }
   bool follows_targets(const sip::Flow& flow) const override { return !flow.is_link(); }
   std::string owner_of(const sip::Flow& flow) const override;
   call::LegPolicy policy_of(const sip::Flow& flow) const override;
@@ -76,14 +82,30 @@ class GatewayRouter final : public call::Router {
   const Provider* provider_at(const Endpoint& endpoint) const;
 
  private:
-  call::Route route_from_link(const sip::Message& request, const sip::Flow& from, Instant now);
-  call::Route route_from_network(const sip::Message& request, Instant now);
+  call::Route decide(const sip::Message& request, const sip::Flow& from, Instant now,
+                     RouteTrace* trace);
+  RouteSubject subject_of(const sip::Message& request, const sip::Flow& from,
+                          const sip::Uri& uri) const;
+  /// What is settled before any rule is asked.
+  std::optional<call::Route> before_rules(const sip::Message& request, const sip::Flow& from,
+                                          const RouteSubject& subject) const;
+  call::Route by_rule(const RouteRule& rule, const sip::Message& request,
+                      const RouteSubject& subject, Instant now, RouteTrace* trace);
+  call::Route without_rule(const sip::Message& request, const RouteSubject& subject, Instant now,
+                           RouteTrace* trace);
   call::Route route_local(const sip::Message& request, const std::string& user, Instant now);
+  call::Route ring_users(const sip::Message& request, const std::vector<std::string>& users,
+                         Instant now);
+  bool waits(const sip::Message& request) const;
+  bool knows_user(const std::string& user) const;
   call::Route to_provider(const Provider& provider) const;
+  call::Route to_providers(const std::vector<std::string>& names,
+                           const std::vector<int>& failover_on, const RouteSubject& subject) const;
   const Provider* provider_named(std::string_view name) const;
   bool is_own_host(const sip::Uri& uri) const;
 
   Config config_;
+  RouteRules rules_;
   call::BindingTable& bindings_;
   const Registrar* registrar_ = nullptr;
   call::LegPolicy link_policy_;

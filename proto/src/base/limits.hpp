@@ -123,6 +123,19 @@ inline constexpr Duration kReferUsageLife = seconds(180);  ///< of a transfer th
 inline constexpr Duration kUsageLife = seconds(600);
 inline constexpr std::size_t kRequestsPerCall = 64;  ///< unanswered in a dialog; a phone has 1 or 2
 
+// Routing
+/// a pattern or substitution of a rule, or of a NAPTR record; RFC 3403 §4.1 allows 255
+inline constexpr std::size_t kPatternBytes = 256;
+/// of one compiled pattern: a set of all letters repeated 100 times fits
+inline constexpr std::int64_t kPatternMemoryBytes = 1 << 20;
+
+// Defence
+inline constexpr std::size_t kAdmissionKeys = 20'000;  ///< accounts and sources: about 3 MB
+inline constexpr std::size_t kStrangers = 10'000;      ///< sources that are not served: 2 MB
+/// a source quiet for this long may have been mended: it is answered again
+inline constexpr Duration kStrangerForgotten = seconds(3600);
+inline constexpr Duration kStrangerLogInterval = seconds(60);  ///< between lines of one source
+
 // Authentication
 inline constexpr std::size_t kTokenBytes = 6 * kKiB;  ///< a JWT inside kHelloBytes
 inline constexpr std::size_t kHmacKeyBytes = 32;  ///< RFC 7518 §3.2: as long as the hash output
