@@ -124,10 +124,10 @@ inline Bytes sim_secret() {
 /// A gateway with one provider, the built-in registrar of "home.example" and both services.
 struct GatewayNode {
   GatewayNode(World& world, Endpoint sip_address, Endpoint provider, call::BridgeConfig config = {},
-              std::vector<provider::RouteRule> routes = {})
+              std::vector<provider::RouteRule> routes = {},
+              const std::function<void(provider::GatewayRouter::Config&)>& configure = {})
       : bindings(sim_secret()),
-        router({"home.example", "echo", "tone", std::move(routes), {sip_address.to_string()}},
-               bindings),
+        router(router_config(sip_address, std::move(routes), configure), bindings),
         registrar_random(world.random.u64()),
         registrar(
             {"home.example"},
@@ -138,6 +138,14 @@ struct GatewayNode {
         node(world, sip_address, router, &registrar, bindings, std::move(config)) {
     router.set_registrar(&registrar);
     router.set_providers({{"provider", {"example.org"}, {provider}, {}}});
+  }
+  static provider::GatewayRouter::Config router_config(
+      const Endpoint& address, std::vector<provider::RouteRule> routes,
+      const std::function<void(provider::GatewayRouter::Config&)>& configure) {
+    provider::GatewayRouter::Config config{
+        "home.example", "echo", "tone", std::move(routes), {address.to_string()}};
+    if (configure) configure(config);
+    return config;
   }
   void close_session(std::uint64_t session) {
     registrar.session_closed(session);

@@ -84,7 +84,11 @@ class BridgeHost final : private transport::SipUdpHandler {
   Endpoint sip_address() const;  ///< bound
   const IpAddress& sip_advertised() const { return sip_advertised_; }
   std::vector<std::string> own_hosts() const;  ///< "host" and "host:port" that mean this program
-  std::function<void()> on_tick;               ///< about once a second, for the owner's expiries
+  /// Routes again what waits for a device of that user.
+  void user_available(const std::string& user);
+  std::function<void(const call::WakeUser&)> on_wake;  ///< a request waits for a user's device
+  std::function<void(const Endpoint&)> on_stranger;    ///< a packet came that is not served
+  std::function<void()> on_tick;  ///< about once a second, for the owner's expiries
 
  private:
   bool allowed(const Endpoint& source) override;

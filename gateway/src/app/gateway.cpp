@@ -63,7 +63,7 @@ BridgeHostOptions host_options(const ops::GatewayConfig& config) {
   options.sip = config.sip;
   options.media = config.media;
   options.timers = config.timers;
-  options.link_host = "gateway.invalid";
+  options.link_host = kLinkHost;
   options.max_calls = config.limits.calls;
   options.max_calls_per_session = config.limits.calls_per_session;
   options.max_bindings_per_session = config.limits.registrations_per_session;
@@ -82,6 +82,7 @@ Gateway::Gateway(asio::io_context& io, ops::GatewayConfig config, std::string st
       started_(clock_now()),
       bindings_(load_or_make_secret(state_dir_, "contact-key", random_)),
       host_(io, host_options(config_), random_, log_, metrics_),
+      strangers_(config_.limits.stranger_answers),
       authenticator_(accounts_of(config_), verifier_of(config_.tokens)),
       resolver_(io),
       drain_timer_(io),
@@ -102,19 +103,23 @@ std::vector<std::string> Gateway::start() {
   call::LegPolicy link_policy;
   link_policy.topology_hiding = config_.links.topology_hiding;
   router_->set_link_policy(link_policy);
-  auto fault = host_.start(*router_, bindings_, registrar_.get(),
+  register_notifier_ = std::make_unique<RegisterNotifier>(
+      *registrar_, [this](const std::string& user) { user_available_soon(user); });
+  auto fault = host_.start(*router_, bindings_, register_notifier_.get(),
                            [this](const Endpoint& source) { return serves(source); });
   if (fault) {
     faults.push_back(*fault);
   } else {
     router_->set_own_hosts(host_.own_hosts());
     host_.on_tick = [this] { on_tick(); };
+    host_.on_stranger = [this](const Endpoint& source) { on_stranger(source); };
   }
   for (const ops::ProviderConfig& provider : config_.providers) {
     providers_.push_back(provider_of(provider));
   }
   router_->set_providers(providers_);
   open_listener(faults);
+  open_push(faults);
   open_admin(faults);
   if (!faults.empty()) return faults;
   resolve_providers();
@@ -156,6 +161,33 @@ void Gateway::log_certificate(const link::CertificateReport& report) {
        {"pin", report.pin},
        {"advice",
         "clients must be given this pin; set listen.websocket.certificate for a real one"}});
+}
+
+void Gateway::open_push(std::vector<std::string>& faults) {
+  if (config_.push.url.empty()) return;
+  std::string fault;
+  push_ = PushWebhook::make(io_, config_.push, config_.domain, log_, metrics_, fault);
+  if (!push_) {
+    faults.push_back(fault);
+    return;
+  }
+  host_.on_wake = [this](const call::WakeUser& wake) { push_->wake(wake, clock_now()); };
+}
+
+void Gateway::on_stranger(const Endpoint& source) {
+  provider::StrangerTable::Verdict verdict = strangers_.on_packet(source.address, clock_now());
+  if (!verdict.log) return;
+  log_.warning("sip_stranger",
+               {{"remote", source},
+                {"refused", verdict.refused},
+                {"advice", "no provider has this address; see providers[].addresses"}});
+}
+
+void Gateway::user_available_soon(const std::string& user) {
+  if (config_.push.wait == seconds(0)) return;
+  asio::post(io_, [this, user] {
+    if (serving_) host_.user_available(user);
+  });
 }
 
 void Gateway::open_admin(std::vector<std::string>& faults) {
@@ -283,14 +315,18 @@ void Gateway::admit(LinkSession& session, session::Identity identity) {
       .info("session_established", {{"user", ops::Personal{identity.user}},
                                     {"remote", session.remote()},
                                     {"software", session.software()}});
-  router_->add_session(session.id(), {identity.user, identity.aors, session.remote().address});
+  router_->add_session(
+      session.id(), identity_of(config_, identity.user, identity.aors, session.remote().address));
   host_.session_opened(session.id(), session);
   if (!session.instance().empty()) {
     sip::Flow flow = sip::Flow::link(session.id());
     bindings_.reattach(identity.user, session.instance(), flow);
     registrar_->reattach(session.instance(), flow);
   }
+  std::vector<std::string> users = identity.aors;
+  users.push_back(identity.user);
   session.accept(std::move(welcome), std::move(identity));
+  for (const std::string& user : users) user_available_soon(user);
 }
 
 void Gateway::refuse(LinkSession& session, const session::AuthError& error) {
@@ -337,6 +373,7 @@ void Gateway::drain(std::function<void()> done) {
   drain_timer_.expires_after(kDrainTime);
   drain_timer_.async_wait([this, done = std::move(done)](boost::system::error_code) {
     if (admin_) admin_->stop();
+    if (push_) push_->stop();
     resolve_timer_.cancel();
     host_.stop();
     log_.info("stopped");

@@ -10,12 +10,15 @@
 
 #include "app/bridge_host.hpp"
 #include "app/link_session.hpp"
+#include "app/push_webhook.hpp"
+#include "app/register_notifier.hpp"
 #include "link/listener.hpp"
 #include "net/system_random.hpp"
 #include "ops/admin_http.hpp"
 #include "ops/config.hpp"
 #include "ops/log.hpp"
 #include "ops/metrics.hpp"
+#include "provider/admission.hpp"
 #include "provider/gateway_router.hpp"
 #include "provider/registrar.hpp"
 #include "session/authenticator.hpp"
@@ -53,6 +56,10 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   std::vector<Endpoint> reachable_first(std::vector<Endpoint> addresses) const;
   bool serves(const Endpoint& source) const;
   void on_link(std::unique_ptr<net::WebSocketLink> link);
+  void open_push(std::vector<std::string>& faults);
+  void on_stranger(const Endpoint& source);
+  /// Once the bridge has come to rest: requests may wait for a device of this user.
+  void user_available_soon(const std::string& user);
   void on_tick();
   void collect_metrics();
 
@@ -69,6 +76,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   boost::json::value sessions() const override;
   boost::json::value calls() const override;
   boost::json::value registrations() const override;
+  boost::json::value route(const ops::AdminQuery& query) const override;
 
   boost::asio::io_context& io_;
   ops::GatewayConfig config_;
@@ -80,7 +88,10 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   call::BindingTable bindings_;
   std::unique_ptr<provider::GatewayRouter> router_;
   std::unique_ptr<provider::Registrar> registrar_;
+  std::unique_ptr<RegisterNotifier> register_notifier_;
   BridgeHost host_;
+  provider::StrangerTable strangers_;
+  std::shared_ptr<PushWebhook> push_;
   session::Authenticator authenticator_;
   session::AuthenticationGuard guard_;
   transport::Resolver resolver_;

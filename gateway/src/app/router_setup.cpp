@@ -1,5 +1,9 @@
 #include "app/router_setup.hpp"
 
+#include <algorithm>
+
+#include "base/text.hpp"
+
 namespace isthmus::app {
 
 using provider::RouteSource;
@@ -54,6 +58,50 @@ provider::RouteRule rule_of(const ops::RouteConfig& config, std::size_t index) {
   return rule;
 }
 
+provider::AdmissionLimits limits_of(const ops::AccountLimitsConfig& config) {
+  return {config.calls, config.call_attempts_per_s, config.registrations_per_s,
+          config.requests_per_s};
+}
+
+provider::Admission::Config admission_config(const ops::GatewayConfig& config) {
+  provider::Admission::Config out;
+  out.user = limits_of(config.limits.user);
+  out.provider = limits_of(config.limits.provider);
+  out.source = limits_of(config.limits.source);
+  for (const ops::UserConfig& user : config.users) out.users[user.name] = limits_of(user.limits);
+  for (const ops::ProviderConfig& provider : config.providers) {
+    out.providers[provider.name] = limits_of(provider.limits);
+  }
+  return out;
+}
+
+std::vector<std::pair<std::string, std::string>> pairs_of(const std::vector<std::string>& lines) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (std::string_view line : lines) {
+    std::size_t colon = line.find(':');
+    pairs.emplace_back(trim(line.substr(0, colon)), trim(line.substr(colon + 1)));
+  }
+  return pairs;
+}
+
+provider::HeaderEdits edits_of(const ops::HeaderEditsConfig& config) {
+  return {pairs_of(config.rename), config.remove, pairs_of(config.set), pairs_of(config.add)};
+}
+
+provider::HeaderPolicy headers_of(const ops::HeadersConfig& config) {
+  provider::HeaderPolicy policy;
+  policy.trusted = config.trusted;
+  policy.assert_identity = config.assert_identity;
+  policy.apply_privacy = config.apply_privacy;
+  policy.anonymous_from = config.anonymous_from;
+  policy.strip_diversion = config.diversion == ops::HeaderUse::strip;
+  policy.strip_history_info = config.history_info == ops::HeaderUse::strip;
+  policy.strip_software = config.software == ops::HeaderUse::strip;
+  policy.to_provider = edits_of(config.to_provider);
+  policy.from_provider = edits_of(config.from_provider);
+  return policy;
+}
+
 }  // namespace
 
 provider::GatewayRouter::Config router_config(const ops::GatewayConfig& config) {
@@ -74,7 +122,28 @@ provider::GatewayRouter::Config router_config(const ops::GatewayConfig& config) 
     }
   }
   out.push_wait = config.push.wait;
+  out.limits = admission_config(config);
   return out;
+}
+
+std::vector<std::string> configured_hosts(const ops::GatewayConfig& config) {
+  std::vector<std::string> hosts = {std::string(kLinkHost)};
+  auto add = [&](const IpAddress& address) {
+    if (address.is_unspecified()) return;
+    hosts.push_back(Endpoint{address, config.sip.udp.port}.to_string());
+    if (config.sip.udp.port == 5060) hosts.push_back(address.to_uri_host());
+  };
+  add(config.sip.udp.address);
+  if (config.sip.udp.advertised_address) add(*config.sip.udp.advertised_address);
+  return hosts;
+}
+
+provider::SessionIdentity identity_of(const ops::GatewayConfig& config, std::string user,
+                                      std::vector<std::string> aors, const IpAddress& address) {
+  bool trusted = std::any_of(
+      config.users.begin(), config.users.end(),
+      [&](const ops::UserConfig& known) { return known.name == user && known.trusted; });
+  return {std::move(user), std::move(aors), address, trusted};
 }
 
 provider::Provider provider_of(const ops::ProviderConfig& config) {
@@ -82,6 +151,7 @@ provider::Provider provider_of(const ops::ProviderConfig& config) {
   out.name = config.name;
   out.domains = config.domains;
   out.user_agent = config.user_agent;
+  out.headers = headers_of(config.headers);
   out.policy.failover_after = config.failover_timeout;
   out.policy.topology_hiding = config.topology_hiding;
   if (out.domains.empty()) out.domains.push_back(config.target.host);

@@ -8,6 +8,7 @@
 #include "base/limits.hpp"
 #include "base/time.hpp"
 #include "ops/network.hpp"
+#include "ops/policy_config.hpp"
 #include "ops/routing_config.hpp"
 #include "ops/secret.hpp"
 #include "ops/sip_config.hpp"
@@ -51,6 +52,8 @@ struct UserConfig {
   std::string name;
   std::string password_hash;      ///< "$scrypt$…", as `session::hash_password` makes it
   std::vector<std::string> aors;  ///< user parts in the domain; never empty after loading; "*": any
+  bool trusted = false;           ///< what its clients say of identities is believed
+  AccountLimitsConfig limits{};   ///< after loading, limits.user where it has none of its own
   bool operator==(const UserConfig&) const = default;
 };
 
@@ -77,6 +80,8 @@ struct ProviderConfig {
   ProviderTlsConfig tls;
   /// Requests above this go by TCP instead of UDP; 0: never. Absent: as sip.udp.
   std::optional<std::uint32_t> datagram_bytes;
+  HeadersConfig headers{};
+  AccountLimitsConfig limits{};  ///< after loading, limits.provider where it has none of its own
   bool operator==(const ProviderConfig&) const = default;
 };
 
@@ -103,6 +108,8 @@ struct LimitsConfig {
   std::uint32_t calls = 5'000;  ///< half of the default media ports
   std::uint32_t calls_per_session = limits::kCallsPerSession;
   std::uint32_t registrations_per_session = limits::kBindingsPerSession;
+  AccountLimitsConfig user = {0, 300, 300, 300}, provider{}, source{};
+  std::uint32_t stranger_answers = 3;
   bool operator==(const LimitsConfig&) const = default;
 };
 

@@ -40,6 +40,7 @@ void check_users(GatewayConfig& config, CheckSink& sink) {
                  "a name of its own");
     }
     if (!sink.given(at("users", i) + ".aors")) user.aors = {user.name};
+    if (!sink.given(at("users", i) + ".limits")) user.limits = config.limits.user;
     for (const std::string& aor : user.aors) {
       bool taken = (config.services.echo && aor == config.services.echo_user) ||
                    (config.services.tone && aor == config.services.tone_user);
@@ -68,11 +69,12 @@ void check_tokens(const TokensConfig& tokens, CheckSink& sink) {
   }
 }
 
-void check_providers(const GatewayConfig& config, CheckSink& sink) {
+void check_providers(GatewayConfig& config, CheckSink& sink) {
   std::set<std::string> names;
   std::map<std::string, std::string> domains;
   for (std::size_t i = 0; i < config.providers.size(); ++i) {
-    const ProviderConfig& provider = config.providers[i];
+    ProviderConfig& provider = config.providers[i];
+    if (!sink.given(at("providers", i) + ".limits")) provider.limits = config.limits.provider;
     check_provider_transport(provider, at("providers", i), sink);
     if (provider.name == "local" || provider.name == "links" || provider.name == "providers") {
       sink.fault(at("providers", i) + ".name",

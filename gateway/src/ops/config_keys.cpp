@@ -1,6 +1,7 @@
 #include "ops/config_keys.hpp"
 
 #include "base/limits.hpp"
+#include "ops/policy_config_keys.hpp"
 #include "ops/routing_config_keys.hpp"
 #include "ops/sip_config_keys.hpp"
 
@@ -100,6 +101,12 @@ void visit_user(KeyVisitor& v, UserConfig& c) {
        "`\"*\"` is any, for a connector or a PBX.",
        "", "the user's name"},
       list_of(c.aors, address_of_record));
+  v.value("trusted",
+          {"P-Asserted-Identity of this user's clients is believed (RFC 3325): a PBX of one's own. "
+           "That of others is taken out."},
+          boolean(c.trusted));
+  v.section("limits", "Limits of this user, over all sessions, in place of those of `limits.user`.",
+            [&] { visit_account_limits(v, c.limits); });
 }
 
 void visit_tokens(KeyVisitor& v, TokensConfig& c) {
@@ -155,6 +162,9 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
        "s"},
       duration(c.failover_timeout, seconds(0), seconds(32)));
   visit_provider_transport(v, c);
+  visit_headers(v, c.headers);
+  v.section("limits", "Limits of this provider, in place of those of `limits.provider`.",
+            [&] { visit_account_limits(v, c.limits); });
 }
 
 void visit_links(KeyVisitor& v, LinksConfig& c) {
@@ -181,6 +191,15 @@ void visit_limits(KeyVisitor& v, LimitsConfig& c) {
     v.value("registrations_per_session",
             {"Contacts that one session may register.", "registrations"},
             count(c.registrations_per_session, 1, limits::kBindingsPerSession));
+    v.section("user", "Of each user, over all its sessions. Above it: 503 with Retry-After.",
+              [&] { visit_account_limits(v, c.user); });
+    v.section("provider", "Of each provider.", [&] { visit_account_limits(v, c.provider); });
+    v.section("source", "Of each address that clients or providers have.",
+              [&] { visit_account_limits(v, c.source, false); });
+    v.value("stranger_answers",
+            {"Requests of a source that is no provider which are answered 403, before silence.",
+             "requests"},
+            count(c.stranger_answers, 0, 1000));
   });
 }
 

@@ -30,6 +30,24 @@ bool contains(const std::vector<std::string>& list, std::string_view text) {
                      [&](const std::string& entry) { return iequals(entry, text); });
 }
 
+/// A session's user in our domain, and whatever it may call as there.
+class SessionAsIdentity final : public ClientIdentity {
+ public:
+  SessionAsIdentity(const GatewayRouter& router, const sip::Flow& flow, const std::string& domain)
+      : router_(router), flow_(flow), domain_(domain) {}
+  std::string uri() const override { return "sip:" + router_.owner_of(flow_) + "@" + domain_; }
+  bool may_be(std::string_view text) const override {
+    auto uri = sip::Uri::parse(text);
+    return uri && uri->is_sip() && router_.is_own_host(*uri) &&
+           router_.may_use(flow_, uri->decoded_user());
+  }
+
+ private:
+  const GatewayRouter& router_;
+  const sip::Flow& flow_;
+  const std::string& domain_;
+};
+
 /// Puts what the rules changed on a request for that provider, at all of its hosts.
 void address_for(const Provider& provider, const RouteSubject& subject, RouteTarget& target) {
   std::string domain = provider.domains.empty() ? std::string() : provider.domains.front();
@@ -38,7 +56,11 @@ void address_for(const Provider& provider, const RouteSubject& subject, RouteTar
     if (subject.uri_takes_provider_domain && !domain.empty()) uri.host = domain;
     target.request_uri = uri.to_string();
   }
-  if (subject.from_changed) {
+  if (provider.headers.apply_privacy && subject.wants_user_privacy && !subject.caller_signed) {
+    auto tag = subject.from.tag();  // RFC 3323 §4.1.1.3
+    target.headers.emplace_back(
+        "From", provider.headers.anonymous_from + (tag ? ";tag=" + std::string(*tag) : ""));
+  } else if (subject.from_changed) {
     sip::NameAddr from = subject.from;
     auto uri = sip::Uri::parse(from.uri);
     if (uri && subject.from_takes_provider_domain && !domain.empty()) {
@@ -70,11 +92,51 @@ call::LegPolicy GatewayRouter::policy_of(const sip::Flow& flow) const {
   return provider ? provider->policy : call::LegPolicy{};
 }
 
-void GatewayRouter::dress(sip::Message& message, const sip::Flow& to, const sip::Flow*) const {
-  if (!message.is_request()) return;
-  const Provider* provider = to.is_link() ? nullptr : provider_at(to.remote);
-  if (provider && !provider->user_agent.empty()) {
-    message.set(sip::HeaderId::user_agent, provider->user_agent);
+HeaderParty GatewayRouter::party_of(const sip::Flow& flow) const {
+  HeaderParty party;
+  if (flow.is_link()) {
+    auto session = sessions_.find(flow.session);
+    party.trusted = session != sessions_.end() && session->second.trusted;
+  } else if (const Provider* provider = provider_at(flow.remote)) {
+    party.provider = &provider->headers;
+    party.user_agent = provider->user_agent;
+  }
+  return party;
+}
+
+void GatewayRouter::dress(sip::Message& message, const sip::Flow& to, const sip::Flow* from) const {
+  HeaderParty target = party_of(to);
+  if (!from) return apply_header_policy(message, nullptr, target);
+  HeaderParty source = party_of(*from);
+  SessionAsIdentity identity(*this, *from, config_.domain);
+  if (from->is_link()) source.client = &identity;
+  apply_header_policy(message, &source, target);
+}
+
+Admission::Owner GatewayRouter::account_of(const sip::Flow& flow) const {
+  if (flow.is_link()) return {true, owner_of(flow)};
+  const Provider* provider = provider_at(flow.remote);
+  return {false, provider ? provider->name : std::string()};
+}
+
+std::optional<RouteRejection> GatewayRouter::admit(const sip::Message& request,
+                                                   const sip::Flow& from, Instant now) {
+  Admission::Owner account = account_of(from);
+  Admission::Party party{account.is_user, std::move(account.name), {}};
+  if (!from.is_link()) {
+    party.source = from.remote.address;
+  } else if (auto session = sessions_.find(from.session); session != sessions_.end()) {
+    party.source = session->second.address;
+  }
+  return admission_.admit(request.method_text(), party, now);
+}
+
+void GatewayRouter::on_call(std::uint64_t call, const sip::Flow& caller, const sip::Flow& callee,
+                            bool over) {
+  if (over) {
+    admission_.call_ended(call);
+  } else {
+    admission_.call_began(call, {account_of(caller), account_of(callee)});
   }
 }
 
@@ -134,6 +196,8 @@ RouteSubject GatewayRouter::subject_of(const sip::Message& request, const sip::F
   subject.own_domain = is_own_host(uri);
   if (auto caller = request.from()) subject.from = *caller;
   subject.caller_signed = request.has(sip::HeaderId::identity);
+  subject.wants_user_privacy =
+      request.method() != Method::register_ && asks_privacy(request, "user");
   return subject;
 }
 
@@ -232,6 +296,10 @@ Route GatewayRouter::to_providers(const std::vector<std::string>& names,
   for (const std::string& name : names) {
     const Provider* provider = provider_named(name);
     if (!provider) continue;
+    if (subject.method == "INVITE" && admission_.is_full(false, name)) {
+      if (!otherwise) otherwise = RouteRejection{503, "Too many calls of provider " + name, 5};
+      continue;
+    }
     Route route = to_provider(*provider);
     auto* found = std::get_if<RouteTargets>(&route);
     if (!found || found->targets.empty()) {
@@ -273,13 +341,19 @@ Route GatewayRouter::route_local(const sip::Message& request, const std::string&
 Route GatewayRouter::ring_users(const sip::Message& request, const std::vector<std::string>& users,
                                 Instant now) {
   RouteTargets targets;
+  bool busy = false;
   for (const std::string& user : users) {
     if (!registrar_) break;
+    if (request.method() == Method::invite && admission_.is_full(true, user)) {
+      busy = true;
+      continue;
+    }
     for (const Contact& contact : registrar_->lookup(user, now)) {
       targets.targets.push_back({contact.flow, contact.uri});
     }
   }
   if (!targets.targets.empty()) return targets;
+  if (busy) return RouteRejection{486, "The user has as many calls as it may have"};
   for (const std::string& user : users) {
     if (!knows_user(user)) continue;
     if (waits(request)) return call::RouteWait{user, config_.push_wait, kRetryUnreachable_s};

@@ -5,7 +5,9 @@
 
 #include "call/binding_table.hpp"
 #include "call/router.hpp"
+#include "provider/admission.hpp"
 #include "provider/enum_cache.hpp"
+#include "provider/header_policy.hpp"
 #include "provider/registrar.hpp"
 #include "provider/route_rules.hpp"
 
@@ -17,6 +19,7 @@ struct SessionIdentity {
   std::vector<std::string>
       aors;  ///< user parts it may register and call as in our domain; "*": any
   std::optional<IpAddress> address{};  ///< that its link comes from
+  bool trusted = false;                ///< what it says of identities is believed (RFC 3325 §2.3)
 };
 
 /// A provider whose address is known by now.
@@ -27,6 +30,7 @@ struct Provider {
       addresses;  ///< [0] is where requests go; all may send to us. Empty: not resolved yet
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
   call::LegPolicy policy{};
+  HeaderPolicy headers{};
 };
 
 /// Routing of the gateway: links on one side, providers on the other, the built-in registrar and
@@ -45,10 +49,14 @@ class GatewayRouter final : public call::Router {
     std::vector<std::string> own_hosts{};  ///< "host" and "host:port" that mean this gateway
     std::vector<NumberMapping> numbers{};
     std::vector<std::string> local_users{};  ///< that exist though no device of theirs was seen
+    Admission::Config limits{};
     Duration push_wait{};  ///< how long a request waits for a user's device; zero: not at all
   };
   GatewayRouter(Config config, call::BindingTable& bindings)
-      : config_(std::move(config)), rules_(std::move(config_.routes)), bindings_(bindings) {}
+      : config_(std::move(config)),
+        rules_(std::move(config_.routes)),
+        admission_(std::move(config_.limits)),
+        bindings_(bindings) {}
 
   /// "host" and "host:port" that mean this gateway, known once its sockets are open.
   void set_own_hosts(std::vector<std::string> hosts) { config_.own_hosts = std::move(hosts); }
@@ -66,6 +74,11 @@ class GatewayRouter final : public call::Router {
   call::Route route(const sip::Message& request, const sip::Flow& from, Instant now) override {
     return decide(request, from, now, nullptr);
   }
+  std::optional<call::RouteRejection> admit(const sip::Message& request, const sip::Flow& from,
+                                            Instant now) override;
+  void on_call(std::uint64_t call, const sip::Flow& caller, const sip::Flow& callee,
+               bool over) override;
+  const Admission& admission() const { return admission_; }
   /// The same decision, and how it came about.
   call::Route explain(const sip::Message& request, const sip::Flow& from, Instant now,
                       RouteTrace& trace) {
@@ -78,12 +91,15 @@ class GatewayRouter final : public call::Router {
 
   /// Whether this session may use a user part of our domain as its own.
   bool may_use(const sip::Flow& flow, std::string_view user) const;
+  bool is_own_host(const sip::Uri& uri) const;
   /// By address and port, else by address alone.
   const Provider* provider_at(const Endpoint& endpoint) const;
 
  private:
   call::Route decide(const sip::Message& request, const sip::Flow& from, Instant now,
                      RouteTrace* trace);
+  HeaderParty party_of(const sip::Flow& flow) const;
+  Admission::Owner account_of(const sip::Flow& flow) const;
   RouteSubject subject_of(const sip::Message& request, const sip::Flow& from,
                           const sip::Uri& uri) const;
   /// What is settled before any rule is asked.
@@ -102,10 +118,10 @@ class GatewayRouter final : public call::Router {
   call::Route to_providers(const std::vector<std::string>& names,
                            const std::vector<int>& failover_on, const RouteSubject& subject) const;
   const Provider* provider_named(std::string_view name) const;
-  bool is_own_host(const sip::Uri& uri) const;
 
   Config config_;
   RouteRules rules_;
+  Admission admission_;
   call::BindingTable& bindings_;
   const Registrar* registrar_ = nullptr;
   call::LegPolicy link_policy_;

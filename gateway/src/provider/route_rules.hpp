@@ -76,10 +76,11 @@ struct RouteSubject {
   std::string provider{};      ///< from the network: whose address it is; empty: nobody's
   std::optional<IpAddress> address{};
   std::string method{};
-  sip::Uri uri{};              ///< Request-URI
-  bool own_domain = false;     ///< the Request-URI's domain is the gateway's
-  sip::NameAddr from{};        ///< as the message has it
-  bool caller_signed = false;  ///< an Identity header (RFC 8224) signs From: it stays as it is
+  sip::Uri uri{};                   ///< Request-URI
+  bool own_domain = false;          ///< the Request-URI's domain is the gateway's
+  sip::NameAddr from{};             ///< as the message has it
+  bool wants_user_privacy = false;  ///< RFC 3323 §4.2: From shall not say who it is
+  bool caller_signed = false;       ///< an Identity header (RFC 8224) signs From: it stays as it is
   bool uri_changed = false, from_changed = false;
   bool uri_takes_provider_domain = false, from_takes_provider_domain = false;
 

@@ -136,6 +136,11 @@ inline constexpr std::size_t kStrangers = 10'000;      ///< sources that are not
 inline constexpr Duration kStrangerForgotten = seconds(3600);
 inline constexpr Duration kStrangerLogInterval = seconds(60);  ///< between lines of one source
 
+// Waking clients
+/// wake-ups that wait for each of push.concurrency
+inline constexpr std::size_t kPushesWaitingPerSlot = 100;
+inline constexpr std::size_t kPushResponseBytes = 8 * kKiB;  ///< head of the answer; the rest is not read
+
 // Authentication
 inline constexpr std::size_t kTokenBytes = 6 * kKiB;  ///< a JWT inside kHelloBytes
 inline constexpr std::size_t kHmacKeyBytes = 32;  ///< RFC 7518 §3.2: as long as the hash output

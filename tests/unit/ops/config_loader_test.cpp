@@ -467,6 +467,16 @@ TEST(Examples, the_kamailio_gateway_loads) {
   EXPECT_TRUE(config->tokens.enabled());
 }
 
+TEST(Examples, the_trunk_gateway_loads) {
+  auto config = gateway(example("gateway-trunk.yaml"));
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_EQ(config->routes.size(), 6u);
+  EXPECT_TRUE(config->routes[4].use_enum);
+  EXPECT_EQ(config->numbers.size(), 2u);
+  EXPECT_EQ(config->users[1].limits.calls, 120u);
+  EXPECT_EQ(config->users[0].limits.call_attempts_per_s, 300u);  // of limits.user
+}
+
 TEST(Examples, the_connector_loads) {
   auto config =
       parse_connector_config(example("connector.yaml"),
