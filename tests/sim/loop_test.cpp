@@ -94,5 +94,45 @@ TEST_F(Loop, the_same_number_may_be_called_again_after_a_refusal) {
   EXPECT_EQ(mirror.requests, 3);
 }
 
+/// Two gateways that each think the other knows better.
+struct TwoGateways : testing::Test {
+  static provider::RouteRule over(const char* prefix) {
+    provider::RouteRule rule;
+    rule.match.sources = {{provider::RouteSource::Kind::links, {}, {}},
+                          {provider::RouteSource::Kind::any_provider, {}, {}}};
+    rule.match.user_prefix = "0";
+    rule.rewrite.prefix = prefix;
+    rule.to = {"provider"};
+    return rule;
+  }
+  World world{78};
+  std::unique_ptr<GatewayNode> first, second;
+  Phone alice{world, "alice", kAnyMedia, 101};
+
+  int call(const char* prefix) {
+    first = std::make_unique<GatewayNode>(world, kGateway, kProvider, call::BridgeConfig{},
+                                          std::vector{over("")});
+    second = std::make_unique<GatewayNode>(world, kProvider, kGateway, call::BridgeConfig{},
+                                           std::vector{over(prefix)});
+    world.attach_link(alice, 101, first->node, 1);
+    first->router.add_session(1, {"alice", {"alice"}});
+    std::string id = alice.call("sip:0123@example.org");
+    EXPECT_TRUE(world.run_until([&] { return alice.find(id)->final_status != 0; }));
+    world.run_for(seconds(70));
+    EXPECT_EQ(first->node.bridge.call_count() + second->node.bridge.call_count(), 0u);
+    return alice.find(id)->final_status;
+  }
+};
+
+TEST_F(TwoGateways, a_loop_through_both_ends_at_its_first_return) {
+  EXPECT_EQ(call(""), 482);
+  EXPECT_EQ(second->node.bridge.counters().calls_started, 1u);
+}
+
+TEST_F(TwoGateways, a_loop_that_changes_the_request_ends_with_its_hops) {
+  EXPECT_EQ(call("0"), 483);
+  EXPECT_LE(second->node.bridge.counters().calls_started, 35u);
+}
+
 }  // namespace
 }  // namespace isthmus::sim

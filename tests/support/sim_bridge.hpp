@@ -46,6 +46,11 @@ class BridgeNode : public Node {
     bridge.on_session_closed(session, world_.now, actions);
     carry_out(actions);
   }
+  void user_available(const std::string& user) {
+    call::Actions actions;
+    bridge.on_user_available(user, world_.now, actions);
+    carry_out(actions);
+  }
   void end_call(call::CallId id) {
     call::Actions actions;
     bridge.end_call(id, "Ended by administrator", world_.now, actions);
@@ -90,6 +95,8 @@ class BridgeNode : public Node {
         }
       } else if (auto* changed = std::get_if<call::CallChanged>(&action)) {
         if (changed->ended) ended.push_back(changed->record);
+      } else if (auto* wake = std::get_if<call::WakeUser>(&action)) {
+        woken.push_back(*wake);
       }
     }
   }
@@ -106,6 +113,7 @@ class BridgeNode : public Node {
  public:
   call::Bridge bridge;
   std::vector<call::CallRecord> ended;
+  std::vector<call::WakeUser> woken;
   int malformed = 0;
   /// Every message that came and went, in order, when asked for.
   struct Passed {

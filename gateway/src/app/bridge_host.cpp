@@ -123,9 +123,19 @@ std::vector<std::string> BridgeHost::own_hosts() const {
 }
 
 bool BridgeHost::allowed(const Endpoint& source) {
-  if (allowed_(source) || bridge_->is_dialog_peer(source)) return true;
-  if (on_stranger) on_stranger(source);
-  return false;
+  return allowed_(source) || bridge_->is_dialog_peer(source);
+}
+
+/// Tells nothing but the status: no software, no methods, no names.
+void BridgeHost::on_refused(std::string_view text, const Endpoint& source) {
+  if (!on_stranger || !on_stranger(source)) return;
+  auto request = sip::Message::parse(std::string(text));
+  if (!request || !request->is_request() || request->check() ||
+      request->method() == sip::Method::ack) {
+    return;
+  }
+  sip_->send(sip::Flow::udp(source),
+             sip::Message::response_to(*request, 403, {}, random_.token(12)).serialize());
 }
 
 void BridgeHost::on_message(sip::Message message, const sip::Flow& flow, Instant now) {

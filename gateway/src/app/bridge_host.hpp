@@ -87,11 +87,13 @@ class BridgeHost final : private transport::SipUdpHandler {
   /// Routes again what waits for a device of that user.
   void user_available(const std::string& user);
   std::function<void(const call::WakeUser&)> on_wake;  ///< a request waits for a user's device
-  std::function<void(const Endpoint&)> on_stranger;    ///< a packet came that is not served
+  /// A datagram came that is not served. @return whether it is answered 403, or not at all.
+  std::function<bool(const Endpoint&)> on_stranger;
   std::function<void()> on_tick;  ///< about once a second, for the owner's expiries
 
  private:
   bool allowed(const Endpoint& source) override;
+  void on_refused(std::string_view text, const Endpoint& source) override;
   void on_message(sip::Message message, const sip::Flow& flow, Instant now) override;
   void on_flow_failed(const sip::Flow& flow, Instant now) override;
   void carry_out(call::Actions& actions);

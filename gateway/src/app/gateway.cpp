@@ -112,7 +112,7 @@ std::vector<std::string> Gateway::start() {
   } else {
     router_->set_own_hosts(host_.own_hosts());
     host_.on_tick = [this] { on_tick(); };
-    host_.on_stranger = [this](const Endpoint& source) { on_stranger(source); };
+    host_.on_stranger = [this](const Endpoint& source) { return on_stranger(source); };
   }
   for (const ops::ProviderConfig& provider : config_.providers) {
     providers_.push_back(provider_of(provider));
@@ -174,13 +174,15 @@ void Gateway::open_push(std::vector<std::string>& faults) {
   host_.on_wake = [this](const call::WakeUser& wake) { push_->wake(wake, clock_now()); };
 }
 
-void Gateway::on_stranger(const Endpoint& source) {
+bool Gateway::on_stranger(const Endpoint& source) {
   provider::StrangerTable::Verdict verdict = strangers_.on_packet(source.address, clock_now());
-  if (!verdict.log) return;
-  log_.warning("sip_stranger",
-               {{"remote", source},
-                {"refused", verdict.refused},
-                {"advice", "no provider has this address; see providers[].addresses"}});
+  if (verdict.log) {
+    log_.warning("sip_stranger",
+                 {{"remote", source},
+                  {"refused", verdict.refused},
+                  {"advice", "no provider has this address; see providers[].addresses"}});
+  }
+  return verdict.answer;
 }
 
 void Gateway::user_available_soon(const std::string& user) {

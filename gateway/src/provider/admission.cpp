@@ -159,8 +159,14 @@ StrangerTable::Verdict StrangerTable::on_packet(const IpAddress& source, Instant
   if (now - entry.seen >= limits::kStrangerForgotten) entry.refused = 0;
   entry.seen = now;
   ++entry.refused;
-  Verdict verdict{entry.refused <= answers_, now - entry.logged >= limits::kStrangerLogInterval,
-                  entry.refused};
+  if (now - second_began_ >= seconds(1)) {
+    second_began_ = now;
+    answers_in_second_ = 0;
+  }
+  // Sources are easily forged: all of them together get no more than one could.
+  bool answer = entry.refused <= answers_ && answers_in_second_ < limits::kFaultAnswersPerSecond;
+  if (answer) ++answers_in_second_;
+  Verdict verdict{answer, now - entry.logged >= limits::kStrangerLogInterval, entry.refused};
   if (verdict.log) entry.logged = now;
   ++(verdict.answer ? answered_ : silenced_);
   return verdict;

@@ -116,6 +116,8 @@ class StrangerTable {
   std::uint32_t answers_;
   std::list<Entry> entries_;  ///< most recently seen first
   std::map<IpAddress, std::list<Entry>::iterator> by_source_;
+  Instant second_began_{};
+  std::uint32_t answers_in_second_ = 0;
   std::uint64_t answered_ = 0, silenced_ = 0;
 };
 

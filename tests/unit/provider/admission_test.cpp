@@ -140,6 +140,7 @@ TEST(Strangers, of_all_addresses_fill_no_memory) {
     table.on_packet(IpAddress::v4(0x0A000000 + i), now);
     if (i % 1000 == 0) table.on_packet(kHere, now);
   }
+  EXPECT_EQ(table.answered(), limits::kFaultAnswersPerSecond);  // all within one second
   EXPECT_EQ(table.size(), limits::kStrangers);
   EXPECT_GT(table.on_packet(kHere, now).refused, 20u);  // the busiest is not forgotten
 }
