@@ -37,7 +37,7 @@ isthmus_packages() {
     g++ cmake ninja-build pkg-config
     "libboost${boost}-dev" "libboost-json${boost}-dev" "libboost-url${boost}-dev"
     libprotobuf-dev protobuf-compiler libssl-dev libc-ares-dev
-    libspdlog-dev libfmt-dev libyaml-cpp-dev libcli11-dev libsqlite3-dev
+    libspdlog-dev libfmt-dev libyaml-cpp-dev libcli11-dev libsqlite3-dev libre2-dev
     libopus-dev libsndfile1-dev libspeexdsp-dev portaudio19-dev
   )
   TEST_PACKAGES=(libgtest-dev libgmock-dev libbenchmark-dev)
@@ -45,12 +45,12 @@ isthmus_packages() {
   if [ "$release" = 12 ]; then
     RUNTIME_PACKAGES=(
       "libboost-json${boost}.0" libprotobuf-lite32 libssl3 libc-ares2
-      libspdlog1.10 libfmt9 libyaml-cpp0.7 libsqlite3-0 ca-certificates
+      libspdlog1.10 libfmt9 libyaml-cpp0.7 libsqlite3-0 libre2-9 ca-certificates
     )
   else
     RUNTIME_PACKAGES=(
       "libboost-json${boost}.0" libprotobuf-lite32t64 libssl3t64 libcares2
-      libspdlog1.15 libfmt10 libyaml-cpp0.8 libsqlite3-0 ca-certificates
+      libspdlog1.15 libfmt10 libyaml-cpp0.8 libsqlite3-0 libre2-11 ca-certificates
     )
   fi
   PHONE_PACKAGES=(libopus0 libsndfile1 libspeexdsp1 libportaudio2)

@@ -47,6 +47,11 @@ class BridgeNode : public Node {
     bridge.on_session_closed(session, world_.now, actions);
     carry_out(actions);
   }
+  void user_available(const std::string& user) {
+    call::Actions actions;
+    bridge.on_user_available(user, world_.now, actions);
+    carry_out(actions);
+  }
   void end_call(call::CallId id) {
     call::Actions actions;
     bridge.end_call(id, "Ended by administrator", world_.now, actions);
@@ -98,6 +103,8 @@ class BridgeNode : public Node {
         if (changed->ended) ended.push_back(changed->record);
       } else if (auto* own = std::get_if<call::OwnResponse>(&action)) {
         if (auto handler = own_.extract(own->id)) handler.mapped()(*own);
+      } else if (auto* wake = std::get_if<call::WakeUser>(&action)) {
+        woken.push_back(*wake);
       }
     }
   }
@@ -115,6 +122,7 @@ class BridgeNode : public Node {
  public:
   call::Bridge bridge;
   std::vector<call::CallRecord> ended;
+  std::vector<call::WakeUser> woken;
   int malformed = 0;
   /// Every message that came and went, in order, when asked for.
   struct Passed {
@@ -133,10 +141,10 @@ inline Bytes sim_secret() {
 /// A gateway with one provider, the built-in registrar of "home.example" and both services.
 struct GatewayNode {
   GatewayNode(World& world, Endpoint sip_address, Endpoint provider, call::BridgeConfig config = {},
-              std::vector<provider::RouteRule> routes = {})
+              std::vector<provider::RouteRule> routes = {},
+              const std::function<void(provider::GatewayRouter::Config&)>& configure = {})
       : bindings(sim_secret()),
-        router({"home.example", "echo", "tone", std::move(routes), {sip_address.to_string()}},
-               bindings),
+        router(router_config(sip_address, std::move(routes), configure), bindings),
         registrar_random(world.random.u64()),
         registrar(
             {"home.example"},
@@ -147,6 +155,14 @@ struct GatewayNode {
         node(world, sip_address, router, &registrar, bindings, std::move(config)) {
     router.set_registrar(&registrar);
     router.set_providers({{"provider", {"example.org"}, {provider}, {}}});
+  }
+  static provider::GatewayRouter::Config router_config(
+      const Endpoint& address, std::vector<provider::RouteRule> routes,
+      const std::function<void(provider::GatewayRouter::Config&)>& configure) {
+    provider::GatewayRouter::Config config{
+        "home.example", "echo", "tone", std::move(routes), {address.to_string()}};
+    if (configure) configure(config);
+    return config;
   }
   void close_session(std::uint64_t session) {
     registrar.session_closed(session);

@@ -132,6 +132,18 @@ bool BridgeHost::allowed(const Endpoint& source) {
   return allowed_(source) || bridge_->is_dialog_peer(source);
 }
 
+/// Tells nothing but the status: no software, no methods, no names.
+void BridgeHost::on_refused(std::string_view text, const Endpoint& source) {
+  if (!on_stranger || !on_stranger(source)) return;
+  auto request = sip::Message::parse(std::string(text));
+  if (!request || !request->is_request() || request->check() ||
+      request->method() == sip::Method::ack) {
+    return;
+  }
+  sip_->send(sip::Flow::udp(source),
+             sip::Message::response_to(*request, 403, {}, random_.token(12)).serialize());
+}
+
 void BridgeHost::on_message(sip::Message message, const sip::Flow& flow, Instant now) {
   // A host that only a dialog's Contact led to is heard inside dialogs, and opens none of its own.
   bool opens =
@@ -202,6 +214,12 @@ void BridgeHost::on_link_sip(std::uint64_t session, const std::string& bytes) {
   on_message(std::move(*message), sip::Flow::link(session), clock_now());
 }
 
+void BridgeHost::user_available(const std::string& user) {
+  call::Actions actions;
+  bridge_->on_user_available(user, clock_now(), actions);
+  carry_out(actions);
+}
+
 void BridgeHost::on_link_media(std::uint64_t session, std::uint32_t channel, ByteView bytes) {
   relay_->on_link_media(session, channel, bytes, clock_now());
 }
@@ -257,6 +275,11 @@ void BridgeHost::carry_out(call::Actions& actions) {
     } else if (auto* own = std::get_if<call::OwnResponse>(&action)) {
       auto handler = own_requests_.extract(own->id);
       if (!handler.empty()) handler.mapped()(*own);
+    } else if (auto* wake = std::get_if<call::WakeUser>(&action)) {
+      log_.info("waiting_for_device", {{"user", ops::Personal{wake->user}},
+                                       {"from", ops::Personal{wake->from}},
+                                       {"call_id", wake->call_id}});
+      if (on_wake) on_wake(*wake);
     }
   }
   timer_.arm(bridge_->next_deadline());

@@ -88,15 +88,21 @@ class BridgeHost final : private transport::SipHandler {
   const IpAddress& sip_advertised() const;  ///< of sip.udp
   provider::Reach reach() const;            ///< addresses and transports that there are sockets for
   std::vector<std::string> own_hosts() const;  ///< "host" and "host:port" that mean this program
-  std::function<void()> on_tick;               ///< about once a second, for the owner's expiries
+  std::function<void()> on_tick;            ///< about once a second, for the owner's expiries
   /// Finds out what the bridge wants to know (call::Lookup), then calls lookup_done(). Without it,
   /// nothing is ever found.
   std::function<void(const std::string& key)> on_lookup;
   void lookup_done(std::string_view key);
   std::function<void()> after_input;  ///< after every input of the bridge was carried out
+  /// Routes again what waits for a device of that user.
+  void user_available(const std::string& user);
+  std::function<void(const call::WakeUser&)> on_wake;  ///< a request waits for a user's device
+  /// A datagram came that is not served. @return whether it is answered 403, or not at all.
+  std::function<bool(const Endpoint&)> on_stranger;
 
  private:
   bool allowed(const Endpoint& source) override;
+  void on_refused(std::string_view text, const Endpoint& source) override;
   void on_message(sip::Message message, const sip::Flow& flow, Instant now) override;
   void on_flow_failed(const sip::Flow& flow, Instant now) override;
   void on_flow_closed(const sip::Flow& flow, Instant now) override;

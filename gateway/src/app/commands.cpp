@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "app/gateway.hpp"
+#include "app/route_explain.hpp"
 #include "app/run_loop.hpp"
 #include "app/user_command.hpp"
 #include "app/version.hpp"
@@ -209,6 +210,24 @@ int gateway_main(int argc, char** argv) {
   mint_command->add_option("--audience", mint.audience, "\"aud\"");
   UserOptions user_options;
   CLI::App* users_command = add_user_command(app, user_options);
+  CLI::App* route_command = app.add_subcommand("route", "Where requests go")->fallthrough();
+  CLI::App* explain_command =
+      route_command
+          ->add_subcommand("explain",
+                           "Show which rule decides about a request, and why; by the "
+                           "configuration alone. Exit code 1: it is refused")
+          ->fallthrough();
+  RouteQuestion question;
+  bool explain_json = false;
+  explain_command->add_option("uri", question.uri, "Request-URI")->required();
+  explain_command->add_option("--from", question.from, "URI of the caller");
+  explain_command->add_option("--source", question.source,
+                              "link:USER, provider:NAME or ADDRESS; without: the first user");
+  explain_command->add_option("--method", question.method, "Method")->capture_default_str();
+  explain_command->add_option("--header", question.headers,
+                              "\"Name: value\" of the request; repeatable");
+  explain_command->add_flag("--json", explain_json, "One JSON object");
+  route_command->require_subcommand(1);
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);
@@ -222,6 +241,10 @@ int gateway_main(int argc, char** argv) {
   if (hash_command->parsed()) return hash_password();
   if (mint_command->parsed()) return mint_token(mint);
   if (users_command->parsed()) return user(config_path, user_options);
+  if (explain_command->parsed()) {
+    std::optional<ops::GatewayConfig> config = read_config(config_path);
+    return config ? route_explain_command(*config, question, explain_json) : kBadInput;
+  }
   if (reference_command->parsed()) {
     std::cout << ops::config_reference();
     return kDone;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "app/router_setup.hpp"
 #include "app/state_secret.hpp"
 #include "app/version.hpp"
 #include "net/clock.hpp"
@@ -60,7 +61,7 @@ BridgeHostOptions host_options(const ops::GatewayConfig& config) {
   options.sip = config.sip;
   options.media = config.media;
   options.timers = config.timers;
-  options.link_host = "gateway.invalid";
+  options.link_host = kLinkHost;
   options.max_calls = config.limits.calls;
   options.max_calls_per_session = config.limits.calls_per_session;
   options.max_bindings_per_session = config.limits.registrations_per_session;
@@ -81,6 +82,7 @@ Gateway::Gateway(asio::io_context& io, ops::GatewayConfig config, std::string st
       registrar_host_(config_, state_dir_, random_, log_),
       host_(io, host_options(config_), random_, log_, metrics_),
       upstream_(io, host_, log_, random_),
+      strangers_(config_.limits.stranger_answers),
       authenticator_(
           accounts_of(config_), verifier_of(config_.tokens),
           [this](std::string_view user) { return registrar_host_.stored_account(user); }),
@@ -93,20 +95,15 @@ Gateway::~Gateway() {
 
 std::vector<std::string> Gateway::start() {
   std::vector<std::string> faults;
-  provider::GatewayRouter::Config routing;
-  routing.domain = config_.domain;
-  if (config_.services.echo) routing.echo_user = config_.services.echo_user;
-  if (config_.services.tone) routing.tone_user = config_.services.tone_user;
-  for (const ops::RouteConfig& route : config_.routes) {
-    routing.routes.push_back({route.domain, route.user_prefix, route.to});
-  }
-  router_ = std::make_unique<provider::GatewayRouter>(std::move(routing), bindings_);
+  router_ = std::make_unique<provider::GatewayRouter>(router_config(config_), bindings_);
   if (auto fault = registrar_host_.start(*router_)) faults.push_back(*fault);
   registrar_ = &registrar_host_.registrar();
   router_->set_registrar(registrar_);
   call::LegPolicy link_policy;
   link_policy.topology_hiding = config_.links.topology_hiding;
   router_->set_link_policy(link_policy);
+  register_notifier_ = std::make_unique<RegisterNotifier>(
+      *registrar_, [this](const std::string& user) { user_available_soon(user); });
   add_accounts();
   auto fault = host_.start(*router_, bindings_, account_registrar_.get(),
                            [this](const Endpoint& source) { return serves(source); });
@@ -115,23 +112,18 @@ std::vector<std::string> Gateway::start() {
   } else {
     router_->set_own_hosts(host_.own_hosts());
     host_.on_tick = [this] { on_tick(); };
+    host_.on_stranger = [this](const Endpoint& source) { return on_stranger(source); };
   }
   std::vector<provider::Provider> providers;
   for (const ops::ProviderConfig& provider : config_.providers) {
-    provider::Provider entry{provider.name, provider.domains, {}, provider.user_agent};
-    entry.transport = provider.target.transport_or_default();
-    entry.policy.failover_after = provider.failover_timeout;
-    entry.policy.topology_hiding = provider.topology_hiding;
-    set_registration(entry, provider.registration);
-    entry.policy.datagram_bytes = provider.datagram_bytes.value_or(config_.sip.udp.datagram_bytes);
     if (auto wrong = transport::SipStream::check(tls_peer_of(provider))) {
       faults.push_back("provider " + provider.name + ": " + *wrong);
     }
-    if (entry.domains.empty()) entry.domains.push_back(provider.target.host);
-    providers.push_back(std::move(entry));
+    providers.push_back(provider_of(config_, provider));
   }
   router_->set_providers(std::move(providers));
   open_listener(faults);
+  open_push(faults);
   open_admin(faults);
   if (!fault) {
     if (auto problem = targets_.start(*router_)) faults.push_back(*problem);
@@ -176,6 +168,35 @@ void Gateway::log_certificate(const link::CertificateReport& report) {
        {"pin", report.pin},
        {"advice",
         "clients must be given this pin; set listen.websocket.certificate for a real one"}});
+}
+
+void Gateway::open_push(std::vector<std::string>& faults) {
+  if (config_.push.url.empty()) return;
+  std::string fault;
+  push_ = PushWebhook::make(io_, config_.push, config_.domain, log_, metrics_, fault);
+  if (!push_) {
+    faults.push_back(fault);
+    return;
+  }
+  host_.on_wake = [this](const call::WakeUser& wake) { push_->wake(wake, clock_now()); };
+}
+
+bool Gateway::on_stranger(const Endpoint& source) {
+  provider::StrangerTable::Verdict verdict = strangers_.on_packet(source.address, clock_now());
+  if (verdict.log) {
+    log_.warning("sip_stranger",
+                 {{"remote", source},
+                  {"refused", verdict.refused},
+                  {"advice", "no provider has this address; see providers[].addresses"}});
+  }
+  return verdict.answer;
+}
+
+void Gateway::user_available_soon(const std::string& user) {
+  if (config_.push.wait == seconds(0)) return;
+  asio::post(io_, [this, user] {
+    if (serving_) host_.user_available(user);
+  });
 }
 
 void Gateway::open_admin(std::vector<std::string>& faults) {
@@ -265,14 +286,18 @@ void Gateway::admit(LinkSession& session, session::Identity identity) {
       .info("session_established", {{"user", ops::Personal{identity.user}},
                                     {"remote", session.remote()},
                                     {"software", session.software()}});
-  router_->add_session(session.id(), {identity.user, identity.aors});
+  router_->add_session(
+      session.id(), identity_of(config_, identity.user, identity.aors, session.remote().address));
   host_.session_opened(session.id(), session);
   if (!session.instance().empty()) {
     sip::Flow flow = sip::Flow::link(session.id());
     bindings_.reattach(identity.user, session.instance(), flow);
     registrar_->reattach(session.instance(), flow);
   }
+  std::vector<std::string> users = identity.aors;
+  users.push_back(identity.user);
   session.accept(std::move(welcome), std::move(identity));
+  for (const std::string& user : users) user_available_soon(user);
 }
 
 void Gateway::refuse(LinkSession& session, const session::AuthError& error) {
@@ -322,6 +347,7 @@ void Gateway::drain(std::function<void()> done) {
   drain_timer_.async_wait([this, done = std::move(done)](boost::system::error_code) {
     if (admin_) admin_->stop();
     targets_.stop();
+    if (push_) push_->stop();
     host_.stop();
     registrar_host_.stop();
     log_.info("stopped");

@@ -13,6 +13,8 @@
 #include "app/provider_targets.hpp"
 #include "app/registrar_host.hpp"
 #include "app/upstream_driver.hpp"
+#include "app/push_webhook.hpp"
+#include "app/register_notifier.hpp"
 #include "link/listener.hpp"
 #include "net/system_random.hpp"
 #include "ops/admin_http.hpp"
@@ -20,6 +22,7 @@
 #include "ops/log.hpp"
 #include "ops/metrics.hpp"
 #include "provider/account_registrar.hpp"
+#include "provider/admission.hpp"
 #include "provider/gateway_router.hpp"
 #include "provider/registrar.hpp"
 #include "session/authenticator.hpp"
@@ -53,6 +56,10 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   void log_certificate(const link::CertificateReport& report);
   bool serves(const Endpoint& source) const;
   void on_link(std::unique_ptr<net::WebSocketLink> link);
+  void open_push(std::vector<std::string>& faults);
+  bool on_stranger(const Endpoint& source);
+  /// Once the bridge has come to rest: requests may wait for a device of this user.
+  void user_available_soon(const std::string& user);
   void on_tick();
   void add_accounts();
   void start_upstream();
@@ -74,6 +81,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   boost::json::value registrations() const override;
   boost::json::value providers() const override;
   boost::json::value upstreams() const override { return upstream_.status(); }
+  boost::json::value route(const ops::AdminQuery& query) const override;
 
   boost::asio::io_context& io_;
   ops::GatewayConfig config_;
@@ -86,9 +94,12 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   std::unique_ptr<provider::GatewayRouter> router_;
   RegistrarHost registrar_host_;
   provider::Registrar* registrar_ = nullptr;  ///< that host's, once started
+  std::unique_ptr<RegisterNotifier> register_notifier_;
   BridgeHost host_;
   UpstreamDriver upstream_;
   std::unique_ptr<provider::AccountRegistrar> account_registrar_;
+  provider::StrangerTable strangers_;
+  std::shared_ptr<PushWebhook> push_;
   session::Authenticator authenticator_;
   session::AuthenticationGuard guard_;
   ProviderTargets targets_;
@@ -101,8 +112,5 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   std::uint64_t auth_failures_ = 0, sessions_opened_ = 0, sessions_refused_ = 0;
   bool serving_ = false;
 };
-
-/// Who registers at that provider, and how often.
-void set_registration(provider::Provider& provider, const ops::RegistrationConfig& config);
 
 }  // namespace isthmus::app

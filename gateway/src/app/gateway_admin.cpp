@@ -4,6 +4,7 @@
 
 #include "app/admin_json.hpp"
 #include "app/gateway.hpp"
+#include "app/route_explain.hpp"
 #include "app/version.hpp"
 #include "net/clock.hpp"
 
@@ -74,6 +75,16 @@ json::value Gateway::providers() const {
   return targets_.json();
 }
 
+json::value Gateway::route(const ops::AdminQuery& query) const {
+  auto value = [&](const char* key) {
+    auto found = query.find(key);
+    return found == query.end() ? std::string() : found->second;
+  };
+  RouteQuestion question{value("uri"), value("from"), value("source")};
+  if (query.contains("method")) question.method = value("method");
+  return explain_route(*router_, config_, question, net::clock_now());
+}
+
 void Gateway::collect_metrics() {
   std::size_t established = 0;
   for (const auto& [id, session] : sessions_) established += session->established();
@@ -88,6 +99,17 @@ void Gateway::collect_metrics() {
   set("isthmus_sessions_opened_total", "Sessions that were welcomed", sessions_opened_);
   set("isthmus_sessions_refused_total", "Sessions refused over a limit", sessions_refused_);
   set("isthmus_authentication_failures_total", "Credentials that were refused", auth_failures_);
+  set("isthmus_strangers_answered_total",
+      "Packets on the SIP port from sources that are not served, among the first of each",
+      strangers_.answered());
+  set("isthmus_strangers_silenced_total", "Those that came after", strangers_.silenced());
+  for (std::size_t i = 0; i < static_cast<std::size_t>(provider::AdmissionReason::count_); ++i) {
+    auto reason = static_cast<provider::AdmissionReason>(i);
+    metrics_
+        .counter("isthmus_admission_refused_total", "Requests refused by a limit",
+                 {{"limit", std::string(provider::to_text(reason))}})
+        .set(router_->admission().refused(reason));
+  }
   link::ListenerCounters listener = listener_->counters();
   set("isthmus_connections_accepted_total", "TCP connections accepted", listener.accepted);
   set("isthmus_connections_over_limit_total", "TCP connections closed for max_connections",

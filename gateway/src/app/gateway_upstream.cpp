@@ -21,18 +21,6 @@ provider::RegisterWhen when_of(ops::RegisterWhen when) {
   return provider::RegisterWhen::when_present;
 }
 
-provider::InboundUser inbound_user_of(ops::InboundUser place) {
-  switch (place) {
-    case ops::InboundUser::to:
-      return provider::InboundUser::to;
-    case ops::InboundUser::p_called_party_id:
-      return provider::InboundUser::p_called_party_id;
-    case ops::InboundUser::request_uri:
-      break;
-  }
-  return provider::InboundUser::request_uri;
-}
-
 /// A UUID of version 4 (RFC 4122 §4.4) that stays the same across restarts (RFC 5626 §4.1).
 std::string instance_urn(const Bytes& secret) {
   static constexpr char kHex[] = "0123456789abcdef";
@@ -49,14 +37,6 @@ std::string instance_urn(const Bytes& secret) {
 }
 
 }  // namespace
-
-void set_registration(provider::Provider& provider, const ops::RegistrationConfig& config) {
-  provider.registers_itself = config.mode != ops::RegistrationMode::passthrough;
-  provider.inbound_user = inbound_user_of(config.inbound_user);
-  if (provider.registers_itself) return;
-  provider.policy.client_refresh = config.client_refresh;
-  provider.policy.register_expires = config.register_expires;
-}
 
 void Gateway::add_accounts() {
   for (const ops::ProviderConfig& provider : config_.providers) {
@@ -89,7 +69,7 @@ void Gateway::add_accounts() {
   }
   router_->set_accounts(&upstream_.registrations());
   account_registrar_ = std::make_unique<provider::AccountRegistrar>(
-      config_.domain, *registrar_, upstream_.registrations(),
+      config_.domain, *register_notifier_, upstream_.registrations(),
       [this](std::string_view domain) {
         const provider::Provider* found = router_->registering_provider(domain);
         return found ? found->name : std::string();

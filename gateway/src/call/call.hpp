@@ -25,6 +25,9 @@ struct DialogPair {
   DialogIdentity identity;  ///< what each leg calls the dialog, and how its requests are numbered
   std::array<std::string, 2>
       party;  ///< From value of the caller, To value of the callee, with tags
+  /// From as the callee knows it, where routing changed it; else empty. Inside the dialog each side
+  /// goes on to see what it saw first (RFC 3261 §12.2.1.1).
+  std::string shown_from;
   std::array<std::string, 2> remote_target;  ///< Contact URI that each leg's peer gave
   std::array<std::vector<std::string>, 2> route_set;
   DialogUsages usages;  ///< subscriptions beside the INVITE

@@ -194,6 +194,12 @@ void CallManager::address_to(const DialogPair& dialog, Side to, sip::Message& re
     for (const std::string& value : route) request.add(HeaderId::route, value);
   }
   if (!request_uri.empty()) request.set_request_uri(request_uri);
+  if (dialog.shown_from.empty()) return;
+  if (to == Side::callee) {
+    request.set(HeaderId::from, dialog.shown_from);
+  } else {
+    request.set(HeaderId::to, dialog.party[0]);
+  }
 }
 
 sip::Flow CallManager::next_hop(const Branch& branch, const DialogPair& dialog, Side to) const {

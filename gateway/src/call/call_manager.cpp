@@ -229,6 +229,11 @@ void CallManager::remove(Call& call) {
 }
 
 void CallManager::report(Call& call, bool ended) {
+  if (call.invite) {
+    const Branch* branch = call.winner;
+    if (!branch && !call.branches.empty()) branch = call.branches.front().get();
+    core_.router.on_call(call.id, call.caller, branch ? branch->flow[1] : call.caller, ended);
+  }
   core_.emit(CallChanged{record_of(call), ended});
 }
 

@@ -129,6 +129,7 @@ DialogPair& CallManager::dialog_of(Call& call, Branch& branch, const sip::Messag
   dialog.identity.names[0].tag[1] = core_.tag_told(branch.identity, branch.flow[0], tag);
   dialog.party = {std::string(call.request.get(HeaderId::from).value_or("")),
                   std::string(response.get(HeaderId::to).value_or(""))};
+  dialog.shown_from = changed_from(call.request, branch.sent);
   if (auto contact = call.request.contact()) dialog.remote_target[0] = contact->uri;
   dialog.route_set = {record_route(call.request, false), record_route(response, true)};
   if (branch.credentials) dialog.identity.keep_credentials(branch.sent, Side::callee);

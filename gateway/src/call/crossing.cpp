@@ -24,11 +24,24 @@ void make_outgoing_response(sip::Message& response, const sip::Message& request)
     for (auto field = fields.rbegin(); field != fields.rend(); ++field)
       response.prepend(id, *field);
   };
-  // The caller knows its own From (RFC 3261 §8.2.6.2); the next hop may know it by another.
+  // The caller knows its own From, and To once it has a tag (RFC 3261 §8.2.6.2); the next hop may
+  // know them by others.
   std::string_view from = request.get(HeaderId::from).value_or("");
   if (response.get(HeaderId::from) != from) response.set(HeaderId::from, from);
+  if (!request.to_tag().empty()) {
+    std::string_view to = request.get(HeaderId::to).value_or("");
+    if (response.get(HeaderId::to) != to) response.set(HeaderId::to, to);
+  }
   if (response.status() > 100 && response.status() < 300) put_first(HeaderId::record_route);
   put_first(HeaderId::via);
+}
+
+std::string changed_from(const sip::Message& came, const sip::Message& sent) {
+  Result<sip::NameAddr, sip::Fault> before = came.from(), after = sent.from();
+  if (!before || !after || (before->uri == after->uri && before->display == after->display))
+    return {};
+  if (auto tag = before->tag()) after->params.set("tag", std::string(*tag));
+  return after->to_string();
 }
 
 std::string contact_uri(std::string_view token, std::string_view host,

@@ -16,6 +16,10 @@ void make_outgoing_request(sip::Message& request);
 /// (§12.1.1).
 void make_outgoing_response(sip::Message& response, const sip::Message& request);
 
+/// From of a request as it was sent, with the tag that it came with, if routing changed its URI or
+/// display name; else empty.
+std::string changed_from(const sip::Message& came, const sip::Message& sent);
+
 /// Puts our own address in every Contact of a message, keeping display name and header parameters;
 /// "*" stays.
 /// @param host "host:port" of ours on that leg; @param uri_params as ";transport=tls".

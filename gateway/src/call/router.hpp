@@ -99,6 +99,15 @@ class Router {
     return std::nullopt;
   }
 
+  /// A call stands between these flows (told again when another place answers), or is over.
+  virtual void on_call(std::uint64_t call, const sip::Flow& caller, const sip::Flow& callee,
+                       bool over) {
+    static_cast<void>(call);
+    static_cast<void>(caller);
+    static_cast<void>(callee);
+    static_cast<void>(over);
+  }
+
   /// Whether requests inside a dialog go where its route set or remote target says (a provider), or
   /// back on the flow that its messages come from (a phone, which may sit behind a NAT of its own).
   virtual bool follows_targets(const sip::Flow& flow) const = 0;

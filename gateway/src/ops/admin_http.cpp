@@ -1,5 +1,6 @@
 #include "ops/admin_http.hpp"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -16,12 +17,13 @@
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "sip/uri.hpp"
 
 namespace isthmus::ops {
 namespace {
 
 constexpr std::string_view kNames =
-    "/api/v1/{status,sessions,calls,registrations,providers,upstreams}";
+    "/api/v1/{status,sessions,calls,registrations,providers,upstreams,route}";
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
@@ -61,6 +63,21 @@ bool is_local_name(std::string_view host) {
   return iequals(name, "localhost") || IpAddress::parse(name).has_value();
 }
 
+/// '+' stays: it begins telephone numbers, and nobody sends a form here.
+AdminQuery parse_query(std::string_view query) {
+  AdminQuery out;
+  while (!query.empty()) {
+    std::size_t end = query.find('&');
+    std::string_view pair = query.substr(0, end);
+    std::size_t equals = pair.find('=');
+    std::string_view value =
+        equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1);
+    out[sip::percent_decode(pair.substr(0, equals))] = sip::percent_decode(value);
+    query = end == std::string_view::npos ? std::string_view() : query.substr(end + 1);
+  }
+  return out;
+}
+
 }  // namespace
 
 /// Shared with the coroutines, which may end after the server.
@@ -87,7 +104,7 @@ class AdminServer::State : public std::enable_shared_from_this<State> {
   asio::awaitable<void> converse(beast::tcp_stream& stream);
   Response respond(const Request& request);
   Answer answer(const Request& request);
-  Answer api(std::string_view name);
+  Answer api(std::string_view name, std::string_view query);
 
   asio::any_io_executor executor_;
   tcp::acceptor acceptor_;
@@ -214,7 +231,10 @@ Answer AdminServer::State::answer(const Request& request) {
     return refusal(http::status::forbidden, "ask by address or as localhost");
   }
   std::string_view path(request.target().data(), request.target().size());
-  path = path.substr(0, path.find('?'));
+  std::size_t question = path.find('?');
+  std::string_view query =
+      question == std::string_view::npos ? std::string_view() : path.substr(question + 1);
+  path = path.substr(0, question);
   if (path == "/metrics") {
     return {http::status::ok, "text/plain; version=0.0.4; charset=utf-8", metrics_.prometheus()};
   }
@@ -223,11 +243,11 @@ Answer AdminServer::State::answer(const Request& request) {
     return refusal(http::status::service_unavailable, "not serving");
   }
   static constexpr std::string_view kApi = "/api/v1/";
-  if (path.starts_with(kApi)) return api(path.substr(kApi.size()));
+  if (path.starts_with(kApi)) return api(path.substr(kApi.size()), query);
   return refusal(http::status::not_found, "there are /metrics, /healthz and " + std::string(kNames));
 }
 
-Answer AdminServer::State::api(std::string_view name) {
+Answer AdminServer::State::api(std::string_view name, std::string_view query) {
   json::value value;
   if (name == "status") {
     value = source_.status();
@@ -241,6 +261,8 @@ Answer AdminServer::State::api(std::string_view name) {
     value = source_.providers();
   } else if (name == "upstreams") {
     value = source_.upstreams();
+  } else if (name == "route") {
+    value = source_.route(parse_query(query));
   } else {
     return refusal(http::status::not_found, "there are " + std::string(kNames));
   }

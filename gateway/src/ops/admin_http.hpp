@@ -2,6 +2,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/json/value.hpp>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -11,6 +12,9 @@
 #include "ops/metrics.hpp"
 
 namespace isthmus::ops {
+
+/// Parameters of a request's query, decoded; of a name given twice, the last.
+using AdminQuery = std::map<std::string, std::string>;
 
 /// What the admin server shows; the wiring implements it. Called on the server's executor, so a
 /// source that belongs to a shard is called on the shard's thread. Must not block.
@@ -27,6 +31,11 @@ class AdminSource {
   virtual boost::json::value providers() const { return nullptr; }
   /// Registrations of our own at providers.
   virtual boost::json::value upstreams() const { return boost::json::array(); }
+  /// Where a request of these parameters (uri, from, source, method) would go, and why.
+  virtual boost::json::value route(const AdminQuery& query) const {
+    static_cast<void>(query);
+    return {};
+  }
 };
 
 struct AdminError {
@@ -34,9 +43,9 @@ struct AdminError {
 };
 
 /// Read-only HTTP/1.1 for operators: GET and HEAD of /metrics (Prometheus), /healthz, and JSON
-/// under /api/v1/{status,sessions,calls,registrations,providers,upstreams}. Without authentication,
-/// hence on loopback unless configured otherwise; on loopback, requests whose Host is a name other
-/// than "localhost" get 403, so that no web page reaches it by DNS rebinding. At most
+/// under /api/v1/{status,sessions,calls,registrations,providers,upstreams,route?uri=…}. Without
+/// authentication, hence on loopback unless configured otherwise; on loopback, requests whose Host
+/// is a name other than "localhost" get 403, so that no web page reaches it by DNS rebinding. At most
 /// limits::kAdminConnections connections, bounded requests.
 class AdminServer {
  public:

@@ -10,6 +10,8 @@
 #include "ops/locating_config.hpp"
 #include "ops/network.hpp"
 #include "ops/registrar_config.hpp"
+#include "ops/policy_config.hpp"
+#include "ops/routing_config.hpp"
 #include "ops/secret.hpp"
 #include "ops/sip_config.hpp"
 
@@ -55,6 +57,8 @@ struct UserConfig {
   std::vector<std::string> aors;  ///< user parts in the domain; never empty after loading; "*": any
   Secret sip_password{};          ///< for digest; empty: none, or `sip_ha1`
   std::vector<Secret> sip_ha1{};  ///< "ALGORITHM:HEX" each
+  bool trusted = false;           ///< what its clients say of identities is believed
+  AccountLimitsConfig limits{};   ///< after loading, limits.user where it has none of its own
   bool operator==(const UserConfig&) const = default;
 };
 
@@ -111,6 +115,8 @@ struct ProviderConfig {
   ProviderTlsConfig tls;
   /// Requests above this go by TCP instead of UDP; 0: never. Absent: as sip.udp.
   std::optional<std::uint32_t> datagram_bytes;
+  HeadersConfig headers{};
+  AccountLimitsConfig limits{};  ///< after loading, limits.provider where it has none of its own
   bool operator==(const ProviderConfig&) const = default;
 };
 
@@ -118,13 +124,6 @@ struct ProviderConfig {
 struct LinksConfig {
   bool topology_hiding = false;
   bool operator==(const LinksConfig&) const = default;
-};
-
-/// The first route that matches decides; a field that is empty matches anything.
-struct RouteConfig {
-  std::string domain, user_prefix;
-  std::string to;  ///< a provider's name, or "local": the built-in registrar
-  bool operator==(const RouteConfig&) const = default;
 };
 
 struct ServicesConfig {
@@ -144,6 +143,8 @@ struct LimitsConfig {
   std::uint32_t calls = 5'000;  ///< half of the default media ports
   std::uint32_t calls_per_session = limits::kCallsPerSession;
   std::uint32_t registrations_per_session = limits::kBindingsPerSession;
+  AccountLimitsConfig user = {0, 300, 300, 300}, provider{}, source{};
+  std::uint32_t stranger_answers = 3;
   bool operator==(const LimitsConfig&) const = default;
 };
 
@@ -176,6 +177,8 @@ struct GatewayConfig {
   std::vector<RouteConfig> routes;
   DnsConfig dns;
   EnumConfig enumeration;
+  std::vector<NumberConfig> numbers;
+  PushConfig push;
   ServicesConfig services;
   RegistrarConfig registrar;
   AdminConfig admin;

@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "ops/registrar_config_keys.hpp"
 #include "ops/config_registration.hpp"
+#include "ops/routing_config_keys.hpp"
 #include "ops/sip_config_keys.hpp"
 
 namespace isthmus::ops {
@@ -42,6 +43,7 @@ void check_users(GatewayConfig& config, CheckSink& sink) {
     }
     check_sip_secrets(at("users", i), sink);
     if (!sink.given(at("users", i) + ".aors")) user.aors = {user.name};
+    if (!sink.given(at("users", i) + ".limits")) user.limits = config.limits.user;
     for (const std::string& aor : user.aors) {
       bool taken = (config.services.echo && aor == config.services.echo_user) ||
                    (config.services.tone && aor == config.services.tone_user);
@@ -74,11 +76,13 @@ void check_providers(GatewayConfig& config, CheckSink& sink) {
   std::set<std::string> names;
   std::map<std::string, std::string> domains;
   for (std::size_t i = 0; i < config.providers.size(); ++i) {
-    const ProviderConfig& provider = config.providers[i];
+    ProviderConfig& provider = config.providers[i];
+    if (!sink.given(at("providers", i) + ".limits")) provider.limits = config.limits.provider;
     check_provider_transport(provider, at("providers", i), sink);
-    if (provider.name == "local") {
+    if (provider.name == "local" || provider.name == "links" || provider.name == "providers") {
       sink.fault(at("providers", i) + ".name",
-                 "is \"local\", which in routes stands for the gateway itself", "another name");
+                 "is " + in_quotes(provider.name) + ", which means something else in routes",
+                 "another name");
     } else if (!provider.name.empty() && !names.insert(provider.name).second) {
       sink.fault(at("providers", i) + ".name",
                  "is " + in_quotes(provider.name) + ", as of another provider",
@@ -93,23 +97,6 @@ void check_providers(GatewayConfig& config, CheckSink& sink) {
         sink.fault(key, "holds " + in_quotes(domain) + ", which belongs to a provider already",
                    "each domain once");
       }
-    }
-  }
-}
-
-void check_routes(const GatewayConfig& config, CheckSink& sink) {
-  std::set<std::string> names{"local"};
-  std::string known = "\"local\"";
-  for (const ProviderConfig& provider : config.providers) {
-    if (!provider.name.empty() && names.insert(provider.name).second) {
-      known += " or " + in_quotes(provider.name);
-    }
-  }
-  for (std::size_t i = 0; i < config.routes.size(); ++i) {
-    const RouteConfig& route = config.routes[i];
-    if (!route.to.empty() && !names.contains(route.to)) {
-      sink.fault(at("routes", i) + ".to", "is " + in_quotes(route.to) + ", which is no provider",
-                 known);
     }
   }
 }
@@ -145,7 +132,7 @@ void check(GatewayConfig& config, CheckSink& sink) {
   check_registrar(config, sink);
   check_tokens(config.tokens, sink);
   check_providers(config, sink);
-  check_routes(config, sink);
+  check_routing(config, sink);
 }
 
 void check(ConnectorConfig& config, CheckSink& sink) {

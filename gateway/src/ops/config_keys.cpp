@@ -4,6 +4,8 @@
 #include "ops/locating_config_keys.hpp"
 #include "ops/registrar_config_keys.hpp"
 #include "ops/config_registration.hpp"
+#include "ops/policy_config_keys.hpp"
+#include "ops/routing_config_keys.hpp"
 #include "ops/sip_config_keys.hpp"
 
 namespace isthmus::ops {
@@ -106,6 +108,12 @@ void visit_user(KeyVisitor& v, UserConfig& c) {
        "`\"*\"` is any, for a connector or a PBX.",
        "", "the user's name"},
       list_of(c.aors, address_of_record));
+  v.value("trusted",
+          {"P-Asserted-Identity of this user's clients is believed (RFC 3325): a PBX of one's own. "
+           "That of others is taken out."},
+          boolean(c.trusted));
+  v.section("limits", "Limits of this user, over all sessions, in place of those of `limits.user`.",
+            [&] { visit_account_limits(v, c.limits); });
 }
 
 void visit_tokens(KeyVisitor& v, TokensConfig& c) {
@@ -166,21 +174,14 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
            "s"},
           duration(c.probe_interval, seconds(0), seconds(86400)));
   visit_provider_transport(v, c);
+  visit_headers(v, c.headers);
+  v.section("limits", "Limits of this provider, in place of those of `limits.provider`.",
+            [&] { visit_account_limits(v, c.limits); });
 }
 
 void visit_links(KeyVisitor& v, LinksConfig& c) {
   v.section("links", "What holds for every client's link.",
             [&] { v.value("topology_hiding", kTopologyHiding, boolean(c.topology_hiding)); });
-}
-
-void visit_route(KeyVisitor& v, RouteConfig& c) {
-  v.section("match", "Both must match; a missing one matches anything.", [&] {
-    v.value("domain", {"Domain of the request.", "", "any"}, domain_name(c.domain));
-    v.value("user_prefix", {"Beginning of the user part or number.", "", "any"},
-            user_prefix(c.user_prefix));
-  });
-  v.value("to", {"Name of a provider, or `local` for the built-in registrar.", "", "", true},
-          provider_name(c.to));
 }
 
 void visit_services(KeyVisitor& v, ServicesConfig& c) {
@@ -202,6 +203,15 @@ void visit_limits(KeyVisitor& v, LimitsConfig& c) {
     v.value("registrations_per_session",
             {"Contacts that one session may register.", "registrations"},
             count(c.registrations_per_session, 1, limits::kBindingsPerSession));
+    v.section("user", "Of each user, over all its sessions. Above it: 503 with Retry-After.",
+              [&] { visit_account_limits(v, c.user); });
+    v.section("provider", "Of each provider.", [&] { visit_account_limits(v, c.provider); });
+    v.section("source", "Of each address that clients or providers have.",
+              [&] { visit_account_limits(v, c.source, false); });
+    v.value("stranger_answers",
+            {"Requests of a source that is no provider which are answered 403, before silence.",
+             "requests"},
+            count(c.stranger_answers, 0, 1000));
   });
 }
 
@@ -261,13 +271,17 @@ void visit_keys(KeyVisitor& v, GatewayConfig& c) {
   visit_links(v, c.links);
   v.sections(
       "routes",
-      "Ordered: the first that matches decides. Without a match, a request for a provider's domain "
-      "goes to that provider, one for the gateway's own domain stays local, and any other goes to "
-      "the first "
-      "provider. A route without a match is for other domains than the gateway's own.",
+      "Ordered: the first that matches and has a place to go decides. Without a match, a request "
+      "for a provider's domain goes to that provider, one for the gateway's own domain and one "
+      "from a provider stay local, and any other goes to the first provider. A route that matches "
+      "anything is for other domains than the gateway's own. `isthmus-gateway route explain` shows "
+      "what decides.",
       [&] { visit_route(v, c.routes.emplace_back()); });
   visit_dns(v, c.dns);
   visit_enum(v, c.enumeration);
+  v.sections("numbers", "Numbers and other names by which users of this gateway are called.",
+             [&] { visit_number(v, c.numbers.emplace_back()); });
+  v.section("push", "Waking clients that are not connected.", [&] { visit_push(v, c.push); });
   visit_services(v, c.services);
   visit_registrar(v, c.registrar);
   visit_admin(v, c.admin);

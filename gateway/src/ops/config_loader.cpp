@@ -76,10 +76,18 @@ class Filler final : public KeyVisitor, public CheckSink {
     assign(path, *entry, scalar.expected, scalar.secret, scalar.assign);
   }
 
-  void values(std::string_view name, const KeyDoc&, const ScalarList& list) override {
+  void values(std::string_view name, const KeyDoc& doc, const ScalarList& list) override {
     Entry* entry = find(name);
-    if (entry == nullptr) return;
     std::string path = path_of(name);
+    if (entry == nullptr) {
+      if (doc.required) note(frame().line, path, "is missing", "a list, each " + list.expected);
+      return;
+    }
+    if (list.one_alone && entry->node.IsScalar()) {
+      list.clear();
+      assign(path, *entry, list.expected, list.secret, list.add);
+      return;
+    }
     if (!entry->node.IsNull() && !entry->node.IsSequence()) {
       note(entry->line, path, kind_of(entry->node), "a list, each " + list.expected);
       return;

@@ -40,6 +40,7 @@ struct ScalarList {
   std::function<std::optional<Problem>(const std::string& text, const FileAccess& files)> add;
   std::function<std::string()> render;
   bool secret = false;
+  bool one_alone = false;  ///< a single value stands for a list of one
 };
 
 Scalar boolean(bool& value);

@@ -5,9 +5,12 @@
 
 #include "call/binding_table.hpp"
 #include "call/router.hpp"
+#include "provider/admission.hpp"
 #include "provider/enum_cache.hpp"
+#include "provider/header_policy.hpp"
 #include "provider/inbound_user.hpp"
 #include "provider/registrar.hpp"
+#include "provider/route_rules.hpp"
 #include "provider/target_book.hpp"
 #include "provider/upstream_registrations.hpp"
 
@@ -18,6 +21,8 @@ struct SessionIdentity {
   std::string user;
   std::vector<std::string>
       aors;  ///< user parts it may register and call as in our domain; "*": any
+  std::optional<IpAddress> address{};  ///< that its link comes from
+  bool trusted = false;                ///< what it says of identities is believed (RFC 3325 §2.3)
 };
 
 /// A provider whose address is known by now.
@@ -31,31 +36,33 @@ struct Provider {
   sip::Transport transport = sip::Transport::udp;
   bool registers_itself = false;  ///< the gateway does, by accounts or a trunk; clients do so here
   InboundUser inbound_user = InboundUser::request_uri;  ///< of a trunk
-};
-
-/// First match decides; empty fields match anything.
-struct RouteRule {
-  std::string domain, user_prefix;
-  std::string to;  ///< a provider's name, or "local"
+  HeaderPolicy headers{};
 };
 
 /// Routing of the gateway: links on one side, providers on the other, the built-in registrar and
 /// services between.
 ///
-/// From a link: our own domain goes to services, then registered users; another domain goes by the
-/// routes, then to the provider that names it, then to the first provider. From a provider: the
-/// Request-URI's token finds the binding of a pass-through registration; else its user part is
-/// looked up in the built-in registrar and the services.
+/// A token of a pass-through registration in a provider's Request-URI finds its device at once. For
+/// all else the ordered rules decide (route_rules.hpp). Where none does: our own domain, and
+/// whatever a provider sends, goes to services, the number map and registered users; another domain
+/// goes to the provider that names it, then to the first provider.
 class GatewayRouter final : public call::Router {
  public:
   struct Config {
     std::string domain;
     std::string echo_user, tone_user;  ///< empty: service off
-    std::vector<RouteRule> routes;
-    std::vector<std::string> own_hosts;  ///< "host" and "host:port" that mean this gateway
+    std::vector<RouteRule> routes{};
+    std::vector<std::string> own_hosts{};  ///< "host" and "host:port" that mean this gateway
+    std::vector<NumberMapping> numbers{};
+    std::vector<std::string> local_users{};  ///< that exist though no device of theirs was seen
+    Admission::Config limits{};
+    Duration push_wait{};  ///< how long a request waits for a user's device; zero: not at all
   };
   GatewayRouter(Config config, call::BindingTable& bindings)
-      : config_(std::move(config)), bindings_(bindings) {}
+      : config_(std::move(config)),
+        rules_(std::move(config_.routes)),
+        admission_(std::move(config_.limits)),
+        bindings_(bindings) {}
 
   /// "host" and "host:port" that mean this gateway, known once its sockets are open.
   void set_own_hosts(std::vector<std::string> hosts) { config_.own_hosts = std::move(hosts); }
@@ -77,7 +84,19 @@ class GatewayRouter final : public call::Router {
   }
   void remove_session(std::uint64_t session) { sessions_.erase(session); }
 
-  call::Route route(const sip::Message& request, const sip::Flow& from, Instant now) override;
+  call::Route route(const sip::Message& request, const sip::Flow& from, Instant now) override {
+    return decide(request, from, now, nullptr);
+  }
+  std::optional<call::RouteRejection> admit(const sip::Message& request, const sip::Flow& from,
+                                            Instant now) override;
+  void on_call(std::uint64_t call, const sip::Flow& caller, const sip::Flow& callee,
+               bool over) override;
+  const Admission& admission() const { return admission_; }
+  /// The same decision, and how it came about.
+  call::Route explain(const sip::Message& request, const sip::Flow& from, Instant now,
+                      RouteTrace& trace) {
+    return decide(request, from, now, &trace);
+  }
   bool follows_targets(const sip::Flow& flow) const override { return !flow.is_link(); }
   std::string owner_of(const sip::Flow& flow) const override;
   call::LegPolicy policy_of(const sip::Flow& flow) const override;
@@ -99,11 +118,29 @@ class GatewayRouter final : public call::Router {
   const Provider* registering_provider(std::string_view domain) const;
 
  private:
-  call::Route route_from_link(const sip::Message& request, const sip::Flow& from, Instant now);
-  call::Route route_from_network(const sip::Message& request, const sip::Flow& from, Instant now);
+  call::Route decide(const sip::Message& request, const sip::Flow& from, Instant now,
+                     RouteTrace* trace);
+  HeaderParty party_of(const sip::Flow& flow) const;
+  Admission::Owner account_of(const sip::Flow& flow) const;
+  RouteSubject subject_of(const sip::Message& request, const sip::Flow& from,
+                          const sip::Uri& uri) const;
+  /// What is settled before any rule is asked.
+  std::optional<call::Route> before_rules(const sip::Message& request, const sip::Flow& from,
+                                          const RouteSubject& subject) const;
+  call::Route by_rule(const RouteRule& rule, const sip::Message& request,
+                      const RouteSubject& subject, Instant now, RouteTrace* trace);
+  call::Route without_rule(const sip::Message& request, const RouteSubject& subject, Instant now,
+                           RouteTrace* trace);
   call::Route route_local(const sip::Message& request, const std::string& user, Instant now);
+  call::Route ring_users(const sip::Message& request, const std::vector<std::string>& users,
+                         Instant now);
+  bool waits(const sip::Message& request) const;
+  bool knows_user(const std::string& user) const;
   call::Route to_provider(const Provider& provider, std::string_view caller_uri,
                           Instant now) const;
+  call::Route to_providers(const std::vector<std::string>& names,
+                           const std::vector<int>& failover_on, const RouteSubject& subject,
+                            Instant now) const;
   const Provider* provider_named(std::string_view name) const;
   std::optional<call::RouteRejection> refuse_account_of_another(const sip::Flow& from,
                                                                 const sip::Uri& caller) const;
@@ -116,6 +153,8 @@ class GatewayRouter final : public call::Router {
                                             const sip::Uri& uri) const;
 
   Config config_;
+  RouteRules rules_;
+  Admission admission_;
   call::BindingTable& bindings_;
   const Registrar* registrar_ = nullptr;
   call::LegPolicy link_policy_;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/address.hpp"
 #include "base/time.hpp"
@@ -16,6 +17,11 @@ class SipHandler {
   /// Whether anything from there is served at all. Called for every datagram and every connection;
   /// must be cheap.
   virtual bool allowed(const Endpoint& source) = 0;
+  /// A datagram came from a source that is not served.
+  virtual void on_refused(std::string_view text, const Endpoint& source) {
+    static_cast<void>(text);
+    static_cast<void>(source);
+  }
   /// A message that passed check(). The top Via of a request carries received and rport; responses
   /// to it go to `flow` (RFC 3261 §18.2.2, RFC 3581 §4).
   virtual void on_message(sip::Message message, const sip::Flow& flow, Instant now) = 0;

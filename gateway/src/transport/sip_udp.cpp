@@ -76,6 +76,7 @@ void SipUdp::on_readable() {
       ++counters_.datagrams_in;
       if (!handler_.allowed(datagram.source)) {
         ++counters_.source_refused;
+        handler_.on_refused(as_text(datagram.bytes), datagram.source);
       } else if (datagram.truncated) {
         ++counters_.truncated;
       } else {

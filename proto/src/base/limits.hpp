@@ -152,6 +152,24 @@ inline constexpr std::size_t kPathPerContact = 8;  ///< proxies between a phone 
 inline constexpr std::size_t kRegistrarSweepUsers = 4096;
 inline constexpr std::size_t kRequestsPerCall = 64;  ///< unanswered in a dialog; a phone has 1 or 2
 
+// Routing
+/// a pattern or substitution of a rule, or of a NAPTR record; RFC 3403 §4.1 allows 255
+inline constexpr std::size_t kPatternBytes = 256;
+/// of one compiled pattern: a set of all letters repeated 100 times fits
+inline constexpr std::int64_t kPatternMemoryBytes = 1 << 20;
+
+// Defence
+inline constexpr std::size_t kAdmissionKeys = 20'000;  ///< accounts and sources: about 3 MB
+inline constexpr std::size_t kStrangers = 10'000;      ///< sources that are not served: 2 MB
+/// a source quiet for this long may have been mended: it is answered again
+inline constexpr Duration kStrangerForgotten = seconds(3600);
+inline constexpr Duration kStrangerLogInterval = seconds(60);  ///< between lines of one source
+
+// Waking clients
+/// wake-ups that wait for each of push.concurrency
+inline constexpr std::size_t kPushesWaitingPerSlot = 100;
+inline constexpr std::size_t kPushResponseBytes = 8 * kKiB;  ///< head of the answer; the rest is not read
+
 // Authentication
 inline constexpr std::size_t kTokenBytes = 6 * kKiB;  ///< a JWT inside kHelloBytes
 inline constexpr std::size_t kHmacKeyBytes = 32;  ///< RFC 7518 §3.2: as long as the hash output

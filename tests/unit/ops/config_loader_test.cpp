@@ -139,8 +139,11 @@ timers: {t1_ms: 50, t2_ms: 400, t4_ms: 500}
               ElementsAre(*Network::parse("198.51.100.0/24"), *Network::parse("2001:db8::1")));
   EXPECT_EQ(config->providers[0].user_agent, "Isthmus 1");
   EXPECT_EQ(config->providers[1].target, (SipTarget{"2001:db8::2", 0}));
-  EXPECT_THAT(config->routes,
-              ElementsAre(RouteConfig{"pbx.example", "+49", "one"}, RouteConfig{"", "", "local"}));
+  ASSERT_EQ(config->routes.size(), 2u);
+  EXPECT_EQ(config->routes[0].match.domain, "pbx.example");
+  EXPECT_EQ(config->routes[0].match.user_prefix, "+49");
+  EXPECT_THAT(config->routes[0].to, ElementsAre("one"));
+  EXPECT_THAT(config->routes[1].to, ElementsAre("local"));
   EXPECT_EQ(config->services, (ServicesConfig{false, true, "e", "t"}));
   EXPECT_EQ(config->admin, (AdminConfig{*IpAddress::parse("::1"), 0}));
   EXPECT_EQ(config->limits, (LimitsConfig{1, 2, 3, 4}));
@@ -268,8 +271,8 @@ TEST(GatewayConfigFile, missing_keys_of_list_elements_are_named_with_their_line)
       faults(gateway("users:\n  - name: alice\nroutes:\n  - match:\n      domain: x.example\n")),
       "/etc/isthmus/gateway.yaml:2: users[0].password_hash: is missing, and there is no "
       "sip_password either, expected \"$scrypt$…\", as printed by isthmus-gateway hash-password\n"
-      "/etc/isthmus/gateway.yaml:4: routes[0].to: is missing, expected a name of letters, digits, "
-      "'-' and '_', at most 64 characters\n");
+      "/etc/isthmus/gateway.yaml:4: routes[0]: does nothing, expected to, reject, or what to "
+      "change: rewrite, caller, enum\n");
 }
 
 TEST(GatewayConfigFile, a_scalar_in_place_of_an_element_is_one_fault) {
@@ -330,7 +333,7 @@ TEST(GatewayConfigFile, contradictions_between_keys_are_found) {
       {"services: {echo_user: tone}", "services.tone_user: is \"tone\", as services.echo_user"},
       {"tokens: {audience: x}", "tokens: has no key to verify tokens with"},
       {"providers: [{name: local, target: 'sip:a'}]",
-       "providers[0].name: is \"local\", which in routes"},
+       "providers[0].name: is \"local\", which means something else in routes"},
       {"providers: [{name: a, target: 'sip:a'}, {name: a, target: 'sip:b'}]",
        "providers[1].name: is \"a\", as of another provider"},
       {"providers: [{name: a, target: 'sip:a', domains: [Isthmus.Local]}]",
@@ -475,6 +478,16 @@ TEST(Examples, the_kamailio_gateway_loads) {
   EXPECT_EQ(config->providers.size(), 2u);
   EXPECT_EQ(config->routes.size(), 3u);
   EXPECT_TRUE(config->tokens.enabled());
+}
+
+TEST(Examples, the_trunk_gateway_loads) {
+  auto config = gateway(example("gateway-trunk.yaml"));
+  ASSERT_TRUE(config) << to_string(config.error());
+  EXPECT_EQ(config->routes.size(), 6u);
+  EXPECT_TRUE(config->routes[4].use_enum);
+  EXPECT_EQ(config->numbers.size(), 2u);
+  EXPECT_EQ(config->users[1].limits.calls, 120u);
+  EXPECT_EQ(config->users[0].limits.call_attempts_per_s, 300u);  // of limits.user
 }
 
 TEST(Examples, the_connector_loads) {

@@ -1,11 +1,11 @@
-#include "ops/network.hpp"
+#include "base/network.hpp"
 
 #include <algorithm>
 #include <array>
 
 #include "base/text.hpp"
 
-namespace isthmus::ops {
+namespace isthmus {
 namespace {
 
 unsigned width_of(const IpAddress& address) {
@@ -61,4 +61,4 @@ std::string Network::to_string() const {
   return base_.to_string() + "/" + std::to_string(prefix_);
 }
 
-}  // namespace isthmus::ops
+}  // namespace isthmus

@@ -1,0 +1,1 @@
+isthmus_fuzz(number_rules LINKS isthmus_provider)
