@@ -120,6 +120,7 @@ std::vector<std::string> Gateway::start() {
     provider::Provider entry{provider.name, provider.domains, {}, provider.user_agent};
     entry.policy.failover_after = provider.failover_timeout;
     entry.policy.topology_hiding = provider.topology_hiding;
+    entry.policy.follow_redirects = provider.redirects == ops::Redirects::follow;
     if (entry.domains.empty()) entry.domains.push_back(provider.target.host);
     if (auto address = IpAddress::parse(provider.target.host)) {
       entry.addresses = {Endpoint{*address, provider.target.port_or_default()}};

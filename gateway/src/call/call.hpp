@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,7 @@ struct DialogPair {
   struct Ack {
     std::string bytes;
     std::uint32_t cseq = 0;
+    sip::Flow hop;
   };
   std::array<Ack, 2> last_ack;  ///< that went to that leg for its last 2xx, to repeat
 };
@@ -52,8 +54,10 @@ struct Branch {
   bool initial_offer = false;  ///< the first request carried the offer
   std::unique_ptr<MediaSession> media;
   std::vector<std::unique_ptr<DialogPair>> dialogs;
-  Failover places;                      ///< where it may still go
-  bool heard = false;                   ///< the place it went to last has sent a response
+  Failover places;                    ///< where it may still go
+  std::deque<std::string> redirects;  ///< Contacts of a 3xx that are still to be tried, best first
+  std::vector<std::string> tried;     ///< Request-URIs, to find redirections in a circle
+  bool heard = false;                 ///< the place it went to last has sent a response
   std::optional<sip::Message> failure;  ///< its final failure, translated for the caller
   std::optional<sip::Flow> failed_at;   ///< where it came from; nothing: it is ours
   struct Unwanted {

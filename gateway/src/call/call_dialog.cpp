@@ -17,9 +17,6 @@ bool refreshes_target(Method method) {
          method == Method::notify || method == Method::refer;
 }
 
-constexpr std::size_t kKnownPeers = 10'000;  // hosts that Contacts led to; the oldest give way
-constexpr Duration kPeerLife = std::chrono::hours(4);  // of one, since last used
-
 /// Whether a request that came on `flow` may belong to a leg that uses `leg`.
 bool same_party(const sip::Flow& flow, const sip::Flow& leg) {
   if (flow.is_link() != leg.is_link()) return false;
@@ -87,7 +84,7 @@ CallManager::DialogRef CallManager::find_dialog(const sip::Flow& flow,
 }
 
 bool CallManager::on_dialog_request(sip::TransactionId server, const sip::Flow& flow,
-                                    sip::Message& request) {
+                                    sip::Message& request, bool waited) {
   DialogRef ref = find_dialog(flow, request);
   if (!ref.call) return false;
   Method method = request.method();
@@ -101,11 +98,12 @@ bool CallManager::on_dialog_request(sip::TransactionId server, const sip::Flow& 
     if (auto contact = request.contact())
       ref.dialog->remote_target[index_of(ref.from)] = contact->uri;
   }
-  forward(ref, server, request);
+  forward(ref, server, flow, request, waited);
   return true;
 }
 
-void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::Message& request) {
+void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
+                          sip::Message& request, bool waited) {
   Side to = other(ref.from);
   bool bye = request.method() == Method::bye;
   if (!bye && ref.call->transactions >= limits::kRequestsPerCall) {
@@ -113,10 +111,12 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
     core_.reject(server, request, 503, "Too many requests wait in this call", 1);
     return;
   }
+  std::vector<sip::Flow> hops;
+  if (!find_hops(ref, server, flow, request, waited, hops)) return;
+  sip::Flow hop = hops.front();
   sip::Message out = request;
   make_outgoing_request(out);
   address_to(*ref.dialog, to, out);
-  sip::Flow hop = next_hop(*ref.branch, *ref.dialog, to);
   replace_contact(out, ref.branch->token[index_of(to)], core_.host_of(hop),
                   core_.contact_params_of(hop));
   ref.dialog->identity.carry_request(out, ref.from);
@@ -130,6 +130,8 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
   }
   core_.translate(out, crossing_of(*ref.branch, *ref.dialog, ref.from, hop));
   std::optional<sip::Message> sent;
+  InDialogPlaces places{hop, {hops.begin() + 1, hops.end()}, std::nullopt, false};
+  if (!places.more.empty()) places.sent = out;
   sip::TransactionId client =
       core_.send(std::move(out), hop, &ref.branch->flow[index_of(ref.from)], &sent);
   if (client == 0) {
@@ -159,7 +161,10 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
                                        false,
                                        {},
                                        std::move(sent),
-                                       hop});
+                                       hop,
+                                       0,
+                                       std::move(places)});
+  be_patient(client, in_dialog_.at(client));
 }
 
 Crossing CallManager::crossing_of(const Branch& branch, const DialogPair& dialog, Side from,
@@ -196,37 +201,16 @@ void CallManager::address_to(const DialogPair& dialog, Side to, sip::Message& re
   if (!request_uri.empty()) request.set_request_uri(request_uri);
 }
 
-sip::Flow CallManager::next_hop(const Branch& branch, const DialogPair& dialog, Side to) const {
-  return next_hop(branch.flow[index_of(to)], dialog.remote_target[index_of(to)],
-                  dialog.route_set[index_of(to)]);
-}
-
-/// Where a request in a dialog goes whose first messages came from `flow`.
-sip::Flow CallManager::next_hop(const sip::Flow& flow, const std::string& target,
-                                const std::vector<std::string>& route_set) const {
-  if (flow.is_link() || !core_.router.follows_targets(flow)) return flow;
-  std::string text = target;
-  if (!route_set.empty()) {
-    Result<sip::NameAddr, sip::Fault> first = sip::NameAddr::parse(route_set.front());
-    if (first) text = first->uri;
-  }
-  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(text);
-  if (!uri || !uri->is_sip()) return flow;
-  std::optional<IpAddress> address = IpAddress::parse(uri->params.get("maddr").value_or(uri->host));
-  if (!address) return flow;  // a name: the host that set the dialog up is asked to pass it on
-  sip::Flow hop = flow;
-  hop.remote = Endpoint{*address, uri->port ? uri->port : std::uint16_t{5060}};
-  return hop;
-}
-
-bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack) {
+bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack, bool waited) {
   DialogRef ref = find_dialog(flow, ack);
   if (!ref.call) return false;
   Side to = other(ref.from);
+  std::vector<sip::Flow> hops;
+  if (!find_hops(ref, 0, flow, ack, waited, hops)) return true;
   make_outgoing_request(ack);
   ref.dialog->identity.carry_ack(ack, ref.from);
   address_to(*ref.dialog, to, ack);
-  sip::Flow hop = next_hop(*ref.branch, *ref.dialog, to);
+  const sip::Flow& hop = hops.front();
   if (ack.has(HeaderId::contact)) {
     replace_contact(ack, ref.branch->token[index_of(to)], core_.host_of(hop),
                     core_.contact_params_of(hop));
@@ -240,12 +224,15 @@ bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack) {
   auto cseq = ack.cseq();
   DialogPair::Ack& kept = ref.dialog->last_ack[index_of(to)];
   kept.cseq = cseq ? cseq->number : 0;
+  kept.hop = hop;
   core_.send_ack(std::move(ack), hop, &kept.bytes, &flow);
   return true;
 }
 
 void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
                                      sip::Message& response) {
+  if (!use.places.heard) silent_.clear(client);
+  use.places.heard = true;
   if (response.status() == 100) return;
   bool invite = use.request.method() == Method::invite;
   Side answering = other(use.from);
@@ -254,7 +241,7 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     auto cseq = response.cseq();
     const DialogPair::Ack& ack = use.dialog->last_ack[index_of(answering)];
     if (cseq && !ack.bytes.empty() && ack.cseq == cseq->number) {
-      core_.emit(SendSip{next_hop(*use.branch, *use.dialog, answering), ack.bytes});
+      core_.emit(SendSip{ack.hop, ack.bytes});
       return;
     }
   }
@@ -352,6 +339,7 @@ void CallManager::after_final(sip::TransactionId client, DialogUse& use,
     }
   }
   --call.transactions;
+  silent_.clear(client);
   in_dialog_.erase(client);
   if (call.usages_only && call.transactions == 0) {
     bool left = std::any_of(
@@ -406,15 +394,6 @@ void CallManager::hang_up(Call& call, std::optional<Side> except, int cause,
     }
   }
   end(call, reason);
-}
-
-void CallManager::note_peer(const sip::Flow& flow) {
-  if (flow.is_link()) return;
-  if (peers_.size() >= kKnownPeers) {
-    std::erase_if(peers_, [&](const auto& entry) { return entry.second <= core_.now; });
-    if (peers_.size() >= kKnownPeers) peers_.erase(peers_.begin());
-  }
-  peers_[flow.remote] = core_.now + kPeerLife;
 }
 
 }  // namespace isthmus::call

@@ -29,6 +29,9 @@ bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure
   }
   auto found = in_dialog_.find(client);
   if (found == in_dialog_.end()) return false;
+  HopFailure failure =
+      why == sip::ClientFailure::timeout ? HopFailure::timeout : HopFailure::unreachable;
+  if (try_next_hop(client, failure)) return true;
   DialogUse& use = found->second;
   if (!use.finished) {
     on_dialog_failed(use, why);
@@ -209,7 +212,11 @@ void CallManager::remove(Call& call) {
     silent_.clear(branch->client);
     for (const std::string& token : branch->token) tokens_.erase(token);
   }
-  std::erase_if(in_dialog_, [&](const auto& entry) { return entry.second.call == &call; });
+  std::erase_if(in_dialog_, [&](const auto& entry) {
+    if (entry.second.call != &call) return false;
+    silent_.clear(entry.first);
+    return true;
+  });
   servers_.erase(call.server);
   for (const std::string& call_id : call.call_ids) {
     auto [first, last] = by_call_id_.equal_range(call_id);

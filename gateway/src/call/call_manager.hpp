@@ -26,8 +26,10 @@ class CallManager : private DialogBook {
   void start(sip::TransactionId server, const sip::Flow& flow, sip::Message request,
              const RouteTargets& route);
   /// @return false if no dialog of ours is meant (the caller answers 481 or drops an ACK).
-  bool on_dialog_request(sip::TransactionId server, const sip::Flow& flow, sip::Message& request);
-  bool on_ack(const sip::Flow& flow, sip::Message& ack);
+  /// @param waited  for a lookup of its next hop: it does not wait again.
+  bool on_dialog_request(sip::TransactionId server, const sip::Flow& flow, sip::Message& request,
+                         bool waited = false);
+  bool on_ack(const sip::Flow& flow, sip::Message& ack, bool waited = false);
   bool on_cancel(sip::TransactionId server, const sip::Message& cancel);
   bool on_response(sip::TransactionId client, sip::Message& response);
   /// A 2xx of a client transaction whose call is over: late, or its ACK was lost.
@@ -51,6 +53,13 @@ class CallManager : private DialogBook {
     Call* call;
     Branch* branch;
   };
+  /// Where a request inside a dialog went, and where it may still go.
+  struct InDialogPlaces {
+    sip::Flow hop;
+    std::vector<sip::Flow> more;
+    std::optional<sip::Message> sent;  ///< as it went out, without Via; kept if there are more
+    bool heard = false;                ///< a response came
+  };
   struct DialogUse {
     Call* call;
     Branch* branch;
@@ -65,6 +74,7 @@ class CallManager : private DialogBook {
     std::optional<sip::Message> sent{};  ///< as it went out, where we hold credentials
     sip::Flow hop{};
     unsigned challenges = 0;  ///< that were answered with them
+    InDialogPlaces places{};
   };
   struct TokenUse {
     Call* call;
@@ -90,12 +100,18 @@ class CallManager : private DialogBook {
   void on_silence(sip::TransactionId client);
   void index(const std::string& call_id, Call& call);
   bool answer_challenge(Call& call, Branch& branch, const sip::Message& response);
+
+  // call_redirect.cpp
+  bool follow_redirect(Call& call, Branch& branch, sip::Message& response);
+  bool try_next_contact(Call& call, Branch& branch);
+  bool send_to_contact(Call& call, Branch& branch, const std::string& uri, bool waited);
+  void cancel_branch(Branch& branch, std::vector<std::pair<std::string, std::string>> extra);
   void on_initial_response(Call& call, Branch& branch, sip::Message& response);
   void on_provisional(Call& call, Branch& branch, sip::Message& response);
   void on_answered(Call& call, Branch& branch, sip::Message& response);
   void on_repeated_answer(Call& call, Branch& branch, sip::Message& response);
   void on_refused(Call& call, Branch& branch, sip::Message response, bool ours = false);
-  void keep_failure(Call& call, Branch& branch, sip::Message response, const sip::Flow* from);
+  static void keep_failure(Branch& branch, sip::Message response, const sip::Flow* from);
   void finish_if_nobody_left(Call& call);
   void cancel_branches(Call& call, const Branch* except, std::string_view reason);
   void hang_up_answer(Branch& branch, const sip::Message& response, std::string_view reason);
@@ -112,22 +128,33 @@ class CallManager : private DialogBook {
   DialogRef find_by_tags(const sip::Flow& flow, const sip::Message& request);
   Crossing crossing_of(const Branch& branch, const DialogPair& dialog, Side from,
                        const sip::Flow& to) const;
-  void forward(const DialogRef& ref, sip::TransactionId server, sip::Message& request);
+  void forward(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
+               sip::Message& request, bool waited);
   void on_dialog_response(sip::TransactionId client, DialogUse& use, sip::Message& response);
   bool answer_challenge(sip::TransactionId client, DialogUse& use, const sip::Message& response);
   void on_dialog_failed(DialogUse& use, sip::ClientFailure why);
   void after_final(sip::TransactionId client, DialogUse& use, const sip::Message* response);
   std::optional<MediaFault> carry_body(Branch& branch, Side from, sip::Message& message,
                                        bool offer);
-  sip::Flow next_hop(const Branch& branch, const DialogPair& dialog, Side to) const;
-  sip::Flow next_hop(const sip::Flow& flow, const std::string& target,
-                     const std::vector<std::string>& route_set) const;
   void address_to(const DialogPair& dialog, Side to, sip::Message& request) const;
   void send_bye(Branch& branch, DialogPair& dialog, Side to, int cause, std::string_view reason);
   void hang_up(Call& call, std::optional<Side> except, int cause, std::string_view reason);
 
-  // call_manager.cpp
+  // call_hops.cpp
+  std::vector<sip::Flow> next_hops(const sip::Flow& flow, const std::string& target,
+                                   const std::vector<std::string>& route_set,
+                                   std::string& lookup) const;
+  sip::Flow next_hop(const Branch& branch, const DialogPair& dialog, Side to) const;
+  sip::Flow next_hop(const sip::Flow& flow, const std::string& target,
+                     const std::vector<std::string>& route_set) const;
+  void look_ahead(const Branch& branch, const DialogPair& dialog, Side to);
+  bool find_hops(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
+                 sip::Message& request, bool waited, std::vector<sip::Flow>& hops);
+  void be_patient(sip::TransactionId client, const DialogUse& use);
+  bool try_next_hop(sip::TransactionId client, HopFailure failure);
   void note_peer(const sip::Flow& flow);
+
+  // call_manager.cpp
   void answer_waiting(const DialogUse& use);
   void end(Call& call, std::string_view reason);
   void end_invite_usage(Call& call);

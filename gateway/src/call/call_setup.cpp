@@ -100,8 +100,13 @@ void CallManager::on_initial_response(Call& call, Branch& branch, sip::Message& 
       on_provisional(call, branch, response);
   } else if (status >= 300) {
     const sip::Flow place = branch.flow[1];
-    if (try_next_place(call, branch, HopFailure::response, status)) {
-      keep_failure(call, branch, std::move(response), &place);
+    sip::Message told =
+        response;  // in the words of the place that said it, before another is asked
+    turn_to_caller(call, branch, told);
+    if (follow_redirect(call, branch, response) ||
+        (status < 600 && !branch.redirects.empty() && try_next_contact(call, branch)) ||
+        try_next_place(call, branch, HopFailure::response, status)) {
+      keep_failure(branch, std::move(told), &place);
     } else {
       on_refused(call, branch, std::move(response));
     }
@@ -199,7 +204,7 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
   dialog.route_set[1] = record_route(response, true);  // the 2xx decides (RFC 3261 §13.2.2.4)
   if (auto contact = response.contact()) dialog.remote_target[1] = contact->uri;
   dialog.confirmed = true;
-  note_peer(next_hop(branch, dialog, Side::callee));
+  look_ahead(branch, dialog, Side::callee);
   sip::Message original = response;
   if (!carry_to_caller(call, branch, response)) {
     ++core_.counters.bad_sdp;
@@ -233,7 +238,7 @@ void CallManager::on_repeated_answer(Call& call, Branch& branch, sip::Message& r
     auto cseq = response.cseq();
     const DialogPair::Ack& ack = dialog->last_ack[index_of(Side::callee)];
     if (cseq && !ack.bytes.empty() && ack.cseq == cseq->number) {
-      core_.emit(SendSip{next_hop(branch, *dialog, Side::callee), ack.bytes});
+      core_.emit(SendSip{ack.hop, ack.bytes});
     } else if (carry_to_caller(call, branch, response)) {
       core_.respond(call.server, response, &branch.flow[1]);
     }
@@ -249,15 +254,14 @@ void CallManager::on_refused(Call& call, Branch& branch, sip::Message response, 
   if (call.state == CallState::setup && response.status() >= 600) {
     cancel_branches(call, &branch, "Declined everywhere");  // RFC 3261 §16.7 step 5
   }
-  keep_failure(call, branch, std::move(response), ours ? nullptr : &branch.flow[1]);
+  turn_to_caller(call, branch, response);
+  keep_failure(branch, std::move(response), ours ? nullptr : &branch.flow[1]);
   finish_if_nobody_left(call);
 }
 
 /// What an earlier place said is worth more than the silence of a later one.
-void CallManager::keep_failure(Call& call, Branch& branch, sip::Message response,
-                               const sip::Flow* from) {
+void CallManager::keep_failure(Branch& branch, sip::Message response, const sip::Flow* from) {
   if (branch.failure && branch.failed_at && !from) return;
-  turn_to_caller(call, branch, response);
   branch.failure = std::move(response);
   branch.failed_at.reset();
   if (from) branch.failed_at = *from;
@@ -314,10 +318,7 @@ void CallManager::cancel_branches(Call& call, const Branch* except, std::string_
   if (!call.invite) return;  // only INVITE can be cancelled (RFC 3261 §9.1)
   for (auto& branch : call.branches) {
     if (branch.get() == except || branch->state != BranchState::calling) continue;
-    branch->state = BranchState::cancelled;
-    branch->media.reset();
-    core_.layer.cancel(branch->client, {{"Reason", reason_value(200, reason)}}, core_.now,
-                       core_.events);
+    cancel_branch(*branch, {{"Reason", reason_value(200, reason)}});
   }
 }
 
@@ -393,9 +394,7 @@ bool CallManager::on_cancel(sip::TransactionId server, const sip::Message& cance
   call->end_reason = "cancelled by caller";
   for (auto& branch : call->branches) {
     if (branch->state != BranchState::calling) continue;
-    branch->state = BranchState::cancelled;
-    branch->media.reset();
-    core_.layer.cancel(branch->client, extra, core_.now, core_.events);
+    cancel_branch(*branch, extra);
   }
   finish_if_nobody_left(*call);
   return true;

@@ -62,6 +62,8 @@ struct TokensConfig {
   bool operator==(const TokensConfig&) const = default;
 };
 
+enum class Redirects : std::uint8_t { pass, follow };
+
 enum class RegistrationMode : std::uint8_t { passthrough };
 
 struct ProviderConfig {
@@ -72,7 +74,8 @@ struct ProviderConfig {
   std::vector<Network> addresses;  ///< besides the target's own, where its requests may come from
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
   bool topology_hiding = false;  ///< it is not shown Call-IDs, tags, software and hosts of others
-  seconds failover_timeout{4};   ///< silence after which an INVITE tries the next host; 0: 32 s
+  Redirects redirects = Redirects::pass;
+  seconds failover_timeout{4};  ///< silence after which an INVITE tries the next host; 0: 32 s
   ProviderTlsConfig tls;
   /// Requests above this go by TCP instead of UDP; 0: never. Absent: as sip.udp.
   std::optional<std::uint32_t> datagram_bytes;

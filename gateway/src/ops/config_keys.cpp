@@ -147,6 +147,10 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
           {"Replaces User-Agent in requests to the provider.", "", "as the client says"},
           header_text(c.user_agent));
   v.value("topology_hiding", kTopologyHiding, boolean(c.topology_hiding));
+  v.value("redirects",
+          {"What becomes of a 3xx of the provider: `pass` hands it to the client, Contacts as they "
+           "are; `follow` sends the request to the Contacts, best first."},
+          choice(c.redirects));
   v.value(
       "failover_timeout_s",
       {"An INVITE to which a host of the provider answers nothing for this long goes to the next "

@@ -72,6 +72,7 @@ Scalar key_pin(std::string& value);
 Scalar choice(MediaSource& value);
 Scalar choice(sip::Transport& value);  ///< udp, tcp or tls
 Scalar choice(RegistrationMode& value);
+Scalar choice(Redirects& value);
 Scalar choice(LogLevel& value);
 Scalar choice(LogFormat& value);
 

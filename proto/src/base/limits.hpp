@@ -121,6 +121,9 @@ inline constexpr std::size_t kEndedCallIds = 4096;       ///< calls that In-Repl
 inline constexpr Duration kReferUsageLife = seconds(180);  ///< of a transfer that tells no time
 /// for which a subscription may keep a dialog whose call is over; a transfer rings for less
 inline constexpr Duration kUsageLife = seconds(600);
+/// that wait for a lookup or for a device of the user; each is a message of some KiB
+inline constexpr std::size_t kParkedRequests = 4096;
+inline constexpr Duration kLookupLife = seconds(5);  ///< DNS and ENUM; a resolver's own retries fit
 inline constexpr std::size_t kRequestsPerCall = 64;  ///< unanswered in a dialog; a phone has 1 or 2
 
 // Authentication

@@ -158,13 +158,7 @@ TEST_F(FailoverBench, words_of_an_earlier_host_count_more_than_silence_of_the_la
 
 TEST_F(FailoverBench, cancel_and_a_caller_that_is_gone_stop_it) {
   sip::Message invited = start();
-  sip::Message cancel = sip::Message::request("CANCEL", invited.request_uri());
-  for (HeaderId id :
-       {HeaderId::via, HeaderId::max_forwards, HeaderId::from, HeaderId::to, HeaderId::call_id}) {
-    cancel.add(id, *invited.get(id));
-  }
-  cancel.add(HeaderId::cseq, "1 CANCEL");
-  give(cancel, alice);
+  give(cancel_of(invited), alice);
   EXPECT_EQ(count(alice, "INVITE", 487), 1u);
   pass(seconds(40));
   start();
