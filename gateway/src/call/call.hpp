@@ -20,6 +20,13 @@ namespace isthmus::call {
 
 using CallId = std::uint64_t;
 
+/// The last reliable provisional response of a transaction (RFC 3262), as it went to the other leg:
+/// its sender repeats it until the PRACK comes.
+struct ReliableProvisional {
+  std::uint32_t rseq = 0;
+  std::optional<sip::Message> carried;
+};
+
 /// One dialog of a branch: a pair of legs. Early until a 2xx.
 struct DialogPair {
   std::string callee_tag;   ///< as the callee gave it
@@ -36,6 +43,14 @@ struct DialogPair {
     sip::Flow hop;
   };
   std::array<Ack, 2> last_ack;  ///< that went to that leg for its last 2xx, to repeat
+  /// A 2xx that went to that leg and waits for its ACK.
+  struct Unacknowledged {
+    sip::TransactionId server = 0;
+    std::uint32_t cseq = 0;
+  };
+  std::array<Unacknowledged, 2> unacknowledged;
+  ReliableProvisional reliable;    ///< the callee's last one (RFC 3262)
+  bool answered_in_prack = false;  ///< the offer of a reliable provisional response was
 };
 
 enum class BranchState : std::uint8_t { calling, cancelled, won, lost };

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "call/body_parts.hpp"
 #include "call/call_manager.hpp"
 #include "call/crossing.hpp"
 
@@ -106,6 +107,7 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
                           sip::Message& request, bool waited) {
   Side to = other(ref.from);
   bool bye = request.method() == Method::bye;
+  if (refuse_glare(ref, server, request)) return;
   if (!bye && ref.call->transactions >= limits::kRequestsPerCall) {
     ++core_.counters.rejected_over_limit;
     core_.reject(server, request, 503, "Too many requests wait in this call", 1);
@@ -120,11 +122,11 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
   replace_contact(out, ref.branch->token[index_of(to)], core_.host_of(hop),
                   core_.contact_params_of(hop));
   ref.dialog->identity.carry_request(out, ref.from);
-  bool offer = is_sdp(out.content_type());
-  if (request.method() == Method::prack) offer = offer && ref.branch->initial_offer;
-  if (std::optional<MediaFault> fault = carry_body(*ref.branch, ref.from, out, offer)) {
+  const std::string& tag = ref.dialog->callee_tag;
+  bool offer = is_offer(ref, out);
+  if (std::optional<MediaFault> fault = carry_body(*ref.branch, tag, ref.from, out, offer)) {
     ++core_.counters.bad_sdp;
-    if (offer && ref.branch->media) ref.branch->media->rollback(ref.from);
+    if (offer && ref.branch->media) ref.branch->media->rollback(ref.from, tag);
     core_.reject(server, request, fault->status, fault->reason);
     return;
   }
@@ -135,7 +137,7 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
   sip::TransactionId client =
       core_.send(std::move(out), hop, &ref.branch->flow[index_of(ref.from)], &sent);
   if (client == 0) {
-    if (offer && ref.branch->media) ref.branch->media->rollback(ref.from);
+    if (offer && ref.branch->media) ref.branch->media->rollback(ref.from, tag);
     core_.reject(server, request, 503, "Too many transactions", 5);
     return;
   }
@@ -148,7 +150,9 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
     ref.call->state = CallState::ending;
     ref.call->end_reason = ref.from == Side::caller ? "BYE from caller" : "BYE from callee";
   }
-  bool had_offer = is_sdp(request.content_type());
+  if (request.method() == Method::invite) ref.dialog->answered_in_prack = false;
+  if (request.method() == Method::prack && !offer && has_description(request))
+    ref.dialog->answered_in_prack = true;
   ++ref.call->transactions;
   in_dialog_.emplace(client, DialogUse{ref.call,
                                        ref.branch,
@@ -156,7 +160,7 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
                                        ref.from,
                                        server,
                                        std::move(request),
-                                       had_offer,
+                                       offer,
                                        ends,
                                        false,
                                        {},
@@ -171,17 +175,6 @@ Crossing CallManager::crossing_of(const Branch& branch, const DialogPair& dialog
                                   const sip::Flow& to) const {
   return {branch.flow[index_of(from)], to, dialog.identity.hides[index_of(other(from))],
           dialog.remote_target[index_of(from)], branch.media != nullptr};
-}
-
-/// Rewrites a session description in the body; other bodies pass.
-std::optional<MediaFault> CallManager::carry_body(Branch& branch, Side from, sip::Message& message,
-                                                  bool offer) {
-  if (!branch.media || !is_sdp(message.content_type()) || message.body().empty())
-    return std::nullopt;
-  Result<std::string, MediaFault> carried = branch.media->translate(from, message.body(), offer);
-  if (!carried) return carried.error();
-  message.set_body(*carried);
-  return std::nullopt;
 }
 
 void CallManager::address_to(const DialogPair& dialog, Side to, sip::Message& request) const {
@@ -207,6 +200,11 @@ bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack, bool waited) 
   Side to = other(ref.from);
   std::vector<sip::Flow> hops;
   if (!find_hops(ref, 0, flow, ack, waited, hops)) return true;
+  // A late offer is over with its ACK, answered or not.
+  if (on_acknowledged(*ref.call, *ref.dialog, ref.from, ack) && ref.branch->media &&
+      !has_description(ack)) {
+    ref.branch->media->end_offer(to, ref.dialog->callee_tag);
+  }
   make_outgoing_request(ack);
   ref.dialog->identity.carry_ack(ack, ref.from);
   address_to(*ref.dialog, to, ack);
@@ -215,7 +213,7 @@ bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack, bool waited) 
     replace_contact(ack, ref.branch->token[index_of(to)], core_.host_of(hop),
                     core_.contact_params_of(hop));
   }
-  if (carry_body(*ref.branch, ref.from, ack, false)) {
+  if (carry_body(*ref.branch, ref.dialog->callee_tag, ref.from, ack, false)) {
     ++core_.counters.bad_sdp;
     hang_up(*ref.call, std::nullopt, 488, "The answer in ACK is malformed");
     return true;
@@ -242,8 +240,8 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     const DialogPair::Ack& ack = use.dialog->last_ack[index_of(answering)];
     if (cseq && !ack.bytes.empty() && ack.cseq == cseq->number) {
       core_.emit(SendSip{ack.hop, ack.bytes});
-      return;
     }
+    return;  // without an ACK yet, the 2xx is repeated by our own clock
   }
   int status = response.status();
   if (!use.finished && answer_challenge(client, use, response)) return;
@@ -252,9 +250,17 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     if (auto contact = response.contact())
       use.dialog->remote_target[index_of(answering)] = contact->uri;
   }
-  if (status >= 300 && use.had_offer && use.branch->media) use.branch->media->rollback(use.from);
-  if (std::optional<MediaFault> fault =
-          carry_body(*use.branch, answering, response, !use.had_offer)) {
+  const sip::Flow& back = use.branch->flow[index_of(use.from)];
+  const sip::Flow& far = use.branch->flow[index_of(answering)];
+  if (status < 200 && repeat_provisional(use.reliable, use.server, back, far, response)) return;
+  const std::string& tag = use.dialog->callee_tag;
+  MediaSession* media = use.branch->media.get();
+  if (status >= 300 && media && (use.had_offer || use.offered_back))
+    media->rollback(use.had_offer ? use.from : answering, tag);
+  // An answer, or the offer that an INVITE without one asked for; nothing else asks.
+  bool offer = invite && !use.had_offer && !use.dialog->answered_in_prack;
+  use.offered_back = use.offered_back || (offer && has_description(response));
+  if (std::optional<MediaFault> fault = carry_body(*use.branch, tag, answering, response, offer)) {
     ++core_.counters.bad_sdp;
     if (status >= 200) {
       core_.reject(use.server, use.request, 502, fault->reason);
@@ -262,20 +268,23 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     }
     return;
   }
+  if (status >= 200 && status < 300 && use.had_offer && media) media->end_offer(use.from, tag);
   make_outgoing_response(response, use.request);
   use.dialog->identity.carry_response(response, use.request);
-  const sip::Flow& back = use.branch->flow[index_of(use.from)];
   core_.translate(response, crossing_of(*use.branch, *use.dialog, answering, back));
   if (status < 300) {
     replace_contact(response, use.branch->token[index_of(use.from)], core_.host_of(back),
                     core_.contact_params_of(back));
   }
-  core_.respond(use.server, response, &use.branch->flow[index_of(answering)]);
+  if (use.reliable.rseq != 0 && response.number(HeaderId::rseq) == use.reliable.rseq)
+    use.reliable.carried = response;
+  core_.respond(use.server, response, &far);
   if (status < 200) return;
   if (invite && status < 300) {
     if (!use.finished) --use.call->transactions;
     use.finished = true;
     use.kept_until = core_.now + core_.config.timers.timeout();
+    wait_for_ack(*use.call, *use.dialog, use.from, use.server, back, response, far);
     return;
   }
   after_final(client, use, &response);
@@ -310,7 +319,8 @@ void CallManager::on_dialog_failed(DialogUse& use, sip::ClientFailure why) {
                  {});  // the dialog is over for this leg, whatever became of the other
     return;
   }
-  if (use.had_offer && use.branch->media) use.branch->media->rollback(use.from);
+  if (use.had_offer && use.branch->media)
+    use.branch->media->rollback(use.from, use.dialog->callee_tag);
   bool timeout = why == sip::ClientFailure::timeout;
   core_.reject(use.server, use.request, timeout ? 408 : 503,
                timeout ? "Request Timeout" : "Peer unreachable");

@@ -1,5 +1,6 @@
 // CallManager: sending the first request of a branch, and sending it elsewhere when a place fails.
 #include "base/limits.hpp"
+#include "call/body_parts.hpp"
 #include "call/call_manager.hpp"
 #include "call/crossing.hpp"
 
@@ -27,8 +28,9 @@ std::optional<MediaFault> CallManager::send_branch(Call& call, Branch& branch,
     branch.media.reset();  // gives its ports back before others are taken
     branch.media = std::make_unique<MediaSession>(core_.media, call.caller, target.flow);
   }
-  branch.initial_offer = is_sdp(out.content_type());
-  if (std::optional<MediaFault> fault = carry_body(branch, Side::caller, out, true)) return fault;
+  branch.initial_offer = has_description(out);
+  if (std::optional<MediaFault> fault = carry_body(branch, {}, Side::caller, out, true))
+    return fault;
 
   Result<sip::NameAddr, sip::Fault> contact = call.request.contact();
   std::string at = contact ? contact->uri : std::string();

@@ -43,6 +43,7 @@ bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure
 /// Nobody acknowledged our final response. A 2xx that is never acknowledged ends the call (RFC 3261
 /// §13.3.1.4).
 void CallManager::on_server_failed(sip::TransactionId server) {
+  answers_.end(server);
   Call* call = call_of_server(server);
   if (call && call->state == CallState::answered) hang_up(*call, std::nullopt, 408, "No ACK");
 }
@@ -91,10 +92,12 @@ bool CallManager::end_call(CallId id, std::string_view reason) {
 
 void CallManager::on_timeout() {
   while (auto client = silent_.take_due(core_.now)) on_silence(*client);
+  answers_.on_timeout();
 }
 
 std::optional<Instant> CallManager::next_deadline() const {
-  return silent_.next();
+  std::optional<Instant> next = silent_.next(), answer = answers_.next_deadline();
+  return !next || (answer && *answer < *next) ? answer : next;
 }
 
 void CallManager::sweep() {
@@ -211,6 +214,12 @@ void CallManager::remove(Call& call) {
     initial_.erase(branch->client);
     silent_.clear(branch->client);
     for (const std::string& token : branch->token) tokens_.erase(token);
+    for (const auto& dialog : branch->dialogs) {
+      for (const auto& answer : dialog->unacknowledged) {
+        answers_.end(answer.server);
+        if (answer.server != call.server) servers_.erase(answer.server);
+      }
+    }
   }
   std::erase_if(in_dialog_, [&](const auto& entry) {
     if (entry.second.call != &call) return false;

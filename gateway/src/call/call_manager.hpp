@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "call/answer_repeater.hpp"
 #include "call/bridge_core.hpp"
 #include "call/call.hpp"
 #include "call/deadlines.hpp"
@@ -15,7 +16,10 @@ namespace isthmus::call {
 /// last response of its BYE. Internal to the room; one per bridge.
 class CallManager : private DialogBook {
  public:
-  explicit CallManager(BridgeCore& core) : core_(core), identifiers_(core, *this) {
+  explicit CallManager(BridgeCore& core)
+      : core_(core),
+        identifiers_(core, *this),
+        answers_(core, [this](sip::TransactionId server) { on_server_failed(server); }) {
     core.identifiers = &identifiers_;
   }
   ~CallManager() override { core_.identifiers = nullptr; }
@@ -75,6 +79,8 @@ class CallManager : private DialogBook {
     sip::Flow hop{};
     unsigned challenges = 0;  ///< that were answered with them
     InDialogPlaces places{};
+    ReliableProvisional reliable{};
+    bool offered_back = false;  ///< a response carried the offer
   };
   struct TokenUse {
     Call* call;
@@ -109,7 +115,7 @@ class CallManager : private DialogBook {
   void on_initial_response(Call& call, Branch& branch, sip::Message& response);
   void on_provisional(Call& call, Branch& branch, sip::Message& response);
   void on_answered(Call& call, Branch& branch, sip::Message& response);
-  void on_repeated_answer(Call& call, Branch& branch, sip::Message& response);
+  void on_repeated_answer(Branch& branch, sip::Message& response);
   void on_refused(Call& call, Branch& branch, sip::Message response, bool ours = false);
   static void keep_failure(Branch& branch, sip::Message response, const sip::Flow* from);
   void finish_if_nobody_left(Call& call);
@@ -118,7 +124,8 @@ class CallManager : private DialogBook {
   std::string acknowledge_and_end(const sip::Flow& flow, const sip::Message& invite,
                                   const sip::Message& response, std::string_view reason);
   void turn_to_caller(const Call& call, const Branch& branch, sip::Message& response) const;
-  bool carry_to_caller(Call& call, Branch& branch, sip::Message& response);
+  bool carry_to_caller(Call& call, Branch& branch, const DialogPair* dialog,
+                       sip::Message& response);
   DialogPair& dialog_of(Call& call, Branch& branch, const sip::Message& response);
   void forget_an_early_dialog(Branch& branch);
   void fail_setup(Call& call, int status, std::string_view reason, unsigned retry_after_s = 0);
@@ -134,8 +141,19 @@ class CallManager : private DialogBook {
   bool answer_challenge(sip::TransactionId client, DialogUse& use, const sip::Message& response);
   void on_dialog_failed(DialogUse& use, sip::ClientFailure why);
   void after_final(sip::TransactionId client, DialogUse& use, const sip::Message* response);
-  std::optional<MediaFault> carry_body(Branch& branch, Side from, sip::Message& message,
-                                       bool offer);
+
+  // call_offers.cpp
+  std::optional<MediaFault> carry_body(Branch& branch, std::string_view dialog, Side from,
+                                       sip::Message& message, bool offer);
+  bool is_offer(const DialogRef& ref, const sip::Message& request) const;
+  bool refuse_glare(const DialogRef& ref, sip::TransactionId server, const sip::Message& request);
+  bool repeat_provisional(ReliableProvisional& last, sip::TransactionId server, const sip::Flow& to,
+                          const sip::Flow& from, const sip::Message& response);
+  void wait_for_ack(Call& call, DialogPair& dialog, Side side, sip::TransactionId server,
+                    const sip::Flow& to, const sip::Message& response, const sip::Flow& from);
+  bool on_acknowledged(const Call& call, DialogPair& dialog, Side side, const sip::Message& ack);
+
+  // call_dialog.cpp
   void address_to(const DialogPair& dialog, Side to, sip::Message& request) const;
   void send_bye(Branch& branch, DialogPair& dialog, Side to, int cause, std::string_view reason);
   void hang_up(Call& call, std::optional<Side> except, int cause, std::string_view reason);
@@ -173,7 +191,8 @@ class CallManager : private DialogBook {
   std::unordered_map<sip::TransactionId, InitialUse> initial_;
   std::unordered_map<sip::TransactionId, DialogUse> in_dialog_;
   std::unordered_map<sip::TransactionId, CallId>
-      servers_;                           ///< INVITE server transactions still open
+      servers_;  ///< INVITE server transactions still open
+  AnswerRepeater answers_;
   Deadlines<sip::TransactionId> silent_;  ///< requests that go elsewhere if nothing is heard
   std::unordered_map<Endpoint, Instant, EndpointHash> peers_;  ///< until when each is known
 };

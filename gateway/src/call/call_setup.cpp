@@ -111,7 +111,7 @@ void CallManager::on_initial_response(Call& call, Branch& branch, sip::Message& 
       on_refused(call, branch, std::move(response));
     }
   } else if (call.winner == &branch) {
-    on_repeated_answer(call, branch, response);
+    on_repeated_answer(branch, response);
   } else if (call.state == CallState::setup && branch.state == BranchState::calling) {
     on_answered(call, branch, response);
   } else {
@@ -154,6 +154,7 @@ void CallManager::forget_an_early_dialog(Branch& branch) {
     if (!use.finished) --use.call->transactions;
     return true;
   });
+  if (branch.media) branch.media->forget((*oldest)->callee_tag);
   branch.dialogs.erase(oldest);
 }
 
@@ -174,8 +175,12 @@ void CallManager::turn_to_caller(const Call& call, const Branch& branch,
 }
 
 /// Makes the callee's response the caller's. False: its description could not be carried.
-bool CallManager::carry_to_caller(Call& call, Branch& branch, sip::Message& response) {
-  if (carry_body(branch, Side::callee, response, !branch.initial_offer)) return false;
+bool CallManager::carry_to_caller(Call& call, Branch& branch, const DialogPair* dialog,
+                                  sip::Message& response) {
+  // What follows a late offer that was answered in a PRACK only says it again.
+  bool offer = !branch.initial_offer && !(dialog && dialog->answered_in_prack);
+  std::string_view tag = dialog ? std::string_view(dialog->callee_tag) : std::string_view();
+  if (carry_body(branch, tag, Side::callee, response, offer)) return false;
   turn_to_caller(call, branch, response);
   const sip::Flow& caller = branch.flow[0];
   replace_contact(response, branch.token[0], core_.host_of(caller),
@@ -184,18 +189,24 @@ bool CallManager::carry_to_caller(Call& call, Branch& branch, sip::Message& resp
 }
 
 void CallManager::on_provisional(Call& call, Branch& branch, sip::Message& response) {
+  DialogPair* dialog = nullptr;
   if (!response.to_tag().empty()) {
-    DialogPair& dialog = dialog_of(call, branch, response);
+    dialog = &dialog_of(call, branch, response);
     if (auto contact = response.contact()) {
-      dialog.remote_target[1] = contact->uri;
-      dialog.route_set[1] = record_route(response, true);
+      dialog->remote_target[1] = contact->uri;
+      dialog->route_set[1] = record_route(response, true);
     }
+    if (repeat_provisional(dialog->reliable, call.server, branch.flow[0], branch.flow[1], response))
+      return;
   }
-  if (!carry_to_caller(call, branch, response)) {
+  if (!carry_to_caller(call, branch, dialog, response)) {
     ++core_.counters.bad_sdp;
     return;  // early media that cannot be carried is no reason to fail a call that may still be
              // answered
   }
+  if (dialog && dialog->reliable.rseq != 0 &&
+      response.number(HeaderId::rseq) == dialog->reliable.rseq)
+    dialog->reliable.carried = response;
   core_.respond(call.server, response, &branch.flow[1]);
 }
 
@@ -206,7 +217,7 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
   dialog.confirmed = true;
   look_ahead(branch, dialog, Side::callee);
   sip::Message original = response;
-  if (!carry_to_caller(call, branch, response)) {
+  if (!carry_to_caller(call, branch, &dialog, response)) {
     ++core_.counters.bad_sdp;
     hang_up_answer(branch, original, "Session description not understood");
     branch.state = BranchState::lost;
@@ -222,7 +233,13 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
   call.owner[1] = core_.router.owner_of(branch.flow[1]);
   if (call.invite) ++core_.counters.calls_answered;
   cancel_branches(call, &branch, "Call completed elsewhere");
+  if (branch.media) {
+    branch.media->settle(dialog.callee_tag);
+    branch.media->end_offer(Side::caller);
+  }
   core_.respond(call.server, response, &branch.flow[1]);
+  if (call.invite)
+    wait_for_ack(call, dialog, Side::caller, call.server, branch.flow[0], response, branch.flow[1]);
   if (!call.invite) {
     std::uint32_t expires_s = response.number(HeaderId::expires).value_or(300);
     call.expires = core_.now + seconds(expires_s) + seconds(64);
@@ -231,7 +248,7 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
 }
 
 /// A retransmitted 2xx: the ACK was lost, or has not come yet (RFC 6026 §8.5).
-void CallManager::on_repeated_answer(Call& call, Branch& branch, sip::Message& response) {
+void CallManager::on_repeated_answer(Branch& branch, sip::Message& response) {
   std::string tag = response.to_tag();
   for (auto& dialog : branch.dialogs) {
     if (dialog->callee_tag != tag || !dialog->confirmed) continue;
@@ -239,9 +256,8 @@ void CallManager::on_repeated_answer(Call& call, Branch& branch, sip::Message& r
     const DialogPair::Ack& ack = dialog->last_ack[index_of(Side::callee)];
     if (cseq && !ack.bytes.empty() && ack.cseq == cseq->number) {
       core_.emit(SendSip{ack.hop, ack.bytes});
-    } else if (carry_to_caller(call, branch, response)) {
-      core_.respond(call.server, response, &branch.flow[1]);
     }
+    // Without an ACK yet: the 2xx is repeated to the caller by our own clock.
     return;
   }
   hang_up_answer(branch, response, "Answered elsewhere");  // a second 2xx of a fork upstream

@@ -36,6 +36,7 @@ struct RemoteMedia {
   std::uint32_t clock_rate = 8000;  ///< of the first audio format, for jitter
   std::uint8_t payload_type =
       0;  ///< of the first audio format; a tone service toward it plays 0 (PCMU) or 8 (PCMA)
+  bool operator==(const RemoteMedia&) const = default;
 };
 
 enum class MediaService : std::uint8_t { echo, tone };
