@@ -119,6 +119,9 @@ std::vector<std::string> Gateway::start() {
   for (const ops::ProviderConfig& provider : config_.providers) {
     provider::Provider entry{provider.name, provider.domains, {}, provider.user_agent};
     entry.policy.failover_after = provider.failover_timeout;
+    if (provider.session_timer.expires > seconds(0))
+      entry.policy.session_expires = provider.session_timer.expires;
+    entry.policy.min_session_expires = provider.session_timer.min;
     entry.policy.topology_hiding = provider.topology_hiding;
     entry.policy.follow_redirects = provider.redirects == ops::Redirects::follow;
     if (entry.domains.empty()) entry.domains.push_back(provider.target.host);

@@ -12,6 +12,7 @@
 #include "call/dialog_usages.hpp"
 #include "call/failover.hpp"
 #include "call/media_session.hpp"
+#include "call/session_timer.hpp"
 #include "sip/dialog.hpp"
 #include "sip/message.hpp"
 #include "sip/transaction_layer.hpp"
@@ -68,6 +69,7 @@ struct Branch {
   bool credentials = false;    ///< we hold some for that place
   bool initial_offer = false;  ///< the first request carried the offer
   std::unique_ptr<MediaSession> media;
+  std::unique_ptr<TimedLegs> timers;  ///< where the bridge keeps session timers itself
   std::vector<std::unique_ptr<DialogPair>> dialogs;
   Failover places;                    ///< where it may still go
   std::deque<std::string> redirects;  ///< Contacts of a 3xx that are still to be tried, best first

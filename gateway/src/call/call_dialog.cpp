@@ -107,7 +107,7 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
                           sip::Message& request, bool waited) {
   Side to = other(ref.from);
   bool bye = request.method() == Method::bye;
-  if (refuse_glare(ref, server, request)) return;
+  if (answer_refresh(ref, server, request) || refuse_glare(ref, server, request)) return;
   if (!bye && ref.call->transactions >= limits::kRequestsPerCall) {
     ++core_.counters.rejected_over_limit;
     core_.reject(server, request, 503, "Too many requests wait in this call", 1);
@@ -122,6 +122,7 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
   replace_contact(out, ref.branch->token[index_of(to)], core_.host_of(hop),
                   core_.contact_params_of(hop));
   ref.dialog->identity.carry_request(out, ref.from);
+  carry_timer(*ref.branch, to, out);
   const std::string& tag = ref.dialog->callee_tag;
   bool offer = is_offer(ref, out);
   if (std::optional<MediaFault> fault = carry_body(*ref.branch, tag, ref.from, out, offer)) {
@@ -260,7 +261,9 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
   // An answer, or the offer that an INVITE without one asked for; nothing else asks.
   bool offer = invite && !use.had_offer && !use.dialog->answered_in_prack;
   use.offered_back = use.offered_back || (offer && has_description(response));
-  if (std::optional<MediaFault> fault = carry_body(*use.branch, tag, answering, response, offer)) {
+  std::optional<MediaFault> fault;  // what a refusal describes is no answer
+  if (status < 300) fault = carry_body(*use.branch, tag, answering, response, offer);
+  if (fault) {
     ++core_.counters.bad_sdp;
     if (status >= 200) {
       core_.reject(use.server, use.request, 502, fault->reason);
@@ -269,6 +272,7 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     return;
   }
   if (status >= 200 && status < 300 && use.had_offer && media) media->end_offer(use.from, tag);
+  carry_timer_answer(use, response);
   make_outgoing_response(response, use.request);
   use.dialog->identity.carry_response(response, use.request);
   core_.translate(response, crossing_of(*use.branch, *use.dialog, answering, back));
@@ -363,16 +367,8 @@ void CallManager::after_final(sip::TransactionId client, DialogUse& use,
 
 void CallManager::send_bye(Branch& branch, DialogPair& dialog, Side to, int cause,
                            std::string_view reason) {
-  Side from = other(to);
-  sip::Message bye = sip::Message::request("BYE", "sip:invalid.invalid");
-  bye.add(HeaderId::max_forwards, std::to_string(limits::kMaxForwards));
-  DialogIdentity& identity = dialog.identity;
-  bye.add(HeaderId::from, identity.party_on(to, from, dialog.party[index_of(from)]));
-  bye.add(HeaderId::to, identity.party_on(to, to, dialog.party[index_of(to)]));
-  bye.add(HeaderId::call_id, identity.names[index_of(to)].call_id);
-  bye.add(HeaderId::cseq, std::to_string(identity.numbers[index_of(to)].next_own()) + " BYE");
+  sip::Message bye = own_request(dialog, to, "BYE");
   bye.add(HeaderId::reason, reason_value(cause, reason));
-  address_to(dialog, to, bye);
   core_.send_bye(std::move(bye), next_hop(branch, dialog, to));
 }
 

@@ -16,7 +16,7 @@ bool CallManager::on_response(sip::TransactionId client, sip::Message& response)
     on_dialog_response(client, use->second, response);
     return true;
   }
-  return false;
+  return on_refresh_response(client, response);
 }
 
 bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure why) {
@@ -28,7 +28,7 @@ bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure
     return true;
   }
   auto found = in_dialog_.find(client);
-  if (found == in_dialog_.end()) return false;
+  if (found == in_dialog_.end()) return on_refresh_failed(client);
   HopFailure failure =
       why == sip::ClientFailure::timeout ? HopFailure::timeout : HopFailure::unreachable;
   if (try_next_hop(client, failure)) return true;
@@ -93,11 +93,15 @@ bool CallManager::end_call(CallId id, std::string_view reason) {
 void CallManager::on_timeout() {
   while (auto client = silent_.take_due(core_.now)) on_silence(*client);
   answers_.on_timeout();
+  while (auto call = session_timers_.take_due(core_.now)) on_session_timer(*call);
 }
 
 std::optional<Instant> CallManager::next_deadline() const {
-  std::optional<Instant> next = silent_.next(), answer = answers_.next_deadline();
-  return !next || (answer && *answer < *next) ? answer : next;
+  std::optional<Instant> next = silent_.next();
+  for (std::optional<Instant> other : {answers_.next_deadline(), session_timers_.next()}) {
+    if (other && (!next || *other < *next)) next = other;
+  }
+  return next;
 }
 
 void CallManager::sweep() {
@@ -130,6 +134,9 @@ void CallManager::sweep() {
     }
   }
   identifiers_.expire();
+  std::erase_if(refreshes_, [&](const auto& entry) {
+    return !entry.second.ack.empty() && entry.second.kept_until <= core_.now;
+  });
   std::erase_if(in_dialog_, [&](const auto& entry) {
     return entry.second.finished && entry.second.kept_until <= core_.now;
   });
@@ -209,6 +216,8 @@ std::optional<DialogBook::Place> CallManager::place_of(std::string_view token) c
 }
 
 void CallManager::remove(Call& call) {
+  session_timers_.clear(call.id);
+  std::erase_if(refreshes_, [&](const auto& entry) { return entry.second.call == call.id; });
   identifiers_.remember(call);
   for (auto& branch : call.branches) {
     initial_.erase(branch->client);

@@ -82,6 +82,19 @@ class CallManager : private DialogBook {
     ReliableProvisional reliable{};
     bool offered_back = false;  ///< a response carried the offer
   };
+  /// A session refresh of our own that is under way, or was just acknowledged.
+  struct Refresh {
+    CallId call;
+    DialogPair* dialog;
+    Side to;
+    bool invite;  ///< else an UPDATE
+    sip::Message sent;
+    sip::Flow hop;
+    std::optional<sip::Message> challenged{};  ///< as it went out, where we hold credentials
+    unsigned challenges = 0;
+    std::string ack{};  ///< of the 2xx, to repeat until `kept_until`
+    Instant kept_until{};
+  };
   struct TokenUse {
     Call* call;
     Branch* branch;
@@ -129,6 +142,23 @@ class CallManager : private DialogBook {
   DialogPair& dialog_of(Call& call, Branch& branch, const sip::Message& response);
   void forget_an_early_dialog(Branch& branch);
   void fail_setup(Call& call, int status, std::string_view reason, unsigned retry_after_s = 0);
+
+  // call_timers.cpp
+  void prepare_timers(const Call& call, Branch& branch, sip::Message& out);
+  bool raise_interval(Call& call, Branch& branch, const sip::Message& response);
+  void begin_timers(const Call& call, Branch& branch, sip::Message& response);
+  void arm_timers(const Call& call);
+  void refuse_interval(sip::TransactionId server, const sip::Message& request, seconds least);
+  bool answer_refresh(const DialogRef& ref, sip::TransactionId server, const sip::Message& request);
+  void carry_timer(Branch& branch, Side to, sip::Message& request);
+  void carry_timer_answer(const DialogUse& use, sip::Message& response);
+  void on_session_timer(CallId id);
+  void refresh(Call& call, Side to);
+  sip::Message own_request(DialogPair& dialog, Side to, std::string_view method) const;
+  bool on_refresh_response(sip::TransactionId client, const sip::Message& response);
+  void acknowledge_refresh(Branch& branch, Refresh& refresh, const sip::Message& response);
+  bool answer_refresh_challenge(Refresh& refresh, const sip::Message& response);
+  bool on_refresh_failed(sip::TransactionId client);
 
   // call_dialog.cpp
   DialogRef find_dialog(const sip::Flow& flow, const sip::Message& request);
@@ -193,6 +223,8 @@ class CallManager : private DialogBook {
   std::unordered_map<sip::TransactionId, CallId>
       servers_;  ///< INVITE server transactions still open
   AnswerRepeater answers_;
+  Deadlines<CallId> session_timers_;
+  std::unordered_map<sip::TransactionId, Refresh> refreshes_;
   Deadlines<sip::TransactionId> silent_;  ///< requests that go elsewhere if nothing is heard
   std::unordered_map<Endpoint, Instant, EndpointHash> peers_;  ///< until when each is known
 };

@@ -17,6 +17,7 @@ std::optional<MediaFault> CallManager::carry_body(Branch& branch, std::string_vi
   Result<std::string, MediaFault> carried =
       branch.media->translate(from, *description, offer, dialog);
   if (!carried) return carried.error();
+  if (branch.timers) (*branch.timers)[index_of(other(from))].described = *carried;
   replace_description(message, *carried);
   return std::nullopt;
 }

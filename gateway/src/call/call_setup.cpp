@@ -11,13 +11,20 @@ using sip::HeaderId;
 
 void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::Message request,
                         const RouteTargets& route) {
+  bool invite = request.method() == sip::Method::invite;
+  if (std::optional<seconds> least = invite && core_.router.policy_of(flow).session_expires
+                                         ? too_small(request, core_.router.policy_of(flow))
+                                         : std::nullopt) {
+    refuse_interval(server, request, *least);
+    return;
+  }
   if (!core_.take_place(server, request, flow)) return;
   auto owned = std::make_unique<Call>();
   Call& call = *owned;
   call.id = next_id_++;
   call.server = server;
   call.caller = flow;
-  call.invite = request.method() == sip::Method::invite;
+  call.invite = invite;
   call.request = std::move(request);
   call.started = core_.now;
   call.owner = {core_.router.owner_of(flow), core_.router.owner_of(route.targets.front().flow)};
@@ -92,7 +99,10 @@ void CallManager::on_initial_response(Call& call, Branch& branch, sip::Message& 
     core_.router.on_outcome(branch.flow[1], outcome_of(HopFailure::response, status),
                             retry_after_of(response), core_.now);
   }
-  if (status == 100 || answer_challenge(call, branch, response)) return;
+  if (status == 100 || answer_challenge(call, branch, response) ||
+      raise_interval(call, branch, response)) {
+    return;
+  }
   if (branch.credentials && status < 300)
     core_.credentials.accept(branch.sent, response, branch.flow[1]);
   if (status < 200) {
@@ -217,6 +227,7 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
   dialog.confirmed = true;
   look_ahead(branch, dialog, Side::callee);
   sip::Message original = response;
+  begin_timers(call, branch, response);
   if (!carry_to_caller(call, branch, &dialog, response)) {
     ++core_.counters.bad_sdp;
     hang_up_answer(branch, original, "Session description not understood");
@@ -244,6 +255,7 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
     std::uint32_t expires_s = response.number(HeaderId::expires).value_or(300);
     call.expires = core_.now + seconds(expires_s) + seconds(64);
   }
+  arm_timers(call);
   report(call, false);
 }
 

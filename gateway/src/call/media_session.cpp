@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 namespace isthmus::call {
 
@@ -46,6 +47,7 @@ RemoteMedia remote_of(const sdp::SessionDescription& description,
   remote.rtcp_port =
       media.rtcp_port().value_or(static_cast<std::uint16_t>(remote.port ? remote.port + 1 : 0));
   remote.rtcp_mux = media.rtcp_mux();
+  remote.udptl = iequals(media.protocol(), "udptl");
   std::vector<std::string> formats = media.formats();
   for (const sdp::RtpMap& map : media.rtpmaps()) {
     if (!formats.empty() && formats.front() == std::to_string(map.payload_type) &&

@@ -55,6 +55,10 @@ class MediaSession {
   /// The last offer of that side was refused: all is as it was before (RFC 3264 §8). Streams that
   /// came with it are closed. An offer of the other side that waits for its answer stays.
   void rollback(Side offerer, std::string_view dialog = {});
+  /// An offer of ours, in the name of that side: what the other one heard last, once more.
+  void begin_offer(Side offerer, std::string_view dialog = {}) {
+    fork_of(dialog).pending = offerer;
+  }
   /// The request that carried the last offer of that side is over, with a description in its answer
   /// or without.
   void end_offer(Side offerer, std::string_view dialog = {});

@@ -66,6 +66,13 @@ enum class Redirects : std::uint8_t { pass, follow };
 
 enum class RegistrationMode : std::uint8_t { passthrough };
 
+/// RFC 4028 toward one provider.
+struct SessionTimerConfig {
+  seconds expires{0};  ///< 0: session timers are between the end points
+  seconds min{90};
+  bool operator==(const SessionTimerConfig&) const = default;
+};
+
 struct ProviderConfig {
   std::string name;
   SipTarget target;
@@ -75,6 +82,7 @@ struct ProviderConfig {
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
   bool topology_hiding = false;  ///< it is not shown Call-IDs, tags, software and hosts of others
   Redirects redirects = Redirects::pass;
+  SessionTimerConfig session_timer;
   seconds failover_timeout{4};  ///< silence after which an INVITE tries the next host; 0: 32 s
   ProviderTlsConfig tls;
   /// Requests above this go by TCP instead of UDP; 0: never. Absent: as sip.udp.

@@ -73,6 +73,12 @@ void check_providers(const GatewayConfig& config, CheckSink& sink) {
   for (std::size_t i = 0; i < config.providers.size(); ++i) {
     const ProviderConfig& provider = config.providers[i];
     check_provider_transport(provider, at("providers", i), sink);
+    const SessionTimerConfig& timer = provider.session_timer;
+    if (timer.expires > seconds(0) && timer.expires < timer.min) {
+      sink.fault(at("providers", i) + ".session_timer.expires_s",
+                 "is shorter than min_s, " + std::to_string(timer.min.count()),
+                 "min_s or more, or 0");
+    }
     if (provider.name == "local") {
       sink.fault(at("providers", i) + ".name",
                  "is \"local\", which in routes stands for the gateway itself", "another name");

@@ -151,6 +151,19 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
           {"What becomes of a 3xx of the provider: `pass` hands it to the client, Contacts as they "
            "are; `follow` sends the request to the Contacts, best first."},
           choice(c.redirects));
+  v.section("session_timer",
+            "Session timers (RFC 4028) that the gateway keeps with the provider by itself, so that "
+            "a call "
+            "whose far end has vanished is ended on both sides.",
+            [&] {
+              v.value("expires_s",
+                      {"Interval to ask for; it is refreshed at half of it. 0: session timers are "
+                       "between client and provider, and pass. Otherwise 90 or more.",
+                       "s"},
+                      duration(c.session_timer.expires, seconds(0), seconds(86400)));
+              v.value("min_s", {"Shortest interval that the provider may ask for.", "s"},
+                      duration(c.session_timer.min, seconds(90), seconds(86400)));
+            });
   v.value(
       "failover_timeout_s",
       {"An INVITE to which a host of the provider answers nothing for this long goes to the next "

@@ -234,6 +234,33 @@ TEST_F(Offers, reinvite_that_nobody_acknowledges_ends_the_call) {
   EXPECT_EQ(bridge.call_count(), 0u);
 }
 
+TEST_F(Offers, a_call_becomes_a_fax_and_the_plane_is_told) {
+  sip::Message ok = answered_call();
+  std::string fax =
+      "v=0\r\no=- 1 2 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\n"
+      "m=image 40000 udptl t38\r\na=T38FaxVersion:0\r\na=T38FaxRateManagement:transferredTCF\r\n";
+  give(by_callee(invite, "c1", "INVITE", 1, fax), carol);
+  sip::Message seen = last(alice, "INVITE");
+  EXPECT_NE(seen.body().find("m=image 16 udptl t38"), std::string_view::npos) << seen.body();
+  EXPECT_NE(seen.body().find("a=T38FaxVersion:0"), std::string_view::npos);
+  give(response(seen, 200, {}, fax), alice);
+  give(by_callee(invite, "c1", "ACK", 1), carol);
+  EXPECT_EQ(media.ends.size(), 2u);
+  for (auto& [id, end] : media.ends) EXPECT_TRUE(end.remote.udptl);
+  give(by_caller(ok, "INVITE", 2, sdp()), alice);
+  give(response(last(carol, "INVITE"), 488, "c1"), carol);
+  for (auto& [id, end] : media.ends) EXPECT_TRUE(end.remote.udptl);
+}
+
+TEST_F(Offers, what_a_refusal_describes_is_no_answer) {
+  sip::Message ok = answered_call();
+  give(by_caller(ok, "INVITE", 2, sdp({}, 41000)), alice);
+  give(response(last(carol, "INVITE"), 488, "c1", sdp({}, 0)), carol);
+  EXPECT_EQ(last(alice, "INVITE", 488).body(), sdp({}, 0));
+  EXPECT_EQ(toward_carol(), 40000);
+  EXPECT_EQ(media.ends.size(), 2u);
+}
+
 TEST_F(Offers, description_inside_a_multipart_body_is_rewritten_and_the_rest_kept) {
   std::string before =
       "preamble\r\n--b o\r\nContent-Type: application/isup\r\n\r\n\x01\x02\r\n--b o\r\n"
