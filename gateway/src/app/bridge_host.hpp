@@ -88,7 +88,7 @@ class BridgeHost final : private transport::SipHandler {
   const IpAddress& sip_advertised() const;  ///< of sip.udp
   provider::Reach reach() const;            ///< addresses and transports that there are sockets for
   std::vector<std::string> own_hosts() const;  ///< "host" and "host:port" that mean this program
-  std::function<void()> on_tick;            ///< about once a second, for the owner's expiries
+  std::function<void()> on_tick;               ///< about once a second, for the owner's expiries
   /// Finds out what the bridge wants to know (call::Lookup), then calls lookup_done(). Without it,
   /// nothing is ever found.
   std::function<void(const std::string& key)> on_lookup;

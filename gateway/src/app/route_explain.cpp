@@ -262,7 +262,7 @@ int route_explain_command(const ops::GatewayConfig& config, const RouteQuestion&
   provider::GatewayRouter router(std::move(setup), bindings);
   std::vector<provider::Provider> providers;
   for (std::size_t i = 0; i < config.providers.size(); ++i) {
-    provider::Provider provider = provider_of(config.providers[i]);
+    provider::Provider provider = provider_of(config, config.providers[i]);
     if (provider.addresses.empty()) {
       // Its name is not looked up here; an address that no one has (RFC 5737) stands for it.
       auto stand_in = IpAddress::v4(0xC0000200 + static_cast<std::uint32_t>(i % 256));

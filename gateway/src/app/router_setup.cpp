@@ -176,6 +176,11 @@ provider::Provider provider_of(const ops::GatewayConfig& gateway,
   out.headers = headers_of(config.headers);
   out.policy.failover_after = config.failover_timeout;
   out.policy.topology_hiding = config.topology_hiding;
+  out.policy.follow_redirects = config.redirects == ops::Redirects::follow;
+  if (config.session_timer.expires > seconds(0)) {
+    out.policy.session_expires = config.session_timer.expires;
+  }
+  out.policy.min_session_expires = config.session_timer.min;
   out.policy.datagram_bytes = config.datagram_bytes.value_or(gateway.sip.udp.datagram_bytes);
   out.transport = config.target.transport_or_default();
   set_registration(out, config.registration);

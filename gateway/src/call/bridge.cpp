@@ -8,6 +8,7 @@
 #include "call/crossing.hpp"
 #include "call/exchange_relay.hpp"
 #include "call/own_requests.hpp"
+#include "call/parked_requests.hpp"
 #include "call/register_relay.hpp"
 #include "call/service_agent.hpp"
 
@@ -50,7 +51,8 @@ class Bridge::Impl {
         exchanges_(core_),
         registers_(core_),
         own_(core_),
-        services_(core_) {}
+        services_(core_),
+        parked_(core_, [this](ParkedRequests::Parked parked) { route(std::move(parked)); }) {}
 
   /// Runs one input and everything that follows from it.
   template <class Input>
@@ -76,7 +78,9 @@ class Bridge::Impl {
                    [&](sip::AckReceived& e) {
                      if (!calls_.on_ack(e.flow, e.ack)) services_.on_ack(e.flow, e.ack);
                    },
-                   [&](sip::CancelReceived& e) { calls_.on_cancel(e.server, e.cancel); },
+                   [&](sip::CancelReceived& e) {
+                     if (!calls_.on_cancel(e.server, e.cancel)) parked_.on_cancel(e.server);
+                   },
                    [&](sip::ResponseReceived& e) {
                      if (!core_.on_bye_response(e.client, e.response) &&
                          !calls_.on_response(e.client, e.response) &&
@@ -97,6 +101,7 @@ class Bridge::Impl {
                    },
                    [&](sip::ServerFailed& e) {
                      core_.merged.end(e.server);
+                     parked_.forget(e.server);
                      calls_.on_server_failed(e.server);
                    },
                },
@@ -136,7 +141,7 @@ class Bridge::Impl {
         return;
       }
     }
-    route(server, flow, request);
+    route({server, flow, std::move(request), 0, std::nullopt});
   }
 
   /// RFC 3261 §16.3 step 5: what Proxy-Require asks of us and we do not know. Require is between
@@ -157,7 +162,10 @@ class Bridge::Impl {
     return true;
   }
 
-  void route(sip::TransactionId server, const sip::Flow& flow, sip::Message& request) {
+  void route(ParkedRequests::Parked parked) {
+    sip::TransactionId server = parked.server;
+    const sip::Flow& flow = parked.flow;
+    sip::Message& request = parked.request;
     Route decision = core_.router.route(request, flow, core_.now);
     // A Contact of ours on some leg, or a place that the sender was told of by a token: the router
     // does not know it, but may still forbid its sender to speak as it does.
@@ -179,10 +187,10 @@ class Bridge::Impl {
       core_.reject(server, request, rejection->status, rejection->reason, rejection->retry_after_s);
     } else if (auto* service = std::get_if<RouteToService>(&decision)) {
       to_service(server, flow, request, service->service);
-    } else if (std::holds_alternative<RoutePending>(decision)) {
-      core_.reject(server, request, 503, "The next hop is not known yet", 1);
+    } else if (auto* pending = std::get_if<RoutePending>(&decision)) {
+      parked_.wait_for_lookup(std::move(parked), pending->lookup);
     } else if (auto* wait = std::get_if<RouteWait>(&decision)) {
-      core_.reject(server, request, 480, "The user has no registered device", wait->retry_after_s);
+      parked_.wait_for_user(std::move(parked), *wait);
     } else if (core_.registrar) {
       sip::Message response = core_.registrar->on_register(request, flow, core_.now);
       bool good = response.status() < 300;
@@ -225,6 +233,7 @@ class Bridge::Impl {
   OwnRequests own_;
   OwnRequestId next_own_ = 1;
   ServiceAgent services_;
+  ParkedRequests parked_;
   Instant next_sweep_{};
 };
 
@@ -256,19 +265,26 @@ void Bridge::on_session_closed(std::uint64_t session, Instant now, Actions& out)
     impl_->core_.bindings.session_closed(session);
     impl_->calls_.on_session_closed(session);
     impl_->services_.on_session_closed(session);
+    impl_->parked_.on_session_closed(session);
     impl_->exchanges_.on_session_closed(session);
     impl_->registers_.on_session_closed(session);
     impl_->core_.layer.on_flow_failed(sip::Flow::link(session), now, impl_->core_.events);
   });
 }
 
-// TODO(parked requests): nothing waits yet, route() refuses what would.
-void Bridge::on_lookup_done(std::string_view, Instant, Actions&) {}
-void Bridge::on_user_available(std::string_view, Instant, Actions&) {}
+void Bridge::on_lookup_done(std::string_view key, Instant now, Actions& out) {
+  impl_->run(now, out, [&] { impl_->core_.lookups.done(key); });
+}
+
+void Bridge::on_user_available(std::string_view user, Instant now, Actions& out) {
+  impl_->run(now, out, [&] { impl_->parked_.on_user_available(user); });
+}
 
 void Bridge::on_timeout(Instant now, Actions& out) {
   impl_->run(now, out, [&] {
     impl_->core_.layer.on_timeout(now, impl_->core_.events);
+    impl_->core_.lookups.on_timeout(now);
+    impl_->parked_.on_timeout();
     impl_->calls_.on_timeout();
     impl_->exchanges_.on_timeout();
     impl_->registers_.on_timeout();
@@ -282,6 +298,8 @@ std::optional<Instant> Bridge::next_deadline() const {
   auto consider = [&](std::optional<Instant> other) {
     if (other && (!next || *other < *next)) next = other;
   };
+  consider(impl_->core_.lookups.next_deadline());
+  consider(impl_->parked_.next_deadline());
   consider(impl_->calls_.next_deadline());
   consider(impl_->exchanges_.next_deadline());
   consider(impl_->registers_.next_deadline());

@@ -128,6 +128,12 @@ void BridgeCore::respond(sip::TransactionId server, sip::Message response, const
   layer.respond(server, std::move(response), now, events);
 }
 
+bool BridgeCore::ask(const std::string& key, Lookups::Resume resume) {
+  Lookups::Asked asked = lookups.ask(key, now, std::move(resume));
+  if (asked == Lookups::Asked::first) emit(Lookup{key});
+  return asked != Lookups::Asked::full;
+}
+
 void BridgeCore::reject(sip::TransactionId server, const sip::Message& request, int status,
                         std::string_view reason, unsigned retry_after_s) {
   sip::Message response = sip::Message::response_to(request, status, reason, random.token(12));

@@ -7,6 +7,7 @@
 #include "call/credential_agent.hpp"
 #include "call/identifier_map.hpp"
 #include "call/large_requests.hpp"
+#include "call/lookups.hpp"
 #include "call/merged_requests.hpp"
 #include "call/topology.hpp"
 
@@ -28,6 +29,7 @@ struct BridgeCore {
   Aliases aliases;
   IdentifierMap* identifiers = nullptr;  ///< the call manager's, which knows the dialogs
   LargeRequests large;
+  Lookups lookups;
   BridgeCounters counters;
   std::size_t calls = 0, subscriptions = 0;  ///< at this moment, services included
   Actions* out = nullptr;                    ///< where the current input's actions go
@@ -75,6 +77,9 @@ struct BridgeCore {
   /// @return false: none is free, and the request was answered 503.
   bool take_place(sip::TransactionId server, const sip::Message& request, const sip::Flow& flow);
   void give_place(bool call, const sip::Flow& flow);
+  /// Has something found out (Router's `lookup` words), and goes on when it is, or when the time is
+  /// up. @return false: too much waits already, and nothing was kept.
+  bool ask(const std::string& key, Lookups::Resume resume);
   void emit(Action action) { out->push_back(std::move(action)); }
 
  private:

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "call/dialog_usages.hpp"
 #include "call/failover.hpp"
 #include "call/media_session.hpp"
+#include "call/session_timer.hpp"
 #include "sip/dialog.hpp"
 #include "sip/message.hpp"
 #include "sip/transaction_layer.hpp"
@@ -18,6 +20,13 @@
 namespace isthmus::call {
 
 using CallId = std::uint64_t;
+
+/// The last reliable provisional response of a transaction (RFC 3262), as it went to the other leg:
+/// its sender repeats it until the PRACK comes.
+struct ReliableProvisional {
+  std::uint32_t rseq = 0;
+  std::optional<sip::Message> carried;
+};
 
 /// One dialog of a branch: a pair of legs. Early until a 2xx.
 struct DialogPair {
@@ -35,8 +44,17 @@ struct DialogPair {
   struct Ack {
     std::string bytes;
     std::uint32_t cseq = 0;
+    sip::Flow hop;
   };
   std::array<Ack, 2> last_ack;  ///< that went to that leg for its last 2xx, to repeat
+  /// A 2xx that went to that leg and waits for its ACK.
+  struct Unacknowledged {
+    sip::TransactionId server = 0;
+    std::uint32_t cseq = 0;
+  };
+  std::array<Unacknowledged, 2> unacknowledged;
+  ReliableProvisional reliable;    ///< the callee's last one (RFC 3262)
+  bool answered_in_prack = false;  ///< the offer of a reliable provisional response was
 };
 
 enum class BranchState : std::uint8_t { calling, cancelled, won, lost };
@@ -54,9 +72,12 @@ struct Branch {
   bool credentials = false;    ///< we hold some for that place
   bool initial_offer = false;  ///< the first request carried the offer
   std::unique_ptr<MediaSession> media;
+  std::unique_ptr<TimedLegs> timers;  ///< where the bridge keeps session timers itself
   std::vector<std::unique_ptr<DialogPair>> dialogs;
-  Failover places;                      ///< where it may still go
-  bool heard = false;                   ///< the place it went to last has sent a response
+  Failover places;                    ///< where it may still go
+  std::deque<std::string> redirects;  ///< Contacts of a 3xx that are still to be tried, best first
+  std::vector<std::string> tried;     ///< Request-URIs, to find redirections in a circle
+  bool heard = false;                 ///< the place it went to last has sent a response
   std::optional<sip::Message> failure;  ///< its final failure, translated for the caller
   std::optional<sip::Flow> failed_at;   ///< where it came from; nothing: it is ours
   struct Unwanted {

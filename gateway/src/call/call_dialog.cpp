@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "call/body_parts.hpp"
 #include "call/call_manager.hpp"
 #include "call/crossing.hpp"
 
@@ -16,9 +17,6 @@ bool refreshes_target(Method method) {
   return method == Method::invite || method == Method::update || method == Method::subscribe ||
          method == Method::notify || method == Method::refer;
 }
-
-constexpr std::size_t kKnownPeers = 10'000;  // hosts that Contacts led to; the oldest give way
-constexpr Duration kPeerLife = std::chrono::hours(4);  // of one, since last used
 
 /// Whether a request that came on `flow` may belong to a leg that uses `leg`.
 bool same_party(const sip::Flow& flow, const sip::Flow& leg) {
@@ -87,7 +85,7 @@ CallManager::DialogRef CallManager::find_dialog(const sip::Flow& flow,
 }
 
 bool CallManager::on_dialog_request(sip::TransactionId server, const sip::Flow& flow,
-                                    sip::Message& request) {
+                                    sip::Message& request, bool waited) {
   DialogRef ref = find_dialog(flow, request);
   if (!ref.call) return false;
   Method method = request.method();
@@ -101,39 +99,46 @@ bool CallManager::on_dialog_request(sip::TransactionId server, const sip::Flow& 
     if (auto contact = request.contact())
       ref.dialog->remote_target[index_of(ref.from)] = contact->uri;
   }
-  forward(ref, server, request);
+  forward(ref, server, flow, request, waited);
   return true;
 }
 
-void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::Message& request) {
+void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
+                          sip::Message& request, bool waited) {
   Side to = other(ref.from);
   bool bye = request.method() == Method::bye;
+  if (answer_refresh(ref, server, request) || refuse_glare(ref, server, request)) return;
   if (!bye && ref.call->transactions >= limits::kRequestsPerCall) {
     ++core_.counters.rejected_over_limit;
     core_.reject(server, request, 503, "Too many requests wait in this call", 1);
     return;
   }
+  std::vector<sip::Flow> hops;
+  if (!find_hops(ref, server, flow, request, waited, hops)) return;
+  sip::Flow hop = hops.front();
   sip::Message out = request;
   make_outgoing_request(out);
   address_to(*ref.dialog, to, out);
-  sip::Flow hop = next_hop(*ref.branch, *ref.dialog, to);
   replace_contact(out, ref.branch->token[index_of(to)], core_.host_of(hop),
                   core_.contact_params_of(hop));
   ref.dialog->identity.carry_request(out, ref.from);
-  bool offer = is_sdp(out.content_type());
-  if (request.method() == Method::prack) offer = offer && ref.branch->initial_offer;
-  if (std::optional<MediaFault> fault = carry_body(*ref.branch, ref.from, out, offer)) {
+  carry_timer(*ref.branch, to, out);
+  const std::string& tag = ref.dialog->callee_tag;
+  bool offer = is_offer(ref, out);
+  if (std::optional<MediaFault> fault = carry_body(*ref.branch, tag, ref.from, out, offer)) {
     ++core_.counters.bad_sdp;
-    if (offer && ref.branch->media) ref.branch->media->rollback(ref.from);
+    if (offer && ref.branch->media) ref.branch->media->rollback(ref.from, tag);
     core_.reject(server, request, fault->status, fault->reason);
     return;
   }
   core_.translate(out, crossing_of(*ref.branch, *ref.dialog, ref.from, hop));
   std::optional<sip::Message> sent;
+  InDialogPlaces places{hop, {hops.begin() + 1, hops.end()}, std::nullopt, false};
+  if (!places.more.empty()) places.sent = out;
   sip::TransactionId client =
       core_.send(std::move(out), hop, &ref.branch->flow[index_of(ref.from)], &sent);
   if (client == 0) {
-    if (offer && ref.branch->media) ref.branch->media->rollback(ref.from);
+    if (offer && ref.branch->media) ref.branch->media->rollback(ref.from, tag);
     core_.reject(server, request, 503, "Too many transactions", 5);
     return;
   }
@@ -146,7 +151,9 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
     ref.call->state = CallState::ending;
     ref.call->end_reason = ref.from == Side::caller ? "BYE from caller" : "BYE from callee";
   }
-  bool had_offer = is_sdp(request.content_type());
+  if (request.method() == Method::invite) ref.dialog->answered_in_prack = false;
+  if (request.method() == Method::prack && !offer && has_description(request))
+    ref.dialog->answered_in_prack = true;
   ++ref.call->transactions;
   in_dialog_.emplace(client, DialogUse{ref.call,
                                        ref.branch,
@@ -154,29 +161,21 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
                                        ref.from,
                                        server,
                                        std::move(request),
-                                       had_offer,
+                                       offer,
                                        ends,
                                        false,
                                        {},
                                        std::move(sent),
-                                       hop});
+                                       hop,
+                                       0,
+                                       std::move(places)});
+  be_patient(client, in_dialog_.at(client));
 }
 
 Crossing CallManager::crossing_of(const Branch& branch, const DialogPair& dialog, Side from,
                                   const sip::Flow& to) const {
   return {branch.flow[index_of(from)], to, dialog.identity.hides[index_of(other(from))],
           dialog.remote_target[index_of(from)], branch.media != nullptr};
-}
-
-/// Rewrites a session description in the body; other bodies pass.
-std::optional<MediaFault> CallManager::carry_body(Branch& branch, Side from, sip::Message& message,
-                                                  bool offer) {
-  if (!branch.media || !is_sdp(message.content_type()) || message.body().empty())
-    return std::nullopt;
-  Result<std::string, MediaFault> carried = branch.media->translate(from, message.body(), offer);
-  if (!carried) return carried.error();
-  message.set_body(*carried);
-  return std::nullopt;
 }
 
 void CallManager::address_to(const DialogPair& dialog, Side to, sip::Message& request) const {
@@ -202,43 +201,26 @@ void CallManager::address_to(const DialogPair& dialog, Side to, sip::Message& re
   }
 }
 
-sip::Flow CallManager::next_hop(const Branch& branch, const DialogPair& dialog, Side to) const {
-  return next_hop(branch.flow[index_of(to)], dialog.remote_target[index_of(to)],
-                  dialog.route_set[index_of(to)]);
-}
-
-/// Where a request in a dialog goes whose first messages came from `flow`.
-sip::Flow CallManager::next_hop(const sip::Flow& flow, const std::string& target,
-                                const std::vector<std::string>& route_set) const {
-  if (flow.is_link() || !core_.router.follows_targets(flow)) return flow;
-  std::string text = target;
-  if (!route_set.empty()) {
-    Result<sip::NameAddr, sip::Fault> first = sip::NameAddr::parse(route_set.front());
-    if (first) text = first->uri;
-  }
-  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(text);
-  if (!uri || !uri->is_sip()) return flow;
-  std::optional<IpAddress> address = IpAddress::parse(uri->params.get("maddr").value_or(uri->host));
-  if (!address) return flow;  // a name: the host that set the dialog up is asked to pass it on
-  sip::Flow hop = flow;
-  hop.remote = Endpoint{*address, uri->port ? uri->port : std::uint16_t{5060}};
-  hop.connection = 0;  // not the connection that the peer opened, but the place that it names
-  return hop;
-}
-
-bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack) {
+bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack, bool waited) {
   DialogRef ref = find_dialog(flow, ack);
   if (!ref.call) return false;
   Side to = other(ref.from);
+  std::vector<sip::Flow> hops;
+  if (!find_hops(ref, 0, flow, ack, waited, hops)) return true;
+  // A late offer is over with its ACK, answered or not.
+  if (on_acknowledged(*ref.call, *ref.dialog, ref.from, ack) && ref.branch->media &&
+      !has_description(ack)) {
+    ref.branch->media->end_offer(to, ref.dialog->callee_tag);
+  }
   make_outgoing_request(ack);
   ref.dialog->identity.carry_ack(ack, ref.from);
   address_to(*ref.dialog, to, ack);
-  sip::Flow hop = next_hop(*ref.branch, *ref.dialog, to);
+  const sip::Flow& hop = hops.front();
   if (ack.has(HeaderId::contact)) {
     replace_contact(ack, ref.branch->token[index_of(to)], core_.host_of(hop),
                     core_.contact_params_of(hop));
   }
-  if (carry_body(*ref.branch, ref.from, ack, false)) {
+  if (carry_body(*ref.branch, ref.dialog->callee_tag, ref.from, ack, false)) {
     ++core_.counters.bad_sdp;
     hang_up(*ref.call, std::nullopt, 488, "The answer in ACK is malformed");
     return true;
@@ -247,12 +229,15 @@ bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack) {
   auto cseq = ack.cseq();
   DialogPair::Ack& kept = ref.dialog->last_ack[index_of(to)];
   kept.cseq = cseq ? cseq->number : 0;
+  kept.hop = hop;
   core_.send_ack(std::move(ack), hop, &kept.bytes, &flow);
   return true;
 }
 
 void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
                                      sip::Message& response) {
+  if (!use.places.heard) silent_.clear(client);
+  use.places.heard = true;
   if (response.status() == 100) return;
   bool invite = use.request.method() == Method::invite;
   Side answering = other(use.from);
@@ -261,9 +246,9 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     auto cseq = response.cseq();
     const DialogPair::Ack& ack = use.dialog->last_ack[index_of(answering)];
     if (cseq && !ack.bytes.empty() && ack.cseq == cseq->number) {
-      core_.emit(SendSip{next_hop(*use.branch, *use.dialog, answering), ack.bytes});
-      return;
+      core_.emit(SendSip{ack.hop, ack.bytes});
     }
+    return;  // without an ACK yet, the 2xx is repeated by our own clock
   }
   int status = response.status();
   if (!use.finished && answer_challenge(client, use, response)) return;
@@ -272,9 +257,19 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     if (auto contact = response.contact())
       use.dialog->remote_target[index_of(answering)] = contact->uri;
   }
-  if (status >= 300 && use.had_offer && use.branch->media) use.branch->media->rollback(use.from);
-  if (std::optional<MediaFault> fault =
-          carry_body(*use.branch, answering, response, !use.had_offer)) {
+  const sip::Flow& back = use.branch->flow[index_of(use.from)];
+  const sip::Flow& far = use.branch->flow[index_of(answering)];
+  if (status < 200 && repeat_provisional(use.reliable, use.server, back, far, response)) return;
+  const std::string& tag = use.dialog->callee_tag;
+  MediaSession* media = use.branch->media.get();
+  if (status >= 300 && media && (use.had_offer || use.offered_back))
+    media->rollback(use.had_offer ? use.from : answering, tag);
+  // An answer, or the offer that an INVITE without one asked for; nothing else asks.
+  bool offer = invite && !use.had_offer && !use.dialog->answered_in_prack;
+  use.offered_back = use.offered_back || (offer && has_description(response));
+  std::optional<MediaFault> fault;  // what a refusal describes is no answer
+  if (status < 300) fault = carry_body(*use.branch, tag, answering, response, offer);
+  if (fault) {
     ++core_.counters.bad_sdp;
     if (status >= 200) {
       core_.reject(use.server, use.request, 502, fault->reason);
@@ -282,20 +277,24 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     }
     return;
   }
+  if (status >= 200 && status < 300 && use.had_offer && media) media->end_offer(use.from, tag);
+  carry_timer_answer(use, response);
   make_outgoing_response(response, use.request);
   use.dialog->identity.carry_response(response, use.request);
-  const sip::Flow& back = use.branch->flow[index_of(use.from)];
   core_.translate(response, crossing_of(*use.branch, *use.dialog, answering, back));
   if (status < 300) {
     replace_contact(response, use.branch->token[index_of(use.from)], core_.host_of(back),
                     core_.contact_params_of(back));
   }
-  core_.respond(use.server, response, &use.branch->flow[index_of(answering)]);
+  if (use.reliable.rseq != 0 && response.number(HeaderId::rseq) == use.reliable.rseq)
+    use.reliable.carried = response;
+  core_.respond(use.server, response, &far);
   if (status < 200) return;
   if (invite && status < 300) {
     if (!use.finished) --use.call->transactions;
     use.finished = true;
     use.kept_until = core_.now + core_.config.timers.timeout();
+    wait_for_ack(*use.call, *use.dialog, use.from, use.server, back, response, far);
     return;
   }
   after_final(client, use, &response);
@@ -330,7 +329,8 @@ void CallManager::on_dialog_failed(DialogUse& use, sip::ClientFailure why) {
                  {});  // the dialog is over for this leg, whatever became of the other
     return;
   }
-  if (use.had_offer && use.branch->media) use.branch->media->rollback(use.from);
+  if (use.had_offer && use.branch->media)
+    use.branch->media->rollback(use.from, use.dialog->callee_tag);
   bool timeout = why == sip::ClientFailure::timeout;
   core_.reject(use.server, use.request, timeout ? 408 : 503,
                timeout ? "Request Timeout" : "Peer unreachable");
@@ -359,6 +359,7 @@ void CallManager::after_final(sip::TransactionId client, DialogUse& use,
     }
   }
   --call.transactions;
+  silent_.clear(client);
   in_dialog_.erase(client);
   if (call.usages_only && call.transactions == 0) {
     bool left = std::any_of(
@@ -372,16 +373,8 @@ void CallManager::after_final(sip::TransactionId client, DialogUse& use,
 
 void CallManager::send_bye(Branch& branch, DialogPair& dialog, Side to, int cause,
                            std::string_view reason) {
-  Side from = other(to);
-  sip::Message bye = sip::Message::request("BYE", "sip:invalid.invalid");
-  bye.add(HeaderId::max_forwards, std::to_string(limits::kMaxForwards));
-  DialogIdentity& identity = dialog.identity;
-  bye.add(HeaderId::from, identity.party_on(to, from, dialog.party[index_of(from)]));
-  bye.add(HeaderId::to, identity.party_on(to, to, dialog.party[index_of(to)]));
-  bye.add(HeaderId::call_id, identity.names[index_of(to)].call_id);
-  bye.add(HeaderId::cseq, std::to_string(identity.numbers[index_of(to)].next_own()) + " BYE");
+  sip::Message bye = own_request(dialog, to, "BYE");
   bye.add(HeaderId::reason, reason_value(cause, reason));
-  address_to(dialog, to, bye);
   core_.send_bye(std::move(bye), next_hop(branch, dialog, to));
 }
 
@@ -413,15 +406,6 @@ void CallManager::hang_up(Call& call, std::optional<Side> except, int cause,
     }
   }
   end(call, reason);
-}
-
-void CallManager::note_peer(const sip::Flow& flow) {
-  if (flow.is_link()) return;
-  if (peers_.size() >= kKnownPeers) {
-    std::erase_if(peers_, [&](const auto& entry) { return entry.second <= core_.now; });
-    if (peers_.size() >= kKnownPeers) peers_.erase(peers_.begin());
-  }
-  peers_[flow.remote] = core_.now + kPeerLife;
 }
 
 }  // namespace isthmus::call

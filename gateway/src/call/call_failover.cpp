@@ -1,5 +1,6 @@
 // CallManager: sending the first request of a branch, and sending it elsewhere when a place fails.
 #include "base/limits.hpp"
+#include "call/body_parts.hpp"
 #include "call/call_manager.hpp"
 #include "call/crossing.hpp"
 
@@ -27,8 +28,10 @@ std::optional<MediaFault> CallManager::send_branch(Call& call, Branch& branch,
     branch.media.reset();  // gives its ports back before others are taken
     branch.media = std::make_unique<MediaSession>(core_.media, call.caller, target.flow);
   }
-  branch.initial_offer = is_sdp(out.content_type());
-  if (std::optional<MediaFault> fault = carry_body(branch, Side::caller, out, true)) return fault;
+  prepare_timers(call, branch, out);
+  branch.initial_offer = has_description(out);
+  if (std::optional<MediaFault> fault = carry_body(branch, {}, Side::caller, out, true))
+    return fault;
 
   Result<sip::NameAddr, sip::Fault> contact = call.request.contact();
   std::string at = contact ? contact->uri : std::string();
@@ -74,7 +77,7 @@ void CallManager::on_hop_failed(Call& call, Branch& branch, HopFailure failure) 
   // A place that rang, or answers no CANCEL, is not a dead one.
   if (!branch.heard) {
     core_.router.on_outcome(branch.flow[1], outcome_of(failure, 0), 0, core_.now);
-    if (try_next_place(call, branch, failure, 0)) return;
+    if (try_next_place(call, branch, failure, 0) || try_next_contact(call, branch)) return;
   }
   // RFC 3261 §8.1.3.1: a timeout counts as 408, a transport fault as 503.
   bool timeout = failure == HopFailure::timeout;
@@ -89,7 +92,10 @@ void CallManager::on_hop_failed(Call& call, Branch& branch, HopFailure failure) 
 /// CANCEL waits for a provisional response; a 2xx is acknowledged and hung up).
 void CallManager::on_silence(sip::TransactionId client) {
   auto found = initial_.find(client);
-  if (found == initial_.end()) return;
+  if (found == initial_.end()) {
+    if (in_dialog_.contains(client)) try_next_hop(client, HopFailure::timeout);
+    return;
+  }
   InitialUse use = found->second;
   if (use.call->invite) {
     core_.layer.cancel(client, {{"Reason", reason_value(408, "No answer in time")}}, core_.now,

@@ -16,7 +16,7 @@ bool CallManager::on_response(sip::TransactionId client, sip::Message& response)
     on_dialog_response(client, use->second, response);
     return true;
   }
-  return false;
+  return on_refresh_response(client, response);
 }
 
 bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure why) {
@@ -28,7 +28,10 @@ bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure
     return true;
   }
   auto found = in_dialog_.find(client);
-  if (found == in_dialog_.end()) return false;
+  if (found == in_dialog_.end()) return on_refresh_failed(client);
+  HopFailure failure =
+      why == sip::ClientFailure::timeout ? HopFailure::timeout : HopFailure::unreachable;
+  if (try_next_hop(client, failure)) return true;
   DialogUse& use = found->second;
   if (!use.finished) {
     on_dialog_failed(use, why);
@@ -40,6 +43,7 @@ bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure
 /// Nobody acknowledged our final response. A 2xx that is never acknowledged ends the call (RFC 3261
 /// §13.3.1.4).
 void CallManager::on_server_failed(sip::TransactionId server) {
+  answers_.end(server);
   Call* call = call_of_server(server);
   if (call && call->state == CallState::answered) hang_up(*call, std::nullopt, 408, "No ACK");
 }
@@ -89,10 +93,16 @@ bool CallManager::end_call(CallId id, std::string_view reason) {
 
 void CallManager::on_timeout() {
   while (auto client = silent_.take_due(core_.now)) on_silence(*client);
+  answers_.on_timeout();
+  while (auto call = session_timers_.take_due(core_.now)) on_session_timer(*call);
 }
 
 std::optional<Instant> CallManager::next_deadline() const {
-  return silent_.next();
+  std::optional<Instant> next = silent_.next();
+  for (std::optional<Instant> other : {answers_.next_deadline(), session_timers_.next()}) {
+    if (other && (!next || *other < *next)) next = other;
+  }
+  return next;
 }
 
 void CallManager::sweep() {
@@ -125,6 +135,9 @@ void CallManager::sweep() {
     }
   }
   identifiers_.expire();
+  std::erase_if(refreshes_, [&](const auto& entry) {
+    return !entry.second.ack.empty() && entry.second.kept_until <= core_.now;
+  });
   std::erase_if(in_dialog_, [&](const auto& entry) {
     return entry.second.finished && entry.second.kept_until <= core_.now;
   });
@@ -204,13 +217,25 @@ std::optional<DialogBook::Place> CallManager::place_of(std::string_view token) c
 }
 
 void CallManager::remove(Call& call) {
+  session_timers_.clear(call.id);
+  std::erase_if(refreshes_, [&](const auto& entry) { return entry.second.call == call.id; });
   identifiers_.remember(call);
   for (auto& branch : call.branches) {
     initial_.erase(branch->client);
     silent_.clear(branch->client);
     for (const std::string& token : branch->token) tokens_.erase(token);
+    for (const auto& dialog : branch->dialogs) {
+      for (const auto& answer : dialog->unacknowledged) {
+        answers_.end(answer.server);
+        if (answer.server != call.server) servers_.erase(answer.server);
+      }
+    }
   }
-  std::erase_if(in_dialog_, [&](const auto& entry) { return entry.second.call == &call; });
+  std::erase_if(in_dialog_, [&](const auto& entry) {
+    if (entry.second.call != &call) return false;
+    silent_.clear(entry.first);
+    return true;
+  });
   servers_.erase(call.server);
   for (const std::string& call_id : call.call_ids) {
     auto [first, last] = by_call_id_.equal_range(call_id);

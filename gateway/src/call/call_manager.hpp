@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "call/answer_repeater.hpp"
 #include "call/bridge_core.hpp"
 #include "call/call.hpp"
 #include "call/deadlines.hpp"
@@ -15,7 +16,10 @@ namespace isthmus::call {
 /// last response of its BYE. Internal to the room; one per bridge.
 class CallManager : private DialogBook {
  public:
-  explicit CallManager(BridgeCore& core) : core_(core), identifiers_(core, *this) {
+  explicit CallManager(BridgeCore& core)
+      : core_(core),
+        identifiers_(core, *this),
+        answers_(core, [this](sip::TransactionId server) { on_server_failed(server); }) {
     core.identifiers = &identifiers_;
   }
   ~CallManager() override { core_.identifiers = nullptr; }
@@ -26,8 +30,10 @@ class CallManager : private DialogBook {
   void start(sip::TransactionId server, const sip::Flow& flow, sip::Message request,
              const RouteTargets& route);
   /// @return false if no dialog of ours is meant (the caller answers 481 or drops an ACK).
-  bool on_dialog_request(sip::TransactionId server, const sip::Flow& flow, sip::Message& request);
-  bool on_ack(const sip::Flow& flow, sip::Message& ack);
+  /// @param waited  for a lookup of its next hop: it does not wait again.
+  bool on_dialog_request(sip::TransactionId server, const sip::Flow& flow, sip::Message& request,
+                         bool waited = false);
+  bool on_ack(const sip::Flow& flow, sip::Message& ack, bool waited = false);
   bool on_cancel(sip::TransactionId server, const sip::Message& cancel);
   bool on_response(sip::TransactionId client, sip::Message& response);
   /// A 2xx of a client transaction whose call is over: late, or its ACK was lost.
@@ -51,6 +57,13 @@ class CallManager : private DialogBook {
     Call* call;
     Branch* branch;
   };
+  /// Where a request inside a dialog went, and where it may still go.
+  struct InDialogPlaces {
+    sip::Flow hop;
+    std::vector<sip::Flow> more;
+    std::optional<sip::Message> sent;  ///< as it went out, without Via; kept if there are more
+    bool heard = false;                ///< a response came
+  };
   struct DialogUse {
     Call* call;
     Branch* branch;
@@ -65,6 +78,22 @@ class CallManager : private DialogBook {
     std::optional<sip::Message> sent{};  ///< as it went out, where we hold credentials
     sip::Flow hop{};
     unsigned challenges = 0;  ///< that were answered with them
+    InDialogPlaces places{};
+    ReliableProvisional reliable{};
+    bool offered_back = false;  ///< a response carried the offer
+  };
+  /// A session refresh of our own that is under way, or was just acknowledged.
+  struct Refresh {
+    CallId call;
+    DialogPair* dialog;
+    Side to;
+    bool invite;  ///< else an UPDATE
+    sip::Message sent;
+    sip::Flow hop;
+    std::optional<sip::Message> challenged{};  ///< as it went out, where we hold credentials
+    unsigned challenges = 0;
+    std::string ack{};  ///< of the 2xx, to repeat until `kept_until`
+    Instant kept_until{};
   };
   struct TokenUse {
     Call* call;
@@ -90,44 +119,90 @@ class CallManager : private DialogBook {
   void on_silence(sip::TransactionId client);
   void index(const std::string& call_id, Call& call);
   bool answer_challenge(Call& call, Branch& branch, const sip::Message& response);
+
+  // call_redirect.cpp
+  bool follow_redirect(Call& call, Branch& branch, sip::Message& response);
+  bool try_next_contact(Call& call, Branch& branch);
+  bool send_to_contact(Call& call, Branch& branch, const std::string& uri, bool waited);
+  void cancel_branch(Branch& branch, std::vector<std::pair<std::string, std::string>> extra);
   void on_initial_response(Call& call, Branch& branch, sip::Message& response);
   void on_provisional(Call& call, Branch& branch, sip::Message& response);
   void on_answered(Call& call, Branch& branch, sip::Message& response);
-  void on_repeated_answer(Call& call, Branch& branch, sip::Message& response);
+  void on_repeated_answer(Branch& branch, sip::Message& response);
   void on_refused(Call& call, Branch& branch, sip::Message response, bool ours = false);
-  void keep_failure(Call& call, Branch& branch, sip::Message response, const sip::Flow* from);
+  static void keep_failure(Branch& branch, sip::Message response, const sip::Flow* from);
   void finish_if_nobody_left(Call& call);
   void cancel_branches(Call& call, const Branch* except, std::string_view reason);
   void hang_up_answer(Branch& branch, const sip::Message& response, std::string_view reason);
   std::string acknowledge_and_end(const sip::Flow& flow, const sip::Message& invite,
                                   const sip::Message& response, std::string_view reason);
   void turn_to_caller(const Call& call, const Branch& branch, sip::Message& response) const;
-  bool carry_to_caller(Call& call, Branch& branch, sip::Message& response);
+  bool carry_to_caller(Call& call, Branch& branch, const DialogPair* dialog,
+                       sip::Message& response);
   DialogPair& dialog_of(Call& call, Branch& branch, const sip::Message& response);
   void forget_an_early_dialog(Branch& branch);
   void fail_setup(Call& call, int status, std::string_view reason, unsigned retry_after_s = 0);
+
+  // call_timers.cpp
+  void prepare_timers(const Call& call, Branch& branch, sip::Message& out);
+  bool raise_interval(Call& call, Branch& branch, const sip::Message& response);
+  void begin_timers(const Call& call, Branch& branch, sip::Message& response);
+  void arm_timers(const Call& call);
+  void refuse_interval(sip::TransactionId server, const sip::Message& request, seconds least);
+  bool answer_refresh(const DialogRef& ref, sip::TransactionId server, const sip::Message& request);
+  void carry_timer(Branch& branch, Side to, sip::Message& request);
+  void carry_timer_answer(const DialogUse& use, sip::Message& response);
+  void on_session_timer(CallId id);
+  void refresh(Call& call, Side to);
+  sip::Message own_request(DialogPair& dialog, Side to, std::string_view method) const;
+  bool on_refresh_response(sip::TransactionId client, const sip::Message& response);
+  void acknowledge_refresh(Branch& branch, Refresh& refresh, const sip::Message& response);
+  bool answer_refresh_challenge(Refresh& refresh, const sip::Message& response);
+  bool on_refresh_failed(sip::TransactionId client);
 
   // call_dialog.cpp
   DialogRef find_dialog(const sip::Flow& flow, const sip::Message& request);
   DialogRef find_by_tags(const sip::Flow& flow, const sip::Message& request);
   Crossing crossing_of(const Branch& branch, const DialogPair& dialog, Side from,
                        const sip::Flow& to) const;
-  void forward(const DialogRef& ref, sip::TransactionId server, sip::Message& request);
+  void forward(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
+               sip::Message& request, bool waited);
   void on_dialog_response(sip::TransactionId client, DialogUse& use, sip::Message& response);
   bool answer_challenge(sip::TransactionId client, DialogUse& use, const sip::Message& response);
   void on_dialog_failed(DialogUse& use, sip::ClientFailure why);
   void after_final(sip::TransactionId client, DialogUse& use, const sip::Message* response);
-  std::optional<MediaFault> carry_body(Branch& branch, Side from, sip::Message& message,
-                                       bool offer);
-  sip::Flow next_hop(const Branch& branch, const DialogPair& dialog, Side to) const;
-  sip::Flow next_hop(const sip::Flow& flow, const std::string& target,
-                     const std::vector<std::string>& route_set) const;
+
+  // call_offers.cpp
+  std::optional<MediaFault> carry_body(Branch& branch, std::string_view dialog, Side from,
+                                       sip::Message& message, bool offer);
+  bool is_offer(const DialogRef& ref, const sip::Message& request) const;
+  bool refuse_glare(const DialogRef& ref, sip::TransactionId server, const sip::Message& request);
+  bool repeat_provisional(ReliableProvisional& last, sip::TransactionId server, const sip::Flow& to,
+                          const sip::Flow& from, const sip::Message& response);
+  void wait_for_ack(Call& call, DialogPair& dialog, Side side, sip::TransactionId server,
+                    const sip::Flow& to, const sip::Message& response, const sip::Flow& from);
+  bool on_acknowledged(const Call& call, DialogPair& dialog, Side side, const sip::Message& ack);
+
+  // call_dialog.cpp
   void address_to(const DialogPair& dialog, Side to, sip::Message& request) const;
   void send_bye(Branch& branch, DialogPair& dialog, Side to, int cause, std::string_view reason);
   void hang_up(Call& call, std::optional<Side> except, int cause, std::string_view reason);
 
-  // call_manager.cpp
+  // call_hops.cpp
+  std::vector<sip::Flow> next_hops(const sip::Flow& flow, const std::string& target,
+                                   const std::vector<std::string>& route_set,
+                                   std::string& lookup) const;
+  sip::Flow next_hop(const Branch& branch, const DialogPair& dialog, Side to) const;
+  sip::Flow next_hop(const sip::Flow& flow, const std::string& target,
+                     const std::vector<std::string>& route_set) const;
+  void look_ahead(const Branch& branch, const DialogPair& dialog, Side to);
+  bool find_hops(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
+                 sip::Message& request, bool waited, std::vector<sip::Flow>& hops);
+  void be_patient(sip::TransactionId client, const DialogUse& use);
+  bool try_next_hop(sip::TransactionId client, HopFailure failure);
   void note_peer(const sip::Flow& flow);
+
+  // call_manager.cpp
   void answer_waiting(const DialogUse& use);
   void end(Call& call, std::string_view reason);
   void end_invite_usage(Call& call);
@@ -146,7 +221,10 @@ class CallManager : private DialogBook {
   std::unordered_map<sip::TransactionId, InitialUse> initial_;
   std::unordered_map<sip::TransactionId, DialogUse> in_dialog_;
   std::unordered_map<sip::TransactionId, CallId>
-      servers_;                           ///< INVITE server transactions still open
+      servers_;  ///< INVITE server transactions still open
+  AnswerRepeater answers_;
+  Deadlines<CallId> session_timers_;
+  std::unordered_map<sip::TransactionId, Refresh> refreshes_;
   Deadlines<sip::TransactionId> silent_;  ///< requests that go elsewhere if nothing is heard
   std::unordered_map<Endpoint, Instant, EndpointHash> peers_;  ///< until when each is known
 };

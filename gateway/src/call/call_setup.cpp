@@ -11,13 +11,20 @@ using sip::HeaderId;
 
 void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::Message request,
                         const RouteTargets& route) {
+  bool invite = request.method() == sip::Method::invite;
+  if (std::optional<seconds> least = invite && core_.router.policy_of(flow).session_expires
+                                         ? too_small(request, core_.router.policy_of(flow))
+                                         : std::nullopt) {
+    refuse_interval(server, request, *least);
+    return;
+  }
   if (!core_.take_place(server, request, flow)) return;
   auto owned = std::make_unique<Call>();
   Call& call = *owned;
   call.id = next_id_++;
   call.server = server;
   call.caller = flow;
-  call.invite = request.method() == sip::Method::invite;
+  call.invite = invite;
   call.request = std::move(request);
   call.started = core_.now;
   call.owner = {core_.router.owner_of(flow), core_.router.owner_of(route.targets.front().flow)};
@@ -92,7 +99,10 @@ void CallManager::on_initial_response(Call& call, Branch& branch, sip::Message& 
     core_.router.on_outcome(branch.flow[1], outcome_of(HopFailure::response, status),
                             retry_after_of(response), core_.now);
   }
-  if (status == 100 || answer_challenge(call, branch, response)) return;
+  if (status == 100 || answer_challenge(call, branch, response) ||
+      raise_interval(call, branch, response)) {
+    return;
+  }
   if (branch.credentials && status < 300)
     core_.credentials.accept(branch.sent, response, branch.flow[1]);
   if (status < 200) {
@@ -100,13 +110,18 @@ void CallManager::on_initial_response(Call& call, Branch& branch, sip::Message& 
       on_provisional(call, branch, response);
   } else if (status >= 300) {
     const sip::Flow place = branch.flow[1];
-    if (try_next_place(call, branch, HopFailure::response, status)) {
-      keep_failure(call, branch, std::move(response), &place);
+    sip::Message told =
+        response;  // in the words of the place that said it, before another is asked
+    turn_to_caller(call, branch, told);
+    if (follow_redirect(call, branch, response) ||
+        (status < 600 && !branch.redirects.empty() && try_next_contact(call, branch)) ||
+        try_next_place(call, branch, HopFailure::response, status)) {
+      keep_failure(branch, std::move(told), &place);
     } else {
       on_refused(call, branch, std::move(response));
     }
   } else if (call.winner == &branch) {
-    on_repeated_answer(call, branch, response);
+    on_repeated_answer(branch, response);
   } else if (call.state == CallState::setup && branch.state == BranchState::calling) {
     on_answered(call, branch, response);
   } else {
@@ -150,6 +165,7 @@ void CallManager::forget_an_early_dialog(Branch& branch) {
     if (!use.finished) --use.call->transactions;
     return true;
   });
+  if (branch.media) branch.media->forget((*oldest)->callee_tag);
   branch.dialogs.erase(oldest);
 }
 
@@ -170,8 +186,12 @@ void CallManager::turn_to_caller(const Call& call, const Branch& branch,
 }
 
 /// Makes the callee's response the caller's. False: its description could not be carried.
-bool CallManager::carry_to_caller(Call& call, Branch& branch, sip::Message& response) {
-  if (carry_body(branch, Side::callee, response, !branch.initial_offer)) return false;
+bool CallManager::carry_to_caller(Call& call, Branch& branch, const DialogPair* dialog,
+                                  sip::Message& response) {
+  // What follows a late offer that was answered in a PRACK only says it again.
+  bool offer = !branch.initial_offer && !(dialog && dialog->answered_in_prack);
+  std::string_view tag = dialog ? std::string_view(dialog->callee_tag) : std::string_view();
+  if (carry_body(branch, tag, Side::callee, response, offer)) return false;
   turn_to_caller(call, branch, response);
   const sip::Flow& caller = branch.flow[0];
   replace_contact(response, branch.token[0], core_.host_of(caller),
@@ -180,18 +200,24 @@ bool CallManager::carry_to_caller(Call& call, Branch& branch, sip::Message& resp
 }
 
 void CallManager::on_provisional(Call& call, Branch& branch, sip::Message& response) {
+  DialogPair* dialog = nullptr;
   if (!response.to_tag().empty()) {
-    DialogPair& dialog = dialog_of(call, branch, response);
+    dialog = &dialog_of(call, branch, response);
     if (auto contact = response.contact()) {
-      dialog.remote_target[1] = contact->uri;
-      dialog.route_set[1] = record_route(response, true);
+      dialog->remote_target[1] = contact->uri;
+      dialog->route_set[1] = record_route(response, true);
     }
+    if (repeat_provisional(dialog->reliable, call.server, branch.flow[0], branch.flow[1], response))
+      return;
   }
-  if (!carry_to_caller(call, branch, response)) {
+  if (!carry_to_caller(call, branch, dialog, response)) {
     ++core_.counters.bad_sdp;
     return;  // early media that cannot be carried is no reason to fail a call that may still be
              // answered
   }
+  if (dialog && dialog->reliable.rseq != 0 &&
+      response.number(HeaderId::rseq) == dialog->reliable.rseq)
+    dialog->reliable.carried = response;
   core_.respond(call.server, response, &branch.flow[1]);
 }
 
@@ -200,9 +226,10 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
   dialog.route_set[1] = record_route(response, true);  // the 2xx decides (RFC 3261 §13.2.2.4)
   if (auto contact = response.contact()) dialog.remote_target[1] = contact->uri;
   dialog.confirmed = true;
-  note_peer(next_hop(branch, dialog, Side::callee));
+  look_ahead(branch, dialog, Side::callee);
   sip::Message original = response;
-  if (!carry_to_caller(call, branch, response)) {
+  begin_timers(call, branch, response);
+  if (!carry_to_caller(call, branch, &dialog, response)) {
     ++core_.counters.bad_sdp;
     hang_up_answer(branch, original, "Session description not understood");
     branch.state = BranchState::lost;
@@ -218,26 +245,32 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
   call.owner[1] = core_.router.owner_of(branch.flow[1]);
   if (call.invite) ++core_.counters.calls_answered;
   cancel_branches(call, &branch, "Call completed elsewhere");
+  if (branch.media) {
+    branch.media->settle(dialog.callee_tag);
+    branch.media->end_offer(Side::caller);
+  }
   core_.respond(call.server, response, &branch.flow[1]);
+  if (call.invite)
+    wait_for_ack(call, dialog, Side::caller, call.server, branch.flow[0], response, branch.flow[1]);
   if (!call.invite) {
     std::uint32_t expires_s = response.number(HeaderId::expires).value_or(300);
     call.expires = core_.now + seconds(expires_s) + seconds(64);
   }
+  arm_timers(call);
   report(call, false);
 }
 
 /// A retransmitted 2xx: the ACK was lost, or has not come yet (RFC 6026 §8.5).
-void CallManager::on_repeated_answer(Call& call, Branch& branch, sip::Message& response) {
+void CallManager::on_repeated_answer(Branch& branch, sip::Message& response) {
   std::string tag = response.to_tag();
   for (auto& dialog : branch.dialogs) {
     if (dialog->callee_tag != tag || !dialog->confirmed) continue;
     auto cseq = response.cseq();
     const DialogPair::Ack& ack = dialog->last_ack[index_of(Side::callee)];
     if (cseq && !ack.bytes.empty() && ack.cseq == cseq->number) {
-      core_.emit(SendSip{next_hop(branch, *dialog, Side::callee), ack.bytes});
-    } else if (carry_to_caller(call, branch, response)) {
-      core_.respond(call.server, response, &branch.flow[1]);
+      core_.emit(SendSip{ack.hop, ack.bytes});
     }
+    // Without an ACK yet: the 2xx is repeated to the caller by our own clock.
     return;
   }
   hang_up_answer(branch, response, "Answered elsewhere");  // a second 2xx of a fork upstream
@@ -250,15 +283,14 @@ void CallManager::on_refused(Call& call, Branch& branch, sip::Message response, 
   if (call.state == CallState::setup && response.status() >= 600) {
     cancel_branches(call, &branch, "Declined everywhere");  // RFC 3261 §16.7 step 5
   }
-  keep_failure(call, branch, std::move(response), ours ? nullptr : &branch.flow[1]);
+  turn_to_caller(call, branch, response);
+  keep_failure(branch, std::move(response), ours ? nullptr : &branch.flow[1]);
   finish_if_nobody_left(call);
 }
 
 /// What an earlier place said is worth more than the silence of a later one.
-void CallManager::keep_failure(Call& call, Branch& branch, sip::Message response,
-                               const sip::Flow* from) {
+void CallManager::keep_failure(Branch& branch, sip::Message response, const sip::Flow* from) {
   if (branch.failure && branch.failed_at && !from) return;
-  turn_to_caller(call, branch, response);
   branch.failure = std::move(response);
   branch.failed_at.reset();
   if (from) branch.failed_at = *from;
@@ -315,10 +347,7 @@ void CallManager::cancel_branches(Call& call, const Branch* except, std::string_
   if (!call.invite) return;  // only INVITE can be cancelled (RFC 3261 §9.1)
   for (auto& branch : call.branches) {
     if (branch.get() == except || branch->state != BranchState::calling) continue;
-    branch->state = BranchState::cancelled;
-    branch->media.reset();
-    core_.layer.cancel(branch->client, {{"Reason", reason_value(200, reason)}}, core_.now,
-                       core_.events);
+    cancel_branch(*branch, {{"Reason", reason_value(200, reason)}});
   }
 }
 
@@ -394,9 +423,7 @@ bool CallManager::on_cancel(sip::TransactionId server, const sip::Message& cance
   call->end_reason = "cancelled by caller";
   for (auto& branch : call->branches) {
     if (branch->state != BranchState::calling) continue;
-    branch->state = BranchState::cancelled;
-    branch->media.reset();
-    core_.layer.cancel(branch->client, extra, core_.now, core_.events);
+    cancel_branch(*branch, extra);
   }
   finish_if_nobody_left(*call);
   return true;

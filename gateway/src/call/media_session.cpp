@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/limits.hpp"
 #include "base/text.hpp"
 
 namespace isthmus::call {
@@ -46,6 +47,7 @@ RemoteMedia remote_of(const sdp::SessionDescription& description,
   remote.rtcp_port =
       media.rtcp_port().value_or(static_cast<std::uint16_t>(remote.port ? remote.port + 1 : 0));
   remote.rtcp_mux = media.rtcp_mux();
+  remote.udptl = iequals(media.protocol(), "udptl");
   std::vector<std::string> formats = media.formats();
   for (const sdp::RtpMap& map : media.rtpmaps()) {
     if (!formats.empty() && formats.front() == std::to_string(map.payload_type) &&
@@ -99,68 +101,130 @@ void MediaSession::close(Stream& stream) {
   stream = {};
 }
 
-void MediaSession::learn_remote(Stream& stream, std::size_t from,
-                                const sdp::SessionDescription& description,
-                                const sdp::SessionDescription::Media& media, bool offer) {
-  RemoteMedia remote = remote_of(description, media);
-  if (offer) {
-    stream.mux_offered = remote.rtcp_mux;
-    // Until the answer agrees, the offerer gets RTCP on its own port (RFC 5761 §5.1.1).
-    remote.rtcp_mux = remote.rtcp_mux && stream.remote[from].rtcp_mux;
-  } else {
-    remote.rtcp_mux = remote.rtcp_mux && stream.mux_offered;
-    RemoteMedia& offerer = stream.remote[1 - from];
-    if (offerer.rtcp_mux != remote.rtcp_mux) {
-      offerer.rtcp_mux = remote.rtcp_mux;
-      plane_.set_remote(stream.local[1 - from].id, offerer);
+/// Closes the streams that no dialog has use for.
+void MediaSession::release_unused() {
+  for (std::size_t i = 0; i < streams_.size(); ++i) {
+    bool used = false;
+    for (const Fork& fork : forks_) used = used || (i < fork.terms.size() && fork.terms[i].used);
+    if (!used) close(streams_[i]);
+  }
+}
+
+const MediaSession::Fork& MediaSession::fork_of(std::string_view dialog) const {
+  if (!settled_ && !dialog.empty()) {
+    for (const Fork& fork : forks_) {
+      if (fork.dialog == dialog) return fork;
     }
   }
-  stream.remote[from] = remote;
+  return forks_.front();
+}
+
+MediaSession::Fork& MediaSession::fork_of(std::string_view dialog) {
+  if (settled_ || dialog.empty()) return forks_.front();
+  for (Fork& fork : forks_) {
+    if (fork.dialog == dialog) return fork;
+  }
+  // The owner bounds the early dialogs, and says which it forgets; this is for want of its word.
+  if (forks_.size() > limits::kForksPerCall) forks_.erase(forks_.begin() + 1);
+  Fork fresh = forks_.front();
+  fresh.dialog = std::string(dialog);
+  forks_.push_back(std::move(fresh));
+  return forks_.back();
+}
+
+void MediaSession::tell(std::size_t index, std::size_t side, const RemoteMedia& remote) {
+  streams_[index].told[side] = remote;
+  plane_.set_remote(streams_[index].local[side].id, remote);
+}
+
+/// Media flows by the terms of this dialog from now on.
+void MediaSession::activate(const Fork& fork) {
+  if (active_ == fork.dialog) return;
+  active_ = fork.dialog;
+  for (std::size_t i = 0; i < streams_.size(); ++i) {
+    if (!streams_[i].open) continue;
+    for (std::size_t side : {std::size_t{0}, std::size_t{1}}) {
+      RemoteMedia remote =
+          i < fork.terms.size() && fork.terms[i].used ? fork.terms[i].remote[side] : RemoteMedia{};
+      if (remote != streams_[i].told[side]) tell(i, side, remote);
+    }
+  }
+}
+
+void MediaSession::learn_remote(Fork& fork, std::size_t index, std::size_t from,
+                                const sdp::SessionDescription& description,
+                                const sdp::SessionDescription::Media& media, bool offer) {
+  Terms& terms = fork.terms[index];
+  RemoteMedia remote = remote_of(description, media);
+  if (offer) {
+    terms.mux_offered = remote.rtcp_mux;
+    // Until the answer agrees, the offerer gets RTCP on its own port (RFC 5761 §5.1.1).
+    remote.rtcp_mux = remote.rtcp_mux && terms.remote[from].rtcp_mux;
+  } else {
+    remote.rtcp_mux = remote.rtcp_mux && terms.mux_offered;
+    RemoteMedia& offerer = terms.remote[1 - from];
+    if (offerer.rtcp_mux != remote.rtcp_mux) {
+      offerer.rtcp_mux = remote.rtcp_mux;
+      tell(index, 1 - from, offerer);
+    }
+  }
+  terms.remote[from] = remote;
   std::optional<sdp::Connection> connection = description.connection_of(media);
   bool nowhere = connection && connection->ip && connection->ip->is_unspecified();  // RFC 2543 hold
-  stream.held[from] = nowhere || description.direction_of(media) != sdp::Direction::sendrecv;
-  plane_.set_remote(stream.local[from].id, remote);
+  terms.held[from] = nowhere || description.direction_of(media) != sdp::Direction::sendrecv;
+  tell(index, from, remote);
 }
 
 /// An offer keeps what it replaces until it is answered; an answer settles it.
-void MediaSession::keep_or_settle(std::size_t from, bool offer) {
-  for (Stream& stream : streams_) {
+void MediaSession::keep_or_settle(Fork& fork, std::size_t from, bool offer) {
+  for (Terms& terms : fork.terms) {
     if (!offer) {
-      stream.before[1 - from].reset();
-    } else if (!stream.before[from]) {
-      stream.before[from] = Before{stream.remote[from], stream.open, stream.held[from]};
+      terms.before[1 - from].reset();
+    } else if (!terms.before[from]) {
+      terms.before[from] = Before{terms.remote[from], terms.used, terms.held[from]};
     }
+  }
+  if (offer) {
+    fork.pending = from == 0 ? Side::caller : Side::callee;
+  } else if (fork.pending && index_of(*fork.pending) != from) {
+    fork.pending.reset();
   }
 }
 
 Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::string_view sdp,
-                                                        bool offer) {
+                                                        bool offer, std::string_view dialog) {
   Result<sdp::SessionDescription, sdp::Fault> parsed = sdp::SessionDescription::parse(sdp);
   if (!parsed) return MediaFault{offer ? 400 : 488, parsed.error().reason()};
   sdp::SessionDescription description = std::move(*parsed);
   strip_ice(description);
   std::size_t from = index_of(from_side), to = 1 - from;
+  Fork& fork = fork_of(dialog);
+  activate(fork);
   if (streams_.size() < description.media().size()) streams_.resize(description.media().size());
-  keep_or_settle(from, offer);
+  if (fork.terms.size() < streams_.size()) fork.terms.resize(streams_.size());
+  keep_or_settle(fork, from, offer);
 
   std::optional<IpAddress> address;
   for (std::size_t i = 0; i < description.media().size(); ++i) {
     auto& media = description.media()[i];
-    Stream& stream = streams_[i];
+    Terms& terms = fork.terms[i];
     if (media.port() == 0) {
-      if (!offer) close(stream);
-      if (stream.open) learn_remote(stream, from, description, media, offer);
+      if (terms.used) learn_remote(fork, i, from, description, media, offer);
+      if (!offer) terms.used = false;
       continue;
     }
-    if (!stream.open) {
+    if (!terms.used) {
       if (!offer) {  // an answer opens nothing that was not on offer (RFC 3264 §6)
         media.set_port(0);
         continue;
       }
-      if (std::optional<MediaFault> fault = open(stream)) return *fault;
+      if (!streams_[i].open) {
+        if (std::optional<MediaFault> fault = open(streams_[i])) return *fault;
+      }
+      terms.used = true;
     }
-    learn_remote(stream, from, description, media, offer);
-    const LocalMedia& local = stream.local[to];
+    learn_remote(fork, i, from, description, media, offer);
+    const LocalMedia& local = streams_[i].local[to];
     address = local.address;
     if (std::optional<std::uint16_t> rtcp = media.rtcp_port()) {
       bool muxed = *rtcp == media.port();
@@ -168,28 +232,58 @@ Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::str
     }
     media.set_port(local.port);
   }
+  release_unused();
   if (address) description.set_address(*address);
   return description.to_string();
 }
 
-void MediaSession::rollback(Side offerer) {
+void MediaSession::rollback(Side offerer, std::string_view dialog) {
   std::size_t side = index_of(offerer);
-  for (Stream& stream : streams_) {
-    std::optional<Before> before = std::exchange(stream.before[side], std::nullopt);
-    if (!before || !stream.open) continue;
-    if (!before->open) {
-      close(stream);
-      continue;
-    }
-    stream.remote[side] = before->remote;
-    stream.held[side] = before->held;
-    plane_.set_remote(stream.local[side].id, before->remote);
+  Fork& fork = fork_of(dialog);
+  if (fork.pending == offerer) fork.pending.reset();
+  for (std::size_t i = 0; i < fork.terms.size(); ++i) {
+    Terms& terms = fork.terms[i];
+    std::optional<Before> before = std::exchange(terms.before[side], std::nullopt);
+    if (!before || !terms.used) continue;
+    terms.used = before->used;
+    if (!terms.used) continue;
+    terms.remote[side] = before->remote;
+    terms.held[side] = before->held;
+    if (active_ == fork.dialog) tell(i, side, before->remote);
   }
+  release_unused();
+}
+
+void MediaSession::end_offer(Side offerer, std::string_view dialog) {
+  Fork& fork = fork_of(dialog);
+  if (fork.pending == offerer) fork.pending.reset();
+}
+
+std::optional<Side> MediaSession::pending_offer(std::string_view dialog) const {
+  return fork_of(dialog).pending;
+}
+
+void MediaSession::settle(std::string_view dialog) {
+  if (settled_) return;
+  Fork answered = fork_of(dialog);
+  activate(answered);
+  answered.dialog.clear();
+  active_.clear();
+  forks_.clear();
+  forks_.push_back(std::move(answered));
+  settled_ = true;
+  release_unused();
+}
+
+void MediaSession::forget(std::string_view dialog) {
+  if (settled_ || dialog.empty()) return;
+  std::erase_if(forks_, [&](const Fork& fork) { return fork.dialog == dialog; });
+  release_unused();
 }
 
 bool MediaSession::expects_media() const {
-  for (const Stream& stream : streams_) {
-    if (stream.open && !stream.held[0] && !stream.held[1]) return true;
+  for (const Terms& terms : fork_of(active_).terms) {
+    if (terms.used && !terms.held[0] && !terms.held[1]) return true;
   }
   return false;
 }

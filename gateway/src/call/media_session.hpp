@@ -43,13 +43,32 @@ class MediaSession {
   /// another kind of endpoint (address family, link), so this session is of no use.
   bool move_callee(const sip::Flow& callee);
 
-  /// Carries a description from one leg to the other. @param offer false: the answer to the last
-  /// offer.
+  /// Carries a description from one leg to the other.
+  /// @param offer false: the answer to the last offer.
+  /// @param dialog  the callee's tag, "" before there is one. Until settle(), each dialog has terms
+  /// of
+  ///   its own, which begin as what the first request offered; media flows as the dialog says whose
+  ///   description came last.
   /// @return the text for the other leg, or what to answer to an offer that cannot be carried.
-  Result<std::string, MediaFault> translate(Side from, std::string_view sdp, bool offer);
+  Result<std::string, MediaFault> translate(Side from, std::string_view sdp, bool offer,
+                                            std::string_view dialog = {});
   /// The last offer of that side was refused: all is as it was before (RFC 3264 §8). Streams that
   /// came with it are closed. An offer of the other side that waits for its answer stays.
-  void rollback(Side offerer);
+  void rollback(Side offerer, std::string_view dialog = {});
+  /// An offer of ours, in the name of that side: what the other one heard last, once more.
+  void begin_offer(Side offerer, std::string_view dialog = {}) {
+    fork_of(dialog).pending = offerer;
+  }
+  /// The request that carried the last offer of that side is over, with a description in its answer
+  /// or without.
+  void end_offer(Side offerer, std::string_view dialog = {});
+  /// Whose offer waits for its answer in that dialog.
+  std::optional<Side> pending_offer(std::string_view dialog = {}) const;
+  /// This dialog was answered: its terms are those of the call from now on, and what no other has
+  /// use for is closed.
+  void settle(std::string_view dialog);
+  /// This early dialog is forgotten.
+  void forget(std::string_view dialog);
 
   /// Neither side said hold or inactive for every stream: silence on both is a fault.
   bool expects_media() const;
@@ -61,29 +80,49 @@ class MediaSession {
   std::size_t stream_count() const;
 
  private:
+  /// The endpoints of one m= line. All early dialogs share them: one offer named one port.
+  struct Stream {
+    std::array<LocalMedia, 2> local;
+    std::array<RemoteMedia, 2> told;  ///< what the plane was told last
+    bool open = false;
+  };
   /// What an unanswered offer of one side replaced.
   struct Before {
     RemoteMedia remote;
-    bool open = false, held = false;
+    bool used = false, held = false;
   };
-  struct Stream {
-    std::array<LocalMedia, 2> local;
+  /// What one dialog has agreed on for one m= line.
+  struct Terms {
     std::array<RemoteMedia, 2> remote;
     std::array<std::optional<Before>, 2> before;  ///< by offering side
     bool mux_offered = false;                     ///< a=rtcp-mux in the last offer
     std::array<bool, 2> held{};                   ///< by the last description of that side
-    bool open = false;
+    bool used = false;
   };
+  struct Fork {
+    std::string dialog;
+    std::vector<Terms> terms;
+    std::optional<Side> pending;
+  };
+  Fork& fork_of(std::string_view dialog);
+  const Fork& fork_of(std::string_view dialog) const;
   std::optional<MediaFault> open(Stream& stream);
   void close(Stream& stream);
-  void learn_remote(Stream& stream, std::size_t from, const sdp::SessionDescription& description,
+  void release_unused();
+  void tell(std::size_t index, std::size_t side, const RemoteMedia& remote);
+  void activate(const Fork& fork);
+  void learn_remote(Fork& fork, std::size_t index, std::size_t from,
+                    const sdp::SessionDescription& description,
                     const sdp::SessionDescription::Media& media, bool offer);
-  void keep_or_settle(std::size_t from, bool offer);
+  static void keep_or_settle(Fork& fork, std::size_t from, bool offer);
   Result<LocalMedia, MediaError> open_end(const sip::Flow& flow);
 
   MediaPlane& plane_;
   std::array<sip::Flow, 2> flows_;
   std::vector<Stream> streams_;
+  std::vector<Fork> forks_{Fork{}};  ///< [0]: the first offer's, and the call's once settled
+  std::string active_;               ///< whose terms the plane knows
+  bool settled_ = false;
 };
 
 /// Whether a message body is a session description that must be rewritten.

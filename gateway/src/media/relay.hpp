@@ -113,6 +113,7 @@ class Relay final : public call::MediaPlane {
                                ByteView bytes, Instant now);
   DropReason on_link_packet(std::uint64_t session, std::uint32_t channel, ByteView bytes,
                             Instant now, Stream*& stream);
+  DropReason on_fax(Stream& stream, const Endpoint& source, ByteView bytes, Instant now);
   DropReason on_control(Stream& stream, ByteView bytes, Instant now);
   DropReason forward(Stream& from, ByteView bytes, bool control, Instant now);
   DropReason send_to(Stream& to, ByteView bytes, bool control);

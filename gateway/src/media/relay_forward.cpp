@@ -11,6 +11,11 @@
 namespace isthmus::media {
 namespace {
 
+/// Sequence number, primary IFP packet with its length, and what repairs losses.
+bool is_udptl(ByteView bytes) {
+  return bytes.size() >= 4;
+}
+
 constexpr std::size_t kRtcpHeaderBytes = 8;  // the shortest packet with an SSRC
 
 DropReason to_drop(SourceVerdict verdict) {
@@ -59,6 +64,7 @@ void Relay::read_port(Port& port) {
 
 DropReason Relay::on_network_packet(Stream& stream, bool control_port, const Endpoint& source,
                                     ByteView bytes, Instant now) {
+  if (stream.remote.udptl && !control_port) return on_fax(stream, source, bytes, now);
   const bool muxed = !control_port && stream.remote.rtcp_mux && is_control(bytes);
   if (control_port || muxed) {
     if (!is_control(bytes)) return DropReason::not_rtp;
@@ -98,6 +104,11 @@ DropReason Relay::on_link_packet(std::uint64_t session, std::uint32_t channel, B
   if (!stream) return DropReason::unknown_channel;
   if (bytes.size() > limits::kMediaFrameBytes) return DropReason::too_large;
   const bool control_channel = ((channel - limits::kFirstMediaChannel) & 1) != 0;
+  if (stream->remote.udptl && !control_channel) {
+    if (!is_udptl(bytes)) return DropReason::not_rtp;
+    stream->last_packet = now;
+    return forward(*stream, bytes, false, now);
+  }
   const bool muxed = !control_channel && stream->remote.rtcp_mux && is_control(bytes);
   if (control_channel || muxed) {
     return is_control(bytes) ? on_control(*stream, bytes, now) : DropReason::not_rtp;
@@ -108,6 +119,17 @@ DropReason Relay::on_link_packet(std::uint64_t session, std::uint32_t channel, B
                              packet->payload().size(), now);
   stream->last_packet = now;
   return forward(*stream, bytes, false, now);
+}
+
+/// UDPTL from the network. Its packets begin with a sequence number, which proves a stream from
+/// another source than the SDP's as RTP's does; what it carries is no business of the relay.
+DropReason Relay::on_fax(Stream& stream, const Endpoint& source, ByteView bytes, Instant now) {
+  if (!is_udptl(bytes)) return DropReason::not_rtp;
+  const auto sequence = static_cast<std::uint16_t>(bytes[0] << 8 | bytes[1]);
+  const auto verdict = stream.media_latch.on_media(source, 0, sequence, now);
+  if (verdict != SourceVerdict::accepted) return to_drop(verdict);
+  stream.last_packet = now;
+  return forward(stream, bytes, false, now);
 }
 
 DropReason Relay::on_control(Stream& stream, ByteView bytes, Instant now) {

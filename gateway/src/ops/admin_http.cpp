@@ -244,7 +244,8 @@ Answer AdminServer::State::answer(const Request& request) {
   }
   static constexpr std::string_view kApi = "/api/v1/";
   if (path.starts_with(kApi)) return api(path.substr(kApi.size()), query);
-  return refusal(http::status::not_found, "there are /metrics, /healthz and " + std::string(kNames));
+  return refusal(http::status::not_found,
+                 "there are /metrics, /healthz and " + std::string(kNames));
 }
 
 Answer AdminServer::State::api(std::string_view name, std::string_view query) {

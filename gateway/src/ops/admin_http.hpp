@@ -45,8 +45,8 @@ struct AdminError {
 /// Read-only HTTP/1.1 for operators: GET and HEAD of /metrics (Prometheus), /healthz, and JSON
 /// under /api/v1/{status,sessions,calls,registrations,providers,upstreams,route?uri=…}. Without
 /// authentication, hence on loopback unless configured otherwise; on loopback, requests whose Host
-/// is a name other than "localhost" get 403, so that no web page reaches it by DNS rebinding. At most
-/// limits::kAdminConnections connections, bounded requests.
+/// is a name other than "localhost" get 403, so that no web page reaches it by DNS rebinding. At
+/// most limits::kAdminConnections connections, bounded requests.
 class AdminServer {
  public:
   /// `source` and `metrics` must outlive the server. Nothing happens before `listen`.

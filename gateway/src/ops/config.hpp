@@ -9,8 +9,8 @@
 #include "base/time.hpp"
 #include "ops/locating_config.hpp"
 #include "ops/network.hpp"
-#include "ops/registrar_config.hpp"
 #include "ops/policy_config.hpp"
+#include "ops/registrar_config.hpp"
 #include "ops/routing_config.hpp"
 #include "ops/secret.hpp"
 #include "ops/sip_config.hpp"
@@ -71,6 +71,8 @@ struct TokensConfig {
   bool operator==(const TokensConfig&) const = default;
 };
 
+enum class Redirects : std::uint8_t { pass, follow };
+
 enum class RegistrationMode : std::uint8_t { passthrough, account, trunk };
 enum class RegisterWhen : std::uint8_t { when_present, always, none };
 enum class AccountFrom : std::uint8_t { account, client };
@@ -102,6 +104,13 @@ struct RegistrationConfig {
   bool operator==(const RegistrationConfig&) const = default;
 };
 
+/// RFC 4028 toward one provider.
+struct SessionTimerConfig {
+  seconds expires{0};  ///< 0: session timers are between the end points
+  seconds min{90};
+  bool operator==(const SessionTimerConfig&) const = default;
+};
+
 struct ProviderConfig {
   std::string name;
   SipTarget target;
@@ -110,8 +119,10 @@ struct ProviderConfig {
   std::vector<Network> addresses;  ///< besides the target's own, where its requests may come from
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
   bool topology_hiding = false;  ///< it is not shown Call-IDs, tags, software and hosts of others
-  seconds failover_timeout{4};   ///< silence after which an INVITE tries the next host; 0: 32 s
-  seconds probe_interval{0};     ///< OPTIONS to its hosts; 0: only to those that failed
+  Redirects redirects = Redirects::pass;
+  SessionTimerConfig session_timer;
+  seconds failover_timeout{4};  ///< silence after which an INVITE tries the next host; 0: 32 s
+  seconds probe_interval{0};    ///< OPTIONS to its hosts; 0: only to those that failed
   ProviderTlsConfig tls;
   /// Requests above this go by TCP instead of UDP; 0: never. Absent: as sip.udp.
   std::optional<std::uint32_t> datagram_bytes;

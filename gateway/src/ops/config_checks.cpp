@@ -4,8 +4,8 @@
 #include <set>
 
 #include "base/text.hpp"
-#include "ops/registrar_config_keys.hpp"
 #include "ops/config_registration.hpp"
+#include "ops/registrar_config_keys.hpp"
 #include "ops/routing_config_keys.hpp"
 #include "ops/sip_config_keys.hpp"
 
@@ -79,6 +79,12 @@ void check_providers(GatewayConfig& config, CheckSink& sink) {
     ProviderConfig& provider = config.providers[i];
     if (!sink.given(at("providers", i) + ".limits")) provider.limits = config.limits.provider;
     check_provider_transport(provider, at("providers", i), sink);
+    const SessionTimerConfig& timer = provider.session_timer;
+    if (timer.expires > seconds(0) && timer.expires < timer.min) {
+      sink.fault(at("providers", i) + ".session_timer.expires_s",
+                 "is shorter than min_s, " + std::to_string(timer.min.count()),
+                 "min_s or more, or 0");
+    }
     if (provider.name == "local" || provider.name == "links" || provider.name == "providers") {
       sink.fault(at("providers", i) + ".name",
                  "is " + in_quotes(provider.name) + ", which means something else in routes",

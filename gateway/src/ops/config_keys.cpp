@@ -1,10 +1,10 @@
 #include "ops/config_keys.hpp"
 
 #include "base/limits.hpp"
-#include "ops/locating_config_keys.hpp"
-#include "ops/registrar_config_keys.hpp"
 #include "ops/config_registration.hpp"
+#include "ops/locating_config_keys.hpp"
 #include "ops/policy_config_keys.hpp"
+#include "ops/registrar_config_keys.hpp"
 #include "ops/routing_config_keys.hpp"
 #include "ops/sip_config_keys.hpp"
 
@@ -146,9 +146,12 @@ constexpr KeyDoc kTopologyHiding{
 
 void visit_provider(KeyVisitor& v, ProviderConfig& c) {
   v.value("name", {"Name for routes, logs and metrics.", "", "", true}, provider_name(c.name));
-  v.value("target", {"Where requests go: an address, or a name with a port, as it stands; a name alone by its "
-           "NAPTR and SRV records (RFC 3263).",
-           "", "", true}, sip_target(c.target));
+  v.value(
+      "target",
+      {"Where requests go: an address, or a name with a port, as it stands; a name alone by its "
+       "NAPTR and SRV records (RFC 3263).",
+       "", "", true},
+      sip_target(c.target));
   v.values("domains",
            {"SIP domains that belong to this provider: requests for them go to it.", "",
             "the target's host"},
@@ -162,17 +165,35 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
           {"Replaces User-Agent in requests to the provider.", "", "as the client says"},
           header_text(c.user_agent));
   v.value("topology_hiding", kTopologyHiding, boolean(c.topology_hiding));
+  v.value("redirects",
+          {"What becomes of a 3xx of the provider: `pass` hands it to the client, Contacts as they "
+           "are; `follow` sends the request to the Contacts, best first."},
+          choice(c.redirects));
+  v.section("session_timer",
+            "Session timers (RFC 4028) that the gateway keeps with the provider by itself, so that "
+            "a call "
+            "whose far end has vanished is ended on both sides.",
+            [&] {
+              v.value("expires_s",
+                      {"Interval to ask for; it is refreshed at half of it. 0: session timers are "
+                       "between client and provider, and pass. Otherwise 90 or more.",
+                       "s"},
+                      duration(c.session_timer.expires, seconds(0), seconds(86400)));
+              v.value("min_s", {"Shortest interval that the provider may ask for.", "s"},
+                      duration(c.session_timer.min, seconds(90), seconds(86400)));
+            });
   v.value(
       "failover_timeout_s",
       {"An INVITE to which a host of the provider answers nothing for this long goes to the next "
        "host, other requests after twice the time; 0 waits for the SIP timers, 32 s.",
        "s"},
       duration(c.failover_timeout, seconds(0), seconds(32)));
-  v.value("probe_interval_s",
-          {"Interval of OPTIONS requests to each host of the provider. A host that does not answer, "
-           "or with 503, gets no requests until it answers one. 0 probes only hosts that failed.",
-           "s"},
-          duration(c.probe_interval, seconds(0), seconds(86400)));
+  v.value(
+      "probe_interval_s",
+      {"Interval of OPTIONS requests to each host of the provider. A host that does not answer, "
+       "or with 503, gets no requests until it answers one. 0 probes only hosts that failed.",
+       "s"},
+      duration(c.probe_interval, seconds(0), seconds(86400)));
   visit_provider_transport(v, c);
   visit_headers(v, c.headers);
   v.section("limits", "Limits of this provider, in place of those of `limits.provider`.",

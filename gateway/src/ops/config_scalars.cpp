@@ -429,6 +429,12 @@ Scalar choice(sip::Transport& value) {
   return one_of<sip::Transport>(value, kNames);
 }
 
+Scalar choice(Redirects& value) {
+  static constexpr std::pair<std::string_view, Redirects> kNames[] = {
+      {"pass", Redirects::pass}, {"follow", Redirects::follow}};
+  return one_of<Redirects>(value, kNames);
+}
+
 Scalar choice(RegistrationMode& value) {
   static constexpr std::pair<std::string_view, RegistrationMode> kNames[] = {
       {"passthrough", RegistrationMode::passthrough},

@@ -76,6 +76,7 @@ Scalar choice(RegistrationMode& value);
 Scalar choice(RegisterWhen& value);
 Scalar choice(AccountFrom& value);
 Scalar choice(InboundUser& value);
+Scalar choice(Redirects& value);
 Scalar choice(LogLevel& value);
 Scalar choice(LogFormat& value);
 

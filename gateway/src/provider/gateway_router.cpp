@@ -320,8 +320,8 @@ Route GatewayRouter::without_rule(const sip::Message& request, const RouteSubjec
 
 /// The first that can be reached, with all the others as its alternatives.
 Route GatewayRouter::to_providers(const std::vector<std::string>& names,
-                                  const std::vector<int>& failover_on,
-                                  const RouteSubject& subject, Instant now) const {
+                                  const std::vector<int>& failover_on, const RouteSubject& subject,
+                                  Instant now) const {
   RouteTargets all;
   all.failover_on = failover_on;
   std::optional<Route> otherwise;

@@ -136,11 +136,10 @@ class GatewayRouter final : public call::Router {
                          Instant now);
   bool waits(const sip::Message& request) const;
   bool knows_user(const std::string& user) const;
-  call::Route to_provider(const Provider& provider, std::string_view caller_uri,
-                          Instant now) const;
+  call::Route to_provider(const Provider& provider, std::string_view caller_uri, Instant now) const;
   call::Route to_providers(const std::vector<std::string>& names,
                            const std::vector<int>& failover_on, const RouteSubject& subject,
-                            Instant now) const;
+                           Instant now) const;
   const Provider* provider_named(std::string_view name) const;
   std::optional<call::RouteRejection> refuse_account_of_another(const sip::Flow& from,
                                                                 const sip::Uri& caller) const;

@@ -150,6 +150,11 @@ inline constexpr std::size_t kContactBytes = 2 * kKiB;
 inline constexpr std::size_t kPathPerContact = 8;  ///< proxies between a phone and its registrar
 /// users whose contacts are looked through for expired ones in one go, once a second
 inline constexpr std::size_t kRegistrarSweepUsers = 4096;
+/// that wait for a lookup or for a device of the user; each is a message of some KiB
+inline constexpr std::size_t kParkedRequests = 4096;
+inline constexpr Duration kLookupLife = seconds(5);  ///< DNS and ENUM; a resolver's own retries fit
+/// a link's requests outside dialogs that wait for their answers: a PBX's OPTIONS and MESSAGEs
+inline constexpr std::size_t kExchangesPerSession = 512;
 inline constexpr std::size_t kRequestsPerCall = 64;  ///< unanswered in a dialog; a phone has 1 or 2
 
 // Routing
@@ -168,7 +173,8 @@ inline constexpr Duration kStrangerLogInterval = seconds(60);  ///< between line
 // Waking clients
 /// wake-ups that wait for each of push.concurrency
 inline constexpr std::size_t kPushesWaitingPerSlot = 100;
-inline constexpr std::size_t kPushResponseBytes = 8 * kKiB;  ///< head of the answer; the rest is not read
+inline constexpr std::size_t kPushResponseBytes =
+    8 * kKiB;  ///< head of the answer; the rest is not read
 
 // Authentication
 inline constexpr std::size_t kTokenBytes = 6 * kKiB;  ///< a JWT inside kHelloBytes

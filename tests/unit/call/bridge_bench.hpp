@@ -29,6 +29,8 @@ class BenchRouter final : public Router {
   std::function<std::optional<Route>(const sip::Message&)> decide;  ///< asked before all else
   std::map<sip::Flow, LegPolicy> policies;
   std::vector<Outcome> outcomes;
+  std::map<std::string, std::vector<sip::Flow>> places;  ///< what locate() knows
+  std::map<std::string, std::string> lookups;            ///< and what it asks for otherwise
 
   Route route(const sip::Message& request, const sip::Flow&, Instant) override {
     if (decide) {
@@ -45,6 +47,14 @@ class BenchRouter final : public Router {
   LegPolicy policy_of(const sip::Flow& flow) const override {
     auto found = policies.find(flow);
     return found == policies.end() ? LegPolicy{} : found->second;
+  }
+  std::vector<sip::Flow> locate(std::string_view uri, const sip::Flow&, Instant,
+                                std::string& lookup) override {
+    auto known = places.find(std::string(uri));
+    if (known != places.end()) return known->second;
+    auto to_ask = lookups.find(std::string(uri));
+    if (to_ask != lookups.end()) lookup = to_ask->second;
+    return {};
   }
   void on_outcome(const sip::Flow& to, HopOutcome outcome, unsigned retry_after_s,
                   Instant) override {
@@ -79,6 +89,8 @@ struct BridgeBench : testing::Test {
   Bridge bridge;
   std::vector<Sent> sent;
   std::vector<CallRecord> ended;
+  std::vector<std::string> lookups_asked;
+  std::vector<WakeUser> woken;
 
   static BridgeConfig with_host(BridgeConfig config) {
     config.network_sent_by = {"192.0.2.1:5060"};
@@ -105,6 +117,15 @@ struct BridgeBench : testing::Test {
     out.add(sip::HeaderId::contact, "<sip:alice@alice.invalid>");
     if (!body.empty()) out.set_body(body, "application/sdp");
     return out;
+  }
+  static sip::Message cancel_of(const sip::Message& invited) {
+    sip::Message cancel = sip::Message::request("CANCEL", invited.request_uri());
+    for (sip::HeaderId id : {sip::HeaderId::via, sip::HeaderId::max_forwards, sip::HeaderId::from,
+                             sip::HeaderId::to, sip::HeaderId::call_id}) {
+      cancel.add(id, *invited.get(id));
+    }
+    cancel.add(sip::HeaderId::cseq, std::to_string(invited.cseq()->number) + " CANCEL");
+    return cancel;
   }
   /// A request inside the dialog of `response` (as it came to its sender), by who got it.
   sip::Message by_caller(const sip::Message& response, std::string_view method, unsigned cseq,
@@ -144,6 +165,16 @@ struct BridgeBench : testing::Test {
   void flow_failed(const sip::Flow& flow) {
     Actions actions;
     bridge.on_flow_failed(flow, now, actions);
+    take(actions);
+  }
+  void lookup_done(std::string_view key) {
+    Actions actions;
+    bridge.on_lookup_done(key, now, actions);
+    take(actions);
+  }
+  void user_available(std::string_view user) {
+    Actions actions;
+    bridge.on_user_available(user, now, actions);
     take(actions);
   }
   void close_session(std::uint64_t session) {
@@ -221,6 +252,10 @@ struct BridgeBench : testing::Test {
         sent.push_back({send->flow, std::move(*message)});
       } else if (auto* changed = std::get_if<CallChanged>(&action)) {
         if (changed->ended) ended.push_back(changed->record);
+      } else if (auto* lookup = std::get_if<Lookup>(&action)) {
+        lookups_asked.push_back(lookup->key);
+      } else if (auto* wake = std::get_if<WakeUser>(&action)) {
+        woken.push_back(*wake);
       }
     }
   }

@@ -6,17 +6,7 @@ namespace {
 
 using sip::HeaderId;
 
-struct BridgeSetup : BridgeBench {
-  sip::Message cancel_of(const sip::Message& invited) {
-    sip::Message cancel = sip::Message::request("CANCEL", invited.request_uri());
-    for (HeaderId id :
-         {HeaderId::via, HeaderId::max_forwards, HeaderId::from, HeaderId::to, HeaderId::call_id}) {
-      cancel.add(id, *invited.get(id));
-    }
-    cancel.add(HeaderId::cseq, std::to_string(invited.cseq()->number) + " CANCEL");
-    return cancel;
-  }
-};
+using BridgeSetup = BridgeBench;
 
 TEST_F(BridgeSetup, slow_end_of_a_losing_fork_does_not_cut_the_bye_short) {
   give(request("INVITE", "sip:pair@example.org", sdp()), alice);

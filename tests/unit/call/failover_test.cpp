@@ -158,13 +158,7 @@ TEST_F(FailoverBench, words_of_an_earlier_host_count_more_than_silence_of_the_la
 
 TEST_F(FailoverBench, cancel_and_a_caller_that_is_gone_stop_it) {
   sip::Message invited = start();
-  sip::Message cancel = sip::Message::request("CANCEL", invited.request_uri());
-  for (HeaderId id :
-       {HeaderId::via, HeaderId::max_forwards, HeaderId::from, HeaderId::to, HeaderId::call_id}) {
-    cancel.add(id, *invited.get(id));
-  }
-  cancel.add(HeaderId::cseq, "1 CANCEL");
-  give(cancel, alice);
+  give(cancel_of(invited), alice);
   EXPECT_EQ(count(alice, "INVITE", 487), 1u);
   pass(seconds(40));
   start();
@@ -213,6 +207,21 @@ TEST_F(FailoverBench, ports_change_when_the_next_host_speaks_another_family) {
   give(response(last(six, "INVITE"), 488, "s1"), six);
   EXPECT_EQ(count(alice, "INVITE", 488), 1u);
   expect_nothing_left();
+}
+
+TEST_F(FailoverBench, one_link_cannot_take_all_the_room_for_requests) {
+  target.alternatives.clear();
+  for (int i = 0; i < 600; ++i) start("MESSAGE");
+  EXPECT_EQ(count(carol, "MESSAGE"), 512u);
+  EXPECT_EQ(count(alice, "MESSAGE", 503), 88u);
+  give(request("MESSAGE", "sip:carol@example.org"), dave);
+  EXPECT_EQ(count(carol, "MESSAGE"), 513u);
+  give(response(last(carol, "MESSAGE"), 200), carol);
+  pass(seconds(33));
+  EXPECT_EQ(count(alice, "MESSAGE", 408), 512u);
+  std::size_t before = count(alice, "MESSAGE", 503);
+  start("MESSAGE");
+  EXPECT_EQ(count(alice, "MESSAGE", 503), before);
 }
 
 TEST_F(FailoverBench, endless_lists_are_cut) {

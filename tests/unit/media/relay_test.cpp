@@ -48,6 +48,29 @@ TEST_F(RelayTest, media_crosses_between_link_and_network_byte_for_byte) {
   EXPECT_EQ(0u, all_drops());
 }
 
+TEST_F(RelayTest, fax_crosses_where_the_description_says_udptl_and_from_its_source_only) {
+  UdpPeer peer, stranger("127.0.0.2");
+  call(peer);
+  const Bytes fax = *from_hex("0001 06 c00180000080 00 00");
+  from_network(peer, rtp_of(net), fax);
+  EXPECT_EQ(1u, drops(DropReason::not_rtp));
+  call::RemoteMedia remote = at(peer.local());
+  remote.udptl = true;
+  relay->set_remote(net.id, remote);
+  call::RemoteMedia channel = on_channel(40);
+  channel.udptl = true;
+  relay->set_remote(client.id, channel);
+  from_network(peer, rtp_of(net), fax);
+  EXPECT_THAT(link.frames, ElementsAre(Pair(40u, fax)));
+  from_link(client.port, fax);
+  EXPECT_EQ(text(fax), receive(peer));
+  from_network(stranger, rtp_of(net), fax);
+  EXPECT_EQ(1u, drops(DropReason::wrong_source));
+  from_network(peer, rtp_of(net), *from_hex("0001"));
+  EXPECT_EQ(2u, drops(DropReason::not_rtp));
+  EXPECT_EQ(1u, link.frames.size());
+}
+
 TEST_F(RelayTest, media_crosses_between_two_networks) {
   UdpPeer one, two("127.0.0.2");
   const auto a = network(), b = network();

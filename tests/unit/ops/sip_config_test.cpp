@@ -109,6 +109,8 @@ TEST(SipConfigFile, contradictions_name_their_keys) {
                 "providers[0].tls.certificate: has no private_key"},
            Case{"providers: [{name: p, target: 'sip:x', tls: {insecure: true, ca_file: ca.pem}}]",
                 "providers[0].tls: has a ca_file and insecure"},
+           Case{"providers: [{name: p, target: 'sip:x', session_timer: {expires_s: 89}}]",
+                "providers[0].session_timer.expires_s: is shorter than min_s, 90"},
            Case{"providers: [{name: p, target: 'sips:x;transport=udp'}]", "sips:HOST"},
            Case{"providers: [{name: p, target: 'sip:x', datagram_bytes: 65001}]", "0 to 65000"},
        }) {

@@ -1,0 +1,139 @@
+// CallManager: where requests inside a dialog go, and elsewhere when a place fails.
+#include <memory>
+
+#include "call/call_manager.hpp"
+#include "call/crossing.hpp"
+
+namespace isthmus::call {
+
+namespace {
+
+constexpr std::size_t kKnownPeers = 10'000;  // hosts that Contacts led to; the oldest give way
+constexpr Duration kPeerLife = std::chrono::hours(4);  // of one, since last used
+
+}  // namespace
+
+/// Where a request in a dialog goes whose first messages came from `flow` (RFC 3261 §12.2.1.1, RFC
+/// 3263): best first. Empty: `lookup` names what has to be found out.
+std::vector<sip::Flow> CallManager::next_hops(const sip::Flow& flow, const std::string& target,
+                                              const std::vector<std::string>& route_set,
+                                              std::string& lookup) const {
+  if (flow.is_link() || !core_.router.follows_targets(flow)) return {flow};
+  std::string text = target;
+  if (!route_set.empty()) {
+    Result<sip::NameAddr, sip::Fault> first = sip::NameAddr::parse(route_set.front());
+    if (first) text = first->uri;
+  }
+  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(text);
+  if (!uri || !uri->is_sip()) return {flow};
+  std::vector<sip::Flow> hops = core_.router.locate(text, flow, core_.now, lookup);
+  if (!hops.empty()) return hops;
+  if (!lookup.empty()) return {};
+  std::optional<IpAddress> address = IpAddress::parse(uri->params.get("maddr").value_or(uri->host));
+  // A name that leads nowhere: the host that set the dialog up is asked to pass it on.
+  if (!address) return {flow};
+  sip::Flow hop = flow;
+  hop.remote = Endpoint{*address, uri->port ? uri->port : std::uint16_t{5060}};
+  return {hop};
+}
+
+/// The best of what is known at once.
+sip::Flow CallManager::next_hop(const sip::Flow& flow, const std::string& target,
+                                const std::vector<std::string>& route_set) const {
+  std::string lookup;
+  std::vector<sip::Flow> hops = next_hops(flow, target, route_set, lookup);
+  return hops.empty() ? flow : hops.front();
+}
+
+sip::Flow CallManager::next_hop(const Branch& branch, const DialogPair& dialog, Side to) const {
+  return next_hop(branch.flow[index_of(to)], dialog.remote_target[index_of(to)],
+                  dialog.route_set[index_of(to)]);
+}
+
+/// Begins to look the peer's address up, so that the ACK need not wait as long.
+void CallManager::look_ahead(const Branch& branch, const DialogPair& dialog, Side to) {
+  std::string lookup;
+  std::size_t side = index_of(to);
+  std::vector<sip::Flow> hops =
+      next_hops(branch.flow[side], dialog.remote_target[side], dialog.route_set[side], lookup);
+  if (hops.empty()) {
+    core_.ask(lookup, [](bool) {});
+  } else {
+    note_peer(hops.front());
+  }
+}
+
+/// @param server 0: an ACK.
+/// @return false: the request waits for a lookup, or was answered; it comes back as one that has
+///   waited. `hops` has at least one otherwise.
+bool CallManager::find_hops(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
+                            sip::Message& request, bool waited, std::vector<sip::Flow>& hops) {
+  std::size_t to = index_of(other(ref.from));
+  const sip::Flow& near = ref.branch->flow[to];
+  std::string lookup;
+  hops = next_hops(near, ref.dialog->remote_target[to], ref.dialog->route_set[to], lookup);
+  if (hops.empty() && waited) hops = {near};
+  if (!hops.empty()) return true;
+  CallId id = ref.call->id;
+  auto kept = std::make_shared<sip::Message>(std::move(request));  // std::function is copied
+  ++ref.call->transactions;
+  bool asked = core_.ask(lookup, [this, id, server, flow, kept](bool) {
+    if (auto call = calls_.find(id); call != calls_.end()) --call->second->transactions;
+    if (server == 0) {
+      on_ack(flow, *kept, true);
+    } else if (!on_dialog_request(server, flow, *kept, true)) {
+      core_.reject(server, *kept, kept->method() == sip::Method::bye ? 200 : 481, {});
+    }
+  });
+  if (asked) return false;
+  --ref.call->transactions;
+  request = std::move(*kept);
+  hops = {near};
+  return true;
+}
+
+void CallManager::be_patient(sip::TransactionId client, const DialogUse& use) {
+  if (use.places.more.empty()) return;
+  bool invite = use.request.method() == sip::Method::invite;
+  Duration limit = patience(core_.router.policy_of(use.places.hop), invite);
+  if (limit > Duration::zero()) silent_.set(client, core_.now + limit);
+}
+
+/// RFC 3263 §4.3 inside a dialog: another address of the same peer. @return false: there is none.
+bool CallManager::try_next_hop(sip::TransactionId client, HopFailure failure) {
+  DialogUse& use = in_dialog_.at(client);
+  InDialogPlaces& places = use.places;
+  if (use.finished || places.heard) return false;
+  core_.router.on_outcome(places.hop, outcome_of(failure, 0), 0, core_.now);
+  if (places.more.empty()) return false;
+  places.hop = places.more.front();
+  places.more.erase(places.more.begin());
+  use.hop = places.hop;
+  sip::Message out = *places.sent;
+  std::size_t to = index_of(other(use.from));
+  replace_contact(out, use.branch->token[to], core_.host_of(places.hop),
+                  core_.contact_params_of(places.hop));
+  silent_.clear(client);
+  use.sent.reset();
+  core_.layer.cancel(client, {}, core_.now, core_.events);  // of an INVITE, should it wake up
+  sip::TransactionId next =
+      core_.send(std::move(out), places.hop, &use.branch->flow[index_of(use.from)], &use.sent);
+  if (next == 0) return false;
+  note_peer(places.hop);
+  auto entry = in_dialog_.extract(client);
+  entry.key() = next;
+  in_dialog_.insert(std::move(entry));
+  be_patient(next, use);
+  return true;
+}
+
+void CallManager::note_peer(const sip::Flow& flow) {
+  if (flow.is_link()) return;
+  if (peers_.size() >= kKnownPeers) {
+    std::erase_if(peers_, [&](const auto& entry) { return entry.second <= core_.now; });
+    if (peers_.size() >= kKnownPeers) peers_.erase(peers_.begin());
+  }
+  peers_[flow.remote] = core_.now + kPeerLife;
+}
+
+}  // namespace isthmus::call

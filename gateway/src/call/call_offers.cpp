@@ -1,0 +1,90 @@
+// CallManager: offers and answers across the bridge (RFC 3264, 3262, 3311, 6337), and the responses
+// that are repeated until they are acknowledged.
+#include "call/body_parts.hpp"
+#include "call/call_manager.hpp"
+
+namespace isthmus::call {
+
+using sip::HeaderId;
+using sip::Method;
+
+/// Rewrites the session description in the body; all else passes.
+std::optional<MediaFault> CallManager::carry_body(Branch& branch, std::string_view dialog,
+                                                  Side from, sip::Message& message, bool offer) {
+  if (!branch.media) return std::nullopt;
+  std::optional<std::string_view> description = description_in(message);
+  if (!description) return std::nullopt;
+  Result<std::string, MediaFault> carried =
+      branch.media->translate(from, *description, offer, dialog);
+  if (!carried) return carried.error();
+  if (branch.timers) (*branch.timers)[index_of(other(from))].described = *carried;
+  replace_description(message, *carried);
+  return std::nullopt;
+}
+
+/// Whether a request inside a dialog makes an offer. The description in a PRACK is the answer to
+/// that of the reliable response, if there was an offer in it (RFC 3262 §5).
+bool CallManager::is_offer(const DialogRef& ref, const sip::Message& request) const {
+  if (!has_description(request)) return false;
+  if (request.method() != Method::prack || !ref.branch->media) return true;
+  return ref.branch->media->pending_offer(ref.dialog->callee_tag) != other(ref.from);
+}
+
+/// Two offers that cross would leave the streams in neither's terms. The end points would refuse
+/// them too; the bridge, which sees both, does it first: 491 to an offer against one of the other
+/// side (RFC 3261 §14.2), 500 with Retry-After to a second one of the same side (RFC 3311 §5.2).
+bool CallManager::refuse_glare(const DialogRef& ref, sip::TransactionId server,
+                               const sip::Message& request) {
+  if (!ref.branch->media || !is_offer(ref, request)) return false;
+  std::optional<Side> pending = ref.branch->media->pending_offer(ref.dialog->callee_tag);
+  if (!pending) return false;
+  if (*pending == ref.from) {
+    core_.reject(server, request, 500, "An earlier offer is not answered yet",
+                 static_cast<unsigned>(core_.random.u64() % 10) + 1);
+  } else {
+    core_.reject(server, request, 491, {});
+  }
+  return true;
+}
+
+/// A reliable provisional response that came before (RFC 3262 §4). To a flow that loses, it goes
+/// once more as it went; over a reliable flow it arrived, and the PRACK is on its way.
+/// @return false: it is new, or none of that kind.
+bool CallManager::repeat_provisional(ReliableProvisional& last, sip::TransactionId server,
+                                     const sip::Flow& to, const sip::Flow& from,
+                                     const sip::Message& response) {
+  std::optional<std::uint32_t> rseq = response.number(HeaderId::rseq);
+  if (!rseq || *rseq == 0 || !response.lists(HeaderId::require, "100rel")) return false;
+  if (*rseq > last.rseq) {
+    last.rseq = *rseq;
+    last.carried.reset();
+    return false;
+  }
+  if (*rseq == last.rseq && last.carried && !to.reliable())
+    core_.respond(server, *last.carried, &from);
+  return true;
+}
+
+/// A 2xx to an INVITE went to that side (RFC 3261 §13.3.1.4).
+void CallManager::wait_for_ack(Call& call, DialogPair& dialog, Side side, sip::TransactionId server,
+                               const sip::Flow& to, const sip::Message& response,
+                               const sip::Flow& from) {
+  auto cseq = response.cseq();
+  dialog.unacknowledged[index_of(side)] = {server, cseq ? cseq->number : 0};
+  servers_.emplace(server, call.id);
+  answers_.begin(server, to, response, &from);
+}
+
+/// @return false: this ACK, or another of that INVITE, came before.
+bool CallManager::on_acknowledged(const Call& call, DialogPair& dialog, Side side,
+                                  const sip::Message& ack) {
+  DialogPair::Unacknowledged& answer = dialog.unacknowledged[index_of(side)];
+  auto cseq = ack.cseq();
+  if (answer.server == 0 || !cseq || cseq->number != answer.cseq) return false;
+  answers_.end(answer.server);
+  if (answer.server != call.server) servers_.erase(answer.server);
+  answer = {};
+  return true;
+}
+
+}  // namespace isthmus::call

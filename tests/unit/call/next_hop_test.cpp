@@ -1,0 +1,110 @@
+// Where requests inside a dialog go: Contacts and routes that name hosts (RFC 3263).
+#include "bridge_bench.hpp"
+
+namespace isthmus::call {
+namespace {
+
+using sip::HeaderId;
+
+struct NextHopBench : BridgeBench {
+  const sip::Flow desk = {sip::Transport::tcp, *Endpoint::parse("198.51.100.9:5062"), 0, 0};
+  const sip::Flow spare = sip::Flow::udp(*Endpoint::parse("198.51.100.10:5060"));
+  static constexpr const char* kUri = "sip:desk@desk.example;transport=tcp";
+
+  sip::Message answered_at_desk() {
+    give(request("INVITE", "sip:carol@example.org", sdp()), alice);
+    invite = last(carol, "INVITE");
+    sip::Message ok = response(invite, 200, "c1", sdp());
+    ok.set(HeaderId::contact, "<" + std::string(kUri) + ">");
+    give(ok, carol);
+    return last(alice, "INVITE", 200);
+  }
+};
+
+TEST_F(NextHopBench, contact_that_names_a_host_is_located) {
+  router.places[kUri] = {desk};
+  sip::Message ok = answered_at_desk();
+  give(by_caller(ok, "ACK", 1), alice);
+  EXPECT_EQ(last(desk, "ACK").request_uri(), kUri);
+  EXPECT_EQ(last(desk, "ACK").top_via()->transport, "TCP");
+  give(by_caller(ok, "INFO", 2), alice);
+  EXPECT_NE(last(desk, "INFO").contact()->uri.find(";transport=tcp"), std::string::npos);
+  give(response(last(desk, "INFO"), 200), desk);
+  EXPECT_EQ(count(alice, "INFO", 200), 1u);
+}
+
+TEST_F(NextHopBench, ack_and_bye_wait_for_the_name_in_their_order) {
+  router.lookups[kUri] = "desk";
+  sip::Message ok = answered_at_desk();
+  EXPECT_EQ(lookups_asked, (std::vector<std::string>{"desk"}));  // asked when the 200 came
+  give(by_caller(ok, "ACK", 1), alice);
+  give(by_caller(ok, "BYE", 2), alice);
+  EXPECT_EQ(lookups_asked.size(), 1u);
+  EXPECT_EQ(count(carol, "ACK") + count(carol, "BYE"), 0u);
+  router.places[kUri] = {desk};
+  lookup_done("desk");
+  ASSERT_GE(sent.size(), 2u);
+  EXPECT_EQ(sent[sent.size() - 2].message.method_text(), "ACK");
+  EXPECT_EQ(sent.back().message.method_text(), "BYE");
+  give(response(last(desk, "BYE"), 200), desk);
+  EXPECT_EQ(count(alice, "BYE", 200), 1u);
+  expect_nothing_left();
+}
+
+TEST_F(NextHopBench, name_that_is_not_found_is_left_to_the_host_that_set_the_dialog_up) {
+  router.lookups[kUri] = "desk";
+  sip::Message ok = answered_at_desk();
+  give(by_caller(ok, "ACK", 1), alice);
+  pass(seconds(6));
+  EXPECT_EQ(last(carol, "ACK").request_uri(), kUri);
+  give(response(invite, 200, "c1", sdp()), carol);  // its ACK was lost
+  EXPECT_EQ(count(carol, "ACK"), 2u);
+}
+
+TEST_F(NextHopBench, requests_that_wait_when_the_call_ends_are_answered) {
+  router.lookups[kUri] = "desk";
+  sip::Message ok = answered_at_desk();
+  give(by_caller(ok, "INFO", 2), alice);
+  give(by_callee(invite, "c1", "BYE", 1), carol);
+  give(response(last(alice, "BYE"), 200), alice);
+  lookup_done("desk");
+  EXPECT_EQ(count(alice, "INFO", 481), 1u);
+  expect_nothing_left();
+}
+
+TEST_F(NextHopBench, next_address_of_the_peer_is_tried_inside_a_dialog_too) {
+  router.places[kUri] = {desk, spare};
+  sip::Message ok = answered_at_desk();
+  give(by_caller(ok, "ACK", 1), alice);
+  give(by_caller(ok, "INVITE", 2, sdp("a=sendonly\r\n")), alice);
+  sip::Message first = last(desk, "INVITE");
+  flow_failed(desk);
+  sip::Message second = last(spare, "INVITE");
+  EXPECT_EQ(second.cseq()->number, 2u);
+  EXPECT_EQ(second.body(), first.body());
+  EXPECT_NE(second.top_via()->branch(), first.top_via()->branch());
+  sip::Message held = response(second, 200, "c1", sdp("a=recvonly\r\n"));
+  held.set(HeaderId::contact, "<" + std::string(kUri) + ">");
+  give(held, spare);
+  EXPECT_EQ(count(alice, "INVITE", 200), 2u);
+  give(by_caller(ok, "BYE", 3), alice);
+  pass(seconds(9));  // nothing is heard: twice the time of an INVITE
+  give(response(last(spare, "BYE"), 200), spare);
+  EXPECT_EQ(count(alice, "BYE", 200), 1u);
+  expect_nothing_left();
+}
+
+TEST_F(NextHopBench, route_set_comes_before_the_contact) {
+  router.places["sip:edge.example;lr"] = {desk};
+  give(request("INVITE", "sip:carol@example.org", sdp()), alice);
+  invite = last(carol, "INVITE");
+  sip::Message ok = response(invite, 200, "c1", sdp());
+  ok.add(HeaderId::record_route, "<sip:edge.example;lr>");
+  give(ok, carol);
+  give(by_caller(last(alice, "INVITE", 200), "ACK", 1), alice);
+  EXPECT_EQ(last(desk, "ACK").request_uri(), "sip:carol@198.51.100.1:5060");
+  EXPECT_EQ(last(desk, "ACK").get(HeaderId::route), "<sip:edge.example;lr>");
+}
+
+}  // namespace
+}  // namespace isthmus::call

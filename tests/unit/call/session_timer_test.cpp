@@ -1,0 +1,254 @@
+// Session timers (RFC 4028): passed through, or kept on a leg by the bridge.
+#include "call/session_timer.hpp"
+
+#include "bridge_bench.hpp"
+
+namespace isthmus::call {
+namespace {
+
+using sip::HeaderId;
+
+struct SessionTimers : BridgeBench {
+  SessionTimers() {
+    router.policies[carol].session_expires = seconds(600);
+    router.policies[carol].min_session_expires = seconds(120);
+    media.idle = 0;
+  }
+  sip::Message start(std::string_view session_expires = {}) {
+    sip::Message call = request("INVITE", "sip:carol@example.org", sdp());
+    call.add(HeaderId::supported, "100rel, timer, replaces");
+    if (!session_expires.empty()) call.add(HeaderId::session_expires, session_expires);
+    give(call, alice);
+    return invite = last(carol, "INVITE");
+  }
+  sip::Message answer(std::string_view session_expires, std::string_view allow = "INVITE, UPDATE") {
+    sip::Message ok = response(invite, 200, "c1", sdp());
+    if (!session_expires.empty()) {
+      ok.add(HeaderId::session_expires, session_expires);
+      ok.add(HeaderId::require, "timer");
+    }
+    ok.add(HeaderId::allow, allow);
+    give(ok, carol);
+    sip::Message seen = last(alice, "INVITE", 200);
+    give(by_caller(seen, "ACK", 1), alice);
+    return seen;
+  }
+  sip::Message refreshed(const sip::Message& update) {
+    sip::Message ok = response(update, 200);
+    ok.add(HeaderId::session_expires, "600;refresher=uac");
+    return ok;
+  }
+};
+
+TEST_F(SessionTimers, pass_between_the_end_points_where_no_leg_has_its_own) {
+  router.policies.clear();
+  start("1800;refresher=uac;x=y");
+  EXPECT_EQ(invite.get(HeaderId::session_expires), "1800;refresher=uac;x=y");
+  EXPECT_EQ(invite.get(HeaderId::supported), "100rel, timer, replaces");
+  sip::Message small = response(invite, 422, "c1");
+  small.add(HeaderId::min_se, "3600");
+  give(small, carol);
+  EXPECT_EQ(last(alice, "INVITE", 422).get(HeaderId::min_se), "3600");
+}
+
+TEST_F(SessionTimers, bridge_asks_for_its_own_and_tells_the_caller_nothing_of_it) {
+  start();
+  EXPECT_EQ(invite.get(HeaderId::session_expires), "600");
+  EXPECT_EQ(invite.get(HeaderId::min_se), "120");
+  EXPECT_TRUE(invite.lists(HeaderId::supported, "timer"));
+  EXPECT_TRUE(invite.lists(HeaderId::supported, "100rel"));
+  sip::Message ok = answer("600;refresher=uac");
+  EXPECT_FALSE(ok.has(HeaderId::session_expires));
+  EXPECT_FALSE(ok.has(HeaderId::require));
+}
+
+TEST_F(SessionTimers, refreshes_with_update_under_numbers_of_its_own_that_keep_growing) {
+  start();
+  sip::Message ok = answer("600;refresher=uac");
+  for (int round = 0; round < 5; ++round) {
+    pass(seconds(301));
+    sip::Message update = last(carol, "UPDATE");
+    EXPECT_EQ(count(carol, "UPDATE"), static_cast<std::size_t>(round + 1));
+    EXPECT_EQ(update.get(HeaderId::session_expires), "600;refresher=uac");
+    EXPECT_EQ(update.cseq()->number, static_cast<unsigned>(round + 2));
+    EXPECT_TRUE(update.body().empty());
+    give(refreshed(update), carol);
+  }
+  EXPECT_EQ(count(alice, "UPDATE"), 0u);
+  give(by_caller(ok, "INFO", 2), alice);
+  EXPECT_EQ(last(carol, "INFO").cseq()->number, 7u);
+  give(response(last(carol, "INFO"), 200), carol);
+  EXPECT_EQ(last(alice, "INFO", 200).cseq()->number, 2u);
+  give(by_caller(ok, "BYE", 3), alice);
+  give(response(last(carol, "BYE"), 200), carol);
+  expect_nothing_left();
+}
+
+TEST_F(SessionTimers, without_update_the_last_description_is_offered_again) {
+  start();
+  answer("600;refresher=uac", "INVITE, ACK, BYE");
+  std::string described(invite.body());
+  pass(seconds(301));
+  sip::Message again = last(carol, "INVITE");
+  EXPECT_EQ(again.to_tag(), "c1");
+  EXPECT_EQ(again.body(), described);
+  give(by_callee(invite, "c1", "INVITE", 1, sdp({}, 42000)), carol);
+  EXPECT_EQ(count(carol, "INVITE", 491), 1u);
+  sip::Message ok = response(again, 200, {}, sdp());
+  ok.add(HeaderId::session_expires, "600;refresher=uac");
+  give(ok, carol);
+  EXPECT_EQ(last(carol, "ACK").cseq()->number, again.cseq()->number);
+  std::size_t acks = count(carol, "ACK");
+  give(ok, carol);  // the ACK was lost
+  EXPECT_EQ(count(carol, "ACK"), acks + 1);
+  EXPECT_EQ(count(alice, "INVITE"), 0u);
+  give(by_callee(invite, "c1", "INVITE", 2, sdp({}, 42000)), carol);
+  EXPECT_EQ(count(alice, "INVITE"), 1u);
+}
+
+TEST_F(SessionTimers, update_that_is_not_allowed_after_all_becomes_an_invite) {
+  start();
+  answer("600;refresher=uac");
+  pass(seconds(301));
+  give(response(last(carol, "UPDATE"), 405), carol);
+  pass(milliseconds(1));
+  EXPECT_EQ(last(carol, "INVITE").to_tag(), "c1");
+}
+
+TEST_F(SessionTimers, dead_peer_is_found_and_both_legs_are_told_why) {
+  for (int status : {481, 408}) {
+    start();
+    answer("600;refresher=uac");
+    std::size_t byes = count(alice, "BYE");
+    pass(seconds(301));
+    give(response(last(carol, "UPDATE"), status), carol);
+    ASSERT_EQ(count(alice, "BYE"), byes + 1) << status;
+    EXPECT_EQ(last(alice, "BYE").get(HeaderId::reason),
+              "SIP;cause=408;text=\"Session timer expired\"");
+    EXPECT_EQ(ended.back().end_reason, "Session timer expired");
+  }
+  start();
+  answer("600;refresher=uac");
+  pass(seconds(340));  // nothing at all
+  EXPECT_EQ(bridge.call_count(), 0u);
+}
+
+TEST_F(SessionTimers, a_refresher_that_falls_silent_is_hung_up_before_the_interval_ends) {
+  start();
+  answer("600;refresher=uas");
+  pass(seconds(567));
+  EXPECT_EQ(bridge.call_count(), 1u);
+  EXPECT_EQ(count(carol, "UPDATE"), 0u);
+  pass(seconds(2));
+  EXPECT_EQ(bridge.call_count(), 0u);
+  EXPECT_EQ(count(carol, "BYE"), 1u);
+  EXPECT_EQ(count(alice, "BYE"), 1u);
+}
+
+TEST_F(SessionTimers, refreshes_of_the_peer_are_answered_here) {
+  start();
+  answer("600;refresher=uas");
+  for (unsigned i = 1; i <= 4; ++i) {
+    pass(seconds(300));
+    sip::Message update = by_callee(invite, "c1", "UPDATE", i);
+    update.add(HeaderId::supported, "timer");
+    update.add(HeaderId::session_expires, "600;refresher=uac");
+    give(update, carol);
+    sip::Message ok = last(carol, "UPDATE", 200);
+    EXPECT_EQ(ok.get(HeaderId::session_expires), "600;refresher=uac");
+    EXPECT_TRUE(ok.lists(HeaderId::require, "timer"));
+    EXPECT_TRUE(ok.has(HeaderId::contact));
+  }
+  EXPECT_EQ(count(alice, "UPDATE"), 0u);
+  EXPECT_EQ(bridge.call_count(), 1u);
+  sip::Message small = by_callee(invite, "c1", "UPDATE", 9);
+  small.add(HeaderId::supported, "timer");
+  small.add(HeaderId::session_expires, "60");
+  give(small, carol);
+  EXPECT_EQ(last(carol, "UPDATE", 422).get(HeaderId::min_se), "120");
+}
+
+TEST_F(SessionTimers, reinvite_that_crosses_refreshes_both_legs_in_their_own_terms) {
+  start("300");  // alice keeps timers too
+  EXPECT_EQ(invite.get(HeaderId::session_expires), "600");
+  sip::Message ok = answer("600;refresher=uas");
+  EXPECT_EQ(ok.get(HeaderId::session_expires), "300;refresher=uas");
+  pass(seconds(100));
+  sip::Message hold = by_caller(ok, "INVITE", 2, sdp("a=sendonly\r\n"));
+  hold.add(HeaderId::session_expires, "300;refresher=uac");
+  hold.add(HeaderId::supported, "timer");
+  give(hold, alice);
+  sip::Message seen = last(carol, "INVITE");
+  EXPECT_EQ(seen.get(HeaderId::session_expires), "600;refresher=uas");
+  sip::Message held = response(seen, 200, "c1", sdp("a=recvonly\r\n"));
+  held.add(HeaderId::session_expires, "600;refresher=uas");
+  give(held, carol);
+  EXPECT_EQ(last(alice, "INVITE", 200).get(HeaderId::session_expires), "300;refresher=uac");
+  give(by_caller(ok, "ACK", 2), alice);
+  pass(seconds(190));
+  EXPECT_EQ(bridge.call_count(), 1u);
+  pass(seconds(20));  // alice is to refresh now, and does not
+  EXPECT_EQ(bridge.call_count(), 0u);
+}
+
+TEST_F(SessionTimers, interval_that_is_too_small_for_the_provider_is_raised) {
+  start();
+  sip::Message small = response(invite, 422, "c1");
+  small.add(HeaderId::min_se, "900");
+  give(small, carol);
+  sip::Message again = last(carol, "INVITE");
+  EXPECT_EQ(again.get(HeaderId::session_expires), "900");
+  EXPECT_EQ(again.get(HeaderId::min_se), "900");
+  EXPECT_EQ(again.cseq()->number, 2u);
+  EXPECT_EQ(again.body(), invite.body());
+  invite = again;
+  sip::Message ok = answer("900;refresher=uac");
+  EXPECT_EQ(ok.cseq()->number, 1u);
+  EXPECT_EQ(count(alice, "INVITE", 422), 0u);
+  EXPECT_EQ(last(carol, "ACK").cseq()->number, 2u);
+}
+
+TEST_F(SessionTimers, call_from_a_provider_gets_a_timer_of_ours) {
+  sip::Message call = request("INVITE", "sip:dave@example.org", sdp());
+  call.add(HeaderId::supported, "timer");
+  call.add(HeaderId::session_expires, "100");
+  give(call, carol);
+  EXPECT_EQ(last(carol, "INVITE", 422).get(HeaderId::min_se), "120");
+  EXPECT_EQ(count(dave, "INVITE"), 0u);
+
+  call = request("INVITE", "sip:dave@example.org", sdp());
+  call.add(HeaderId::allow, "INVITE, UPDATE");
+  give(call, carol);
+  sip::Message seen = last(dave, "INVITE");
+  EXPECT_FALSE(seen.has(HeaderId::session_expires));
+  sip::Message answer = response(seen, 200, "d1", sdp({}, 16));
+  answer.set(HeaderId::contact, "<sip:dave@dave.invalid>");
+  give(answer, dave);
+  sip::Message ok = last(carol, "INVITE", 200);
+  EXPECT_EQ(ok.get(HeaderId::session_expires), "600;refresher=uas");
+  EXPECT_FALSE(ok.lists(HeaderId::require, "timer"));  // the caller knows no timers
+  sip::Message ack = by_caller(ok, "ACK", 1);
+  give(ack, carol);
+  pass(seconds(301));
+  std::size_t refreshes = 0;
+  for (const Sent& entry : sent) refreshes += entry.message.method_text() == "UPDATE";
+  EXPECT_GE(refreshes, 1u);
+  EXPECT_EQ(count(dave, "UPDATE"), 0u);
+}
+
+TEST(SessionExpiresHeader, is_read_as_the_grammar_allows) {
+  auto read = [](std::string_view value) {
+    return SessionExpires::of(
+        *sip::Message::parse("UPDATE sip:a@b SIP/2.0\r\n"
+                             "Session-Expires: " +
+                             std::string(value) + "\r\n\r\n"));
+  };
+  EXPECT_EQ(read("1800")->interval, seconds(1800));
+  EXPECT_EQ(read(" 90 ;a=b; Refresher = UAS ")->uac_refreshes, false);
+  EXPECT_EQ(read("99999999;refresher=uac")->interval, seconds(7 * 86400));
+  for (const char* bad : {"", "x", "0", "-1", "1 2", "999999999999"})
+    EXPECT_FALSE(read(bad)) << bad;
+}
+
+}  // namespace
+}  // namespace isthmus::call
