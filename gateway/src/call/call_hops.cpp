@@ -34,6 +34,7 @@ std::vector<sip::Flow> CallManager::next_hops(const sip::Flow& flow, const std::
   if (!address) return {flow};
   sip::Flow hop = flow;
   hop.remote = Endpoint{*address, uri->port ? uri->port : std::uint16_t{5060}};
+  hop.connection = 0;  // not the connection that the peer opened, but the place that it names
   return {hop};
 }
 
