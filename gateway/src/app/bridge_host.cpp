@@ -140,8 +140,8 @@ void BridgeHost::on_refused(std::string_view text, const Endpoint& source) {
       request->method() == sip::Method::ack) {
     return;
   }
-  sip_->send(sip::Flow::udp(source),
-             sip::Message::response_to(*request, 403, {}, random_.token(12)).serialize());
+  sockets_.send(sip::Flow::udp(source),
+                sip::Message::response_to(*request, 403, {}, random_.token(12)).serialize());
 }
 
 void BridgeHost::on_message(sip::Message message, const sip::Flow& flow, Instant now) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "call/bridge.hpp"
@@ -22,6 +23,10 @@ class RegisterNotifier final : public call::RegisterHandler {
     auto uri = to ? sip::Uri::parse(to->uri) : sip::Uri::parse("");
     if (uri) registered_(uri->decoded_user());
     return response;
+  }
+  std::optional<sip::Message> challenge(sip::Message& request, const sip::Flow& flow,
+                                        Instant now) override {
+    return registrar_.challenge(request, flow, now);
   }
 
  private:

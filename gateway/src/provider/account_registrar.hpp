@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "call/bridge.hpp"
@@ -24,6 +25,10 @@ class AccountRegistrar final : public call::RegisterHandler {
 
   sip::Message on_register(const sip::Message& request, const sip::Flow& flow,
                            Instant now) override;
+  std::optional<sip::Message> challenge(sip::Message& request, const sip::Flow& flow,
+                                        Instant now) override {
+    return registrar_.challenge(request, flow, now);
+  }
 
  private:
   std::string domain_;
