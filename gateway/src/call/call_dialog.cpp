@@ -129,6 +129,8 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, sip::
     return;
   }
   core_.translate(out, crossing_of(*ref.branch, *ref.dialog, ref.from, hop));
+  if (request.method() == Method::invite && ref.dialog->identity.hides[index_of(to)])
+    ref.dialog->identity.keep_credentials(out, to);
   std::optional<sip::Message> sent;
   sip::TransactionId client =
       core_.send(std::move(out), hop, &ref.branch->flow[index_of(ref.from)], &sent);
