@@ -132,6 +132,8 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
     return;
   }
   core_.translate(out, crossing_of(*ref.branch, *ref.dialog, ref.from, hop));
+  if (request.method() == Method::invite && ref.dialog->identity.hides[index_of(to)])
+    ref.dialog->identity.keep_credentials(out, to);
   std::optional<sip::Message> sent;
   InDialogPlaces places{hop, {hops.begin() + 1, hops.end()}, std::nullopt, false};
   if (!places.more.empty()) places.sent = out;

@@ -147,7 +147,8 @@ DialogPair& CallManager::dialog_of(Call& call, Branch& branch, const sip::Messag
   dialog.shown_from = changed_from(call.request, branch.sent);
   if (auto contact = call.request.contact()) dialog.remote_target[0] = contact->uri;
   dialog.route_set = {record_route(call.request, false), record_route(response, true)};
-  if (branch.credentials) dialog.identity.keep_credentials(branch.sent, Side::callee);
+  if (branch.credentials || branch.identity.hides[1])
+    dialog.identity.keep_credentials(branch.sent, Side::callee);
   if (branch.dialogs.size() >= limits::kForksPerCall) forget_an_early_dialog(branch);
   branch.dialogs.push_back(std::move(owned));
   return dialog;

@@ -154,6 +154,10 @@ void DialogIdentity::carry_ack(sip::Message& ack, Side from) const {
   auto cseq = ack.cseq();
   if (cseq && numbers[to].sent_as(cseq->number) != cseq->number)
     set_cseq(ack, numbers[to].sent_as(cseq->number));
+  if (hides[to]) {
+    // Some phones answer anew in an ACK, for the URI that they send it to, which is not shown.
+    for (HeaderId header : kCredentialHeaders) ack.remove(header);
+  }
   bool own = std::any_of(std::begin(kCredentialHeaders), std::end(kCredentialHeaders),
                          [&](HeaderId header) { return ack.has(header); });
   if (own) return;  // the client answers for itself

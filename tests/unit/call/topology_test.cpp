@@ -136,6 +136,23 @@ TEST_F(HiddenBridge, end_points_without_tags_stay_without) {
   EXPECT_EQ(last(alice, "INVITE", 486).get(HeaderId::to), first.get(HeaderId::to));
 }
 
+// baresip answers the challenge of its INVITE anew in the ACK, for the URI of our Contact.
+TEST_F(HiddenBridge, ack_repeats_the_credentials_of_its_invite_and_no_others) {
+  hide(true, true);
+  sip::Message first = request("INVITE", "sip:carol@example.org", sdp());
+  std::string answer = "Digest username=\"alice\", uri=\"sip:carol@example.org\"";
+  first.add(HeaderId::proxy_authorization, answer);
+  give(first, alice);
+  invite = last(carol, "INVITE");
+  EXPECT_EQ(invite.get(HeaderId::proxy_authorization), answer);
+  give(response(invite, 200, "c1", sdp()), carol);
+  sip::Message ack = by_caller(last(alice, "INVITE", 200), "ACK", 1);
+  ack.add(HeaderId::proxy_authorization, "Digest username=\"alice\", uri=\"sip:t@secret\"");
+  give(ack, alice);
+  EXPECT_EQ(last(carol, "ACK").fields(HeaderId::proxy_authorization),
+            std::vector<std::string_view>{answer});
+}
+
 TEST_F(HiddenBridge, names_of_one_leg_are_no_key_to_the_dialog_on_the_other) {
   hide(true, true);
   sip::Message ok = answered_call();
