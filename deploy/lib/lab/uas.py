@@ -19,7 +19,7 @@ class Uas:
     def __init__(self, host, name, address, port):
         self.host, self.name, self.address, self.port = host, name, address, port
         self.mood, self.retry_after = "ok", 0
-        self.seen = []
+        self.seen, self._old = [], set()
         self._socket = self._thread = None
         self.open()
 
@@ -35,11 +35,13 @@ class Uas:
         self._thread.join()
 
     def forget(self):
+        """Counts from now on; what is under way may still be repeated, and does not count."""
+        self._old.update(branch for _, branch in self.seen)
         self.seen = []
 
     def count(self, method):
         """Requests of that method, repetitions counted once."""
-        return len({branch for name, branch in self.seen if name == method})
+        return len({branch for name, branch in self.seen if name == method} - self._old)
 
     def _serve(self, sock):
         while True:
