@@ -134,6 +134,7 @@ def scenes(test, gateway, caller, first, second, a, b):
             FAILOVER_S <= took < 2 * FAILOVER_S + 1, f"after the fail-over time: {took:.2f} s"
         )
         test.equal(hosts(gateway), {a: False, b: True}, "who is alive")
+        test.soon(lambda: first.count("OPTIONS") > 0, 8, "it is asked by OPTIONS")
         first.forget()
         server, status, _, took = caller.message()
         test.check(took < 0.5, f"the next request does not wait: {took:.2f} s")
@@ -141,7 +142,6 @@ def scenes(test, gateway, caller, first, second, a, b):
         test.equal(
             (first.count("MESSAGE"), first.count("INVITE")), (0, 0), "requests to the dead host"
         )
-        test.soon(lambda: first.count("OPTIONS") > 0, 8, "it is asked by OPTIONS")
         first.mood = "ok"
         test.soon(lambda: hosts(gateway)[a], 8, "the first is back once it answered OPTIONS")
         test.equal(caller.call(), ("first", 200), "who takes the call then")
