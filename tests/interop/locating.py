@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A provider known by its name alone: SRV records of a real DNS server lead to its hosts, and
-requests go on to the next host when one refuses, is silent, or asks to be left alone. A dead host
-gets nothing but OPTIONS until it answers one.
+"""Providers known by their names alone: NAPTR and SRV records of a real DNS server lead to their
+hosts, and requests go on to the next host when one refuses, is silent, or asks to be left alone. A
+dead host gets nothing but OPTIONS until it answers one. Numbers are found by ENUM.
 """
 
 import re
@@ -13,6 +13,7 @@ from lab.sipp import SipSocket
 from lab.uas import Uas
 
 PROVIDER = "trunk.example.net"
+STREAM = "stream.example.net"
 DNS_PORT = 5300
 FAILOVER_S = 1  # an INVITE moves on after this, other requests after twice the time
 
@@ -25,21 +26,20 @@ class Caller:
         self.at = (connector.sip_address, connector.sip_port)
         self.me = "sip:line1@gateway.example.net"
 
-    def message(self, seconds=8):
+    def message(self, uri=f"sip:service@{PROVIDER}", seconds=8):
         """Who answered a MESSAGE, its status, the whole answer, and the seconds it took."""
         started = time.monotonic()
-        text = self.socket.request("MESSAGE", f"sip:service@{PROVIDER}", self.me)
+        text = self.socket.request("MESSAGE", uri, self.me)
         status, _, answer = self.socket.ask(text, *self.at, seconds)
         server = re.search(r"^Server: (.*?)\r$", answer, re.M)
         return server.group(1) if server else "", status, answer, time.monotonic() - started
 
-    def call(self, seconds=8):
+    def call(self, uri=f"sip:service@{PROVIDER}", seconds=8):
         """Calls and hangs up; who answered, and with what."""
         body = (
             f"v=0\r\no=- 1 1 IN IP4 {self.socket.address}\r\ns=-\r\n"
             f"c=IN IP4 {self.socket.address}\r\nt=0 0\r\nm=audio 42000 RTP/AVP 0\r\n"
         )
-        uri = f"sip:service@{PROVIDER}"
         invite = self.socket.request("INVITE", uri, self.me, body=body)
         status, _, answer = self.socket.ask(invite, *self.at, seconds)
 
@@ -62,10 +62,10 @@ class Caller:
         return server.group(1) if server else "", status
 
 
-def hosts(gateway):
+def hosts(gateway, name="trunk"):
     """Address → alive, as the admin server says."""
-    (provider,) = gateway.get("/api/v1/providers")
-    return {host["address"]: host["alive"] for host in provider["hosts"]}
+    (hosts_of_it,) = [p["hosts"] for p in gateway.get("/api/v1/providers") if p["name"] == name]
+    return {host["address"]: host["alive"] for host in hosts_of_it}
 
 
 def run(test):
@@ -74,6 +74,7 @@ def run(test):
     first, second = (
         Uas(site.provider, name, address, port) for name, port in (("first", 5071), ("second", 5072))
     )
+    stream = Uas(site.provider, "stream", address, 5073, tcp=True)
     dns = Dns(
         test.programs,
         site.provider,
@@ -83,6 +84,20 @@ def run(test):
         srv=[
             (f"_sip._udp.{PROVIDER}", f"b.{PROVIDER}", 5072, 20, 0),
             (f"_sip._udp.{PROVIDER}", f"a.{PROVIDER}", 5071, 10, 0),
+            (f"_sip._tcp.{STREAM}", f"a.{PROVIDER}", 5073, 10, 0),
+            (f"_sip._udp.{STREAM}", f"a.{PROVIDER}", 5071, 10, 0),
+        ],
+        naptr=[
+            (STREAM, 20, 10, "s", "SIP+D2U", "", f"_sip._udp.{STREAM}"),
+            (STREAM, 10, 10, "s", "SIP+D2T", "", f"_sip._tcp.{STREAM}"),
+            (
+                "6.5.4.3.2.1.0.3.9.4.e164.example",
+                10,
+                100,
+                "u",
+                "E2U+sip",
+                f"!^.*$!sip:enumerated@{PROVIDER}!",
+            ),
         ],
     )
     gateway = test.gateway(
@@ -92,8 +107,11 @@ def run(test):
                     "name": "trunk",
                     "target": f"sip:{PROVIDER}",
                     "failover_timeout_s": FAILOVER_S,
-                }
+                },
+                {"name": "stream", "target": f"sip:{STREAM}"},
             ],
+            "routes": [{"name": "numbers", "match": {"user_prefix": "+49"}, "enum": True}],
+            "enum": {"suffix": "e164.example"},
             "dns": {"servers": [f"{address}:{DNS_PORT}"], "timeout_ms": 300},
             "timers": {"t1_ms": 100, "t2_ms": 400},
         }
@@ -103,8 +121,10 @@ def run(test):
     a, b = f"{address}:5071", f"{address}:5072"
     test.soon(lambda: hosts(gateway) == {a: True, b: True}, 5, "both hosts of the SRV records")
     scenes(test, gateway, caller, first, second, a, b)
+    by_naptr(test, gateway, caller, stream)
+    by_enum(test, gateway, caller, first)
     without_dns(test, gateway, caller, dns)
-    for uas in (first, second):
+    for uas in (first, second, stream):
         uas.close()
 
 
@@ -134,6 +154,7 @@ def scenes(test, gateway, caller, first, second, a, b):
             FAILOVER_S <= took < 2 * FAILOVER_S + 1, f"after the fail-over time: {took:.2f} s"
         )
         test.equal(hosts(gateway), {a: False, b: True}, "who is alive")
+        test.soon(lambda: first.count("OPTIONS") > 0, 8, "it is asked by OPTIONS")
         first.forget()
         server, status, _, took = caller.message()
         test.check(took < 0.5, f"the next request does not wait: {took:.2f} s")
@@ -141,7 +162,6 @@ def scenes(test, gateway, caller, first, second, a, b):
         test.equal(
             (first.count("MESSAGE"), first.count("INVITE")), (0, 0), "requests to the dead host"
         )
-        test.soon(lambda: first.count("OPTIONS") > 0, 8, "it is asked by OPTIONS")
         first.mood = "ok"
         test.soon(lambda: hosts(gateway)[a], 8, "the first is back once it answered OPTIONS")
         test.equal(caller.call(), ("first", 200), "who takes the call then")
@@ -171,6 +191,33 @@ def scenes(test, gateway, caller, first, second, a, b):
         metrics = gateway.metrics()
         name = f'isthmus_provider_target_up{{provider="trunk",target="udp {a}"}}'
         test.equal(metrics.get(name), 1.0, name)
+
+
+def by_naptr(test, gateway, caller, stream):
+    with support.scene("NAPTR chooses TCP"):
+        at = f"{stream.address}:{stream.port}"
+        test.equal(hosts(gateway, "stream"), {at: True}, "the host of the preferred service")
+        uri = f"sip:service@{STREAM}"
+        test.equal(caller.message(uri)[:2], ("stream", 200), "who answers")
+        test.equal(caller.call(uri), ("stream", 200), "who takes the call")
+        stream.close()
+        test.equal(caller.message(uri)[1], 503, "status when its connections are refused")
+        test.equal(hosts(gateway, "stream"), {at: False}, "who is alive")
+        stream.open()
+        test.soon(lambda: hosts(gateway, "stream")[at], 8, "it is back once it answered OPTIONS")
+        test.equal(caller.message(uri)[:2], ("stream", 200), "who answers then")
+
+
+def by_enum(test, gateway, caller, first):
+    with support.scene("a number in the DNS"):
+        test.equal(
+            caller.message("sip:+4930123456@gateway.example.net")[:2], ("first", 200), "who answers"
+        )
+        test.check(
+            first.last_uri.startswith(f"sip:enumerated@{PROVIDER}"), f"as {first.last_uri}"
+        )
+        status = caller.message("sip:+4999@gateway.example.net")[1]
+        test.equal(status, 404, "status of a number that is nowhere")
 
 
 def without_dns(test, gateway, caller, dns):

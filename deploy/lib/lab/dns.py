@@ -5,7 +5,7 @@ class Dns:
     """Serves on address:port, for as long as the programs run.
 
     `srv` is (service name, target, port, priority, weight), `naptr` (name, order, preference,
-    flags, service, regexp, replacement), `addresses` name → address.
+    flags, service, regexp[, replacement]), `addresses` name → address.
     """
 
     def __init__(self, programs, host, address, port, addresses, srv=(), naptr=(), name="dns"):
@@ -26,7 +26,7 @@ class Dns:
             f"--listen-address={address}",
             f"--port={port}",
             "--local=/example.net/",
-            "--local=/arpa/",
+            "--local=/example/",
             "--local-ttl=1",
         ]
         argv += [f"--host-record={record},{to}" for record, to in addresses.items()]
@@ -34,10 +34,7 @@ class Dns:
             f"--srv-host={service},{target},{to_port},{priority},{weight}"
             for service, target, to_port, priority, weight in srv
         ]
-        argv += [
-            f"--naptr-record={record},{order},{preference},{flags},{service},{regexp},{replacement}"
-            for record, order, preference, flags, service, regexp, replacement in naptr
-        ]
+        argv += ["--naptr-record=" + ",".join(str(part) for part in record) for record in naptr]
         self.program = programs.start(host, name, argv)
         self.program.wait_output("started, version")
 

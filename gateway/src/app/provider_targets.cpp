@@ -153,7 +153,7 @@ void ProviderTargets::pump() {
     for (const std::string& name : work.resolved) on_resolved(name);
     for (const TargetBook::Change& change : work.changes) on_change(change);
     for (const TargetBook::Probe& due : work.probes) probe(due);
-    for (const std::string& key : work.located) lookup_done(key);
+    for (const std::string& key : work.located) on_located(key);
   }
   pumping_ = false;
   timer_.arm(book_->next_deadline());
@@ -190,7 +190,10 @@ void ProviderTargets::on_resolved(const std::string& name) {
   for (const provider::TargetGroup& group : locator.groups()) {
     if (group.transport != sip::Transport::tls) continue;
     transport::TlsPeer peer = tls_peer_of(config_of(name));
-    for (const Endpoint& endpoint : group.endpoints) host_.set_tls_peer(endpoint, peer);
+    for (const Endpoint& endpoint : group.endpoints) {
+      judged_by_config_.insert(endpoint);
+      host_.set_tls_peer(endpoint, peer);
+    }
   }
   std::string& logged = problems_[name];
   if (locator.problem() == logged) return;
@@ -202,6 +205,22 @@ void ProviderTargets::on_resolved(const std::string& name) {
                                            {"problem", logged},
                                            {"addresses_in_use", book_->addresses_of(name).size()}});
   }
+}
+
+/// A next hop that a message named. Its certificate is judged by that name, unless it is a host of
+/// a provider, of which the configuration says more.
+void ProviderTargets::on_located(const std::string& key) {
+  if (const std::vector<provider::TargetGroup>* groups = book_->located(key)) {
+    for (const provider::TargetGroup& group : *groups) {
+      if (group.transport != sip::Transport::tls) continue;
+      transport::TlsPeer peer;
+      peer.name = group.tls_name;
+      for (const Endpoint& endpoint : group.endpoints) {
+        if (!judged_by_config_.contains(endpoint)) host_.set_tls_peer(endpoint, peer);
+      }
+    }
+  }
+  lookup_done(key);
 }
 
 void ProviderTargets::on_change(const TargetBook::Change& change) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,7 @@ class ProviderTargets {
   void ask(const provider::DnsQuestion& question);
   void probe(const provider::TargetBook::Probe& probe);
   void on_resolved(const std::string& name);
+  void on_located(const std::string& key);
   void on_change(const provider::TargetBook::Change& change);
   void collect_metrics();
   const ops::ProviderConfig& config_of(const std::string& provider) const;
@@ -61,6 +63,7 @@ class ProviderTargets {
   std::unique_ptr<transport::Dns> dns_;
   net::DeadlineTimer timer_;
   std::map<std::string, std::string> problems_;  ///< by provider, as they were logged
+  std::set<Endpoint> judged_by_config_;          ///< TLS hosts of providers
   bool pumping_ = false;
 };
 

@@ -228,23 +228,9 @@ std::vector<sip::Flow> TargetBook::locate(std::string_view uri_text, const sip::
   return {};
 }
 
-std::string TargetBook::tls_name_of(const Endpoint& endpoint) const {
-  auto name_in = [&](const TargetLocator& locator) -> const std::string* {
-    for (const TargetGroup& group : locator.groups()) {
-      bool here = group.transport == sip::Transport::tls &&
-                  std::find(group.endpoints.begin(), group.endpoints.end(), endpoint) !=
-                      group.endpoints.end();
-      if (here) return &group.tls_name;
-    }
-    return nullptr;
-  };
-  for (const auto& [name, provider] : providers_) {
-    if (const std::string* found = name_in(provider.locator)) return *found;
-  }
-  for (const auto& [key, place] : located_) {
-    if (const std::string* found = name_in(place.locator)) return *found;
-  }
-  return {};
+const std::vector<TargetGroup>* TargetBook::located(std::string_view key) const {
+  auto found = located_.find(key);
+  return found == located_.end() ? nullptr : &found->second.locator.groups();
 }
 
 }  // namespace isthmus::provider

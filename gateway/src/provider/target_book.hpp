@@ -75,8 +75,8 @@ class TargetBook {
   /// See call::Router::locate. Hosts that are known to be dead come last.
   std::vector<sip::Flow> locate(std::string_view uri, const sip::Flow& near, Instant now,
                                 std::string& lookup);
-  /// The name that the certificate of whoever is there must hold; "" if nothing led there.
-  std::string tls_name_of(const Endpoint& endpoint) const;
+  /// Where the name of a key of lookup() leads; null when nothing is known of it.
+  const std::vector<TargetGroup>* located(std::string_view key) const;
 
   struct ProviderState {
     explicit ProviderState(TargetLocator l, TargetHealth h)

@@ -34,6 +34,7 @@ class FakeSource final : public AdminSource {
   boost::json::value registrations() const override {
     return boost::json::array{{{"aor", "alice"}}};
   }
+  boost::json::value providers() const override { return boost::json::array{{{"name", "trunk"}}}; }
   std::atomic<bool> serving_now{true};
 };
 
@@ -101,7 +102,8 @@ TEST_F(AdminHttp, the_api_answers_json) {
   const std::pair<const char*, const char*> cases[] = {{"status", R"({"version":"0.1.0"})"},
                                                        {"sessions", R"([{"id":7}])"},
                                                        {"calls", "[]"},
-                                                       {"registrations", R"([{"aor":"alice"}])"}};
+                                                       {"registrations", R"([{"aor":"alice"}])"},
+                                                       {"providers", R"([{"name":"trunk"}])"}};
   for (auto [name, expected] : cases) {
     std::string answer = get(std::string("/api/v1/") + name);
     EXPECT_THAT(answer,

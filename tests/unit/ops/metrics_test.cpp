@@ -96,6 +96,19 @@ TEST(Metrics, a_label_that_takes_any_value_is_bounded_and_shows) {
   EXPECT_THAT(text, Not(HasSubstr("late")));
 }
 
+TEST(Metrics, what_comes_and_goes_can_be_forgotten) {
+  Metrics metrics;
+  for (std::size_t i = 0; i < 3 * limits::kMetricSeries; ++i) {
+    metrics.forget("host_up");
+    metrics.gauge("host_up", "H.", {{"host", std::to_string(i)}}).set(1);
+  }
+  std::string last = std::to_string(3 * limits::kMetricSeries - 1);
+  EXPECT_THAT(metrics.prometheus(), HasSubstr("host_up{host=\"" + last + "\"} 1\n"));
+  EXPECT_THAT(metrics.prometheus(), Not(HasSubstr("host_up{host=\"0\"}")));
+  EXPECT_THAT(metrics.prometheus(), HasSubstr("isthmus_metrics_series_refused_total 0\n"));
+  metrics.forget("no_such_name");
+}
+
 TEST(Metrics, a_scraper_may_read_while_the_shard_counts) {
   Metrics metrics;
   Counter& counter = metrics.counter("busy_total", "B.");

@@ -176,10 +176,15 @@ TEST_F(TargetBookTest, names_that_are_remembered_are_bounded) {
 
 TEST_F(TargetBookTest, the_certificates_name_is_that_of_the_uri) {
   zone.srv("_sips._tcp.pbx.example", 1, 1, 5061, "a.host.example").a("a.host.example", "192.0.2.1");
-  book.add_provider("pbx", target("sips:pbx.example"), {});
+  locate("sips:pbx.example");
+  EXPECT_EQ(nullptr, book.located(lookup));
+  book.lookup(lookup, now);
   settle();
-  EXPECT_EQ("pbx.example", book.tls_name_of(*Endpoint::parse("192.0.2.1:5061")));
-  EXPECT_EQ("", book.tls_name_of(*Endpoint::parse("192.0.2.1:5060")));
+  const std::vector<TargetGroup>* groups = book.located("sips:pbx.example");
+  ASSERT_NE(nullptr, groups);
+  ASSERT_EQ(1u, groups->size());
+  EXPECT_EQ(Transport::tls, groups->front().transport);
+  EXPECT_EQ("pbx.example", groups->front().tls_name);
 }
 
 }  // namespace
