@@ -24,8 +24,9 @@ struct RegistrarConfig {
   std::vector<std::string> service_route;  ///< values of Service-Route
   seconds flow_timer{120};                 ///< 0: not told
   RegistrarAuthentication authentication = RegistrarAuthentication::link;
-  std::vector<sip::DigestAlgorithm> algorithms{
-      sip::DigestAlgorithm::sha512_256, sip::DigestAlgorithm::sha256, sip::DigestAlgorithm::md5};
+  /// MD5 alone: many phones give up at a challenge that they do not know, where RFC 8760 §2.4 has
+  /// them skip it.
+  std::vector<sip::DigestAlgorithm> algorithms{sip::DigestAlgorithm::md5};
   seconds nonce_life{300};
   bool operator==(const RegistrarConfig&) const = default;
 };

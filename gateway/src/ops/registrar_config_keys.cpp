@@ -159,7 +159,9 @@ void visit_registrar(KeyVisitor& v, RegistrarConfig& c) {
              "when it registers (401) and for every other request of the gateway's domain (407)."},
             authentication(c.authentication));
     v.values("algorithms",
-             {"Digest algorithms that are offered, best first; clients take the first they know."},
+             {"Digest algorithms that are offered, best first: SHA-512-256, SHA-256, MD5. A phone "
+              "takes the first that it knows (RFC 8760); but many give up when one of them is "
+              "unknown to them, so only MD5 is offered unless all phones are known to do better."},
              list_of(c.algorithms, algorithm));
     v.value("nonce_life_s", {"How long a challenge may be answered.", "s"},
             duration(c.nonce_life, seconds(1), seconds(86400)));
