@@ -72,7 +72,8 @@ void check_providers(GatewayConfig& config, CheckSink& sink) {
   std::set<std::string> names;
   std::map<std::string, std::string> domains;
   for (std::size_t i = 0; i < config.providers.size(); ++i) {
-    const ProviderConfig& provider = config.providers[i];
+    ProviderConfig& provider = config.providers[i];
+    check_registration(provider, at("providers", i), sink);
     check_provider_transport(provider, at("providers", i), sink);
     if (provider.name == "local") {
       sink.fault(at("providers", i) + ".name",

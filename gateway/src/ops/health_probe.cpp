@@ -84,7 +84,7 @@ Result<std::string, AdminError> fetch_page(const AdminConfig& admin, std::string
                  asio::detached);
   io.run();
   if (wrong) return AdminError{Endpoint{admin.address, admin.port}.to_string() + ": " + *wrong};
-  return page;
+  return {boost::system::in_place_value, std::move(page)};
 }
 
 std::optional<std::string> probe_health(const AdminConfig& admin, Duration patience) {
