@@ -78,6 +78,7 @@ void check_providers(GatewayConfig& config, CheckSink& sink) {
   for (std::size_t i = 0; i < config.providers.size(); ++i) {
     ProviderConfig& provider = config.providers[i];
     if (!sink.given(at("providers", i) + ".limits")) provider.limits = config.limits.provider;
+    check_registration(provider, at("providers", i), sink);
     check_provider_transport(provider, at("providers", i), sink);
     const SessionTimerConfig& timer = provider.session_timer;
     if (timer.expires > seconds(0) && timer.expires < timer.min) {
