@@ -103,10 +103,14 @@ void Phone::hang_up(const std::string& call_id) {
 }
 
 void Phone::hold(const std::string& call_id, bool on) {
-  CallState& state = calls.at(call_id);
-  Message invite = state.dialog.request("INVITE");
+  Message invite = calls.at(call_id).dialog.request("INVITE");
   invite.add(HeaderId::contact, "<" + contact_uri() + ">");
   invite.set_body(sdp(on ? "sendonly" : "sendrecv"), "application/sdp");
+  reinvite(call_id, std::move(invite));
+}
+
+void Phone::reinvite(const std::string& call_id, Message invite) {
+  CallState& state = calls.at(call_id);
   state.invite = invite;
   state.final_status = 0;
   state.invite_client = send(std::move(invite));
@@ -124,13 +128,13 @@ void Phone::send_in_dialog(const std::string& call_id, std::string_view method,
   drain();
 }
 
-void Phone::register_at(std::string_view at_domain, std::uint32_t expires_s, std::string password) {
+void Phone::register_at(std::string_view at_domain, std::uint32_t expires_s, std::string secret) {
   domain = std::string(at_domain);
   Message request = new_request("REGISTER", "sip:" + domain, aor());
   if (register_call_id_.empty()) register_call_id_ = std::string(request.call_id());
   request.set(HeaderId::call_id, register_call_id_);
   request.set(HeaderId::contact, "<" + contact_uri() + ">;expires=" + std::to_string(expires_s));
-  if (!password.empty()) digest_.emplace(name, password, random_);
+  if (!secret.empty()) digest_.emplace(name, secret, random_);
   register_request_ = request;
   last_register_status = 0;
   send(std::move(request));
@@ -145,6 +149,10 @@ void Phone::send_request(Message request) {
 void Phone::respond(sip::TransactionId server, Message response) {
   layer.respond(server, std::move(response), world_.now, events_);
   drain();
+}
+
+void Phone::later(Duration span, std::function<void()> what) {
+  pending_.push_back({world_.now + span, std::move(what)});
 }
 
 void Phone::on_udp(const Endpoint& from, const Endpoint&, std::string bytes, Instant) {
@@ -209,7 +217,9 @@ void Phone::drain() {
     } else if (auto* r = std::get_if<sip::RequestReceived>(&event)) {
       on_request(r->server, r->flow, std::move(r->request));
     } else if (auto* a = std::get_if<sip::AckReceived>(&event)) {
-      if (CallState* state = find(std::string(a->ack.call_id()))) {
+      CallState* state = find(std::string(a->ack.call_id()));
+      // A late ACK of an earlier INVITE does not end the repetition of this one's 2xx.
+      if (state && a->ack.cseq()->number == state->invite.cseq()->number) {
         state->confirmed = true;
         state->resend_at.reset();
         if (!a->ack.body().empty()) state->remote_sdp = std::string(a->ack.body());
@@ -235,6 +245,12 @@ void Phone::drain() {
 void Phone::on_request(sip::TransactionId server, const sip::Flow&, Message request) {
   requests.push_back(request);
   if (intercept && intercept(server, request)) return;
+  if (on_each_request) {
+    if (auto response = on_each_request(request)) {
+      layer.respond(server, std::move(*response), world_.now, events_);
+      return;
+    }
+  }
   if (request.method() == Method::invite) {
     on_invite(server, std::move(request));
     return;
@@ -368,6 +384,7 @@ void Phone::on_invite_response(CallState& state, const Message& response) {
     if (!response.body().empty()) state.remote_sdp = std::string(response.body());
     return;
   }
+  if (authorize_invite(state, response)) return;
   state.final_status = response.status();
   if (response.status() >= 300) {
     if (!state.confirmed) state.ended = true;
@@ -383,6 +400,17 @@ void Phone::on_invite_response(CallState& state, const Message& response) {
   sip::Flow flow = session_ ? sip::Flow::link(*session_) : sip::Flow::udp(next_hop_);
   layer.add_via(ack, flow, sent_by());
   send_bytes(flow, ack.serialize());
+}
+
+bool Phone::authorize_invite(CallState& call, const Message& challenge) {
+  if ((challenge.status() != 401 && challenge.status() != 407) || password.empty()) return false;
+  if (!digest_) digest_.emplace(name, password, random_);
+  Message again = call.invite;
+  again.set(HeaderId::cseq, std::to_string(++cseq_) + " INVITE");
+  if (!digest_->authorize(again, challenge)) return false;
+  call.invite = again;
+  call.invite_client = send(std::move(again));
+  return true;
 }
 
 Phone::CallState* Phone::find(const std::string& call_id) {
