@@ -40,7 +40,7 @@ isthmus_packages() {
     libspdlog-dev libfmt-dev libyaml-cpp-dev libcli11-dev libsqlite3-dev libre2-dev
     libopus-dev libsndfile1-dev libspeexdsp-dev portaudio19-dev
   )
-  TEST_PACKAGES=(libgtest-dev libgmock-dev libbenchmark-dev)
+  TEST_PACKAGES=(libgtest-dev libgmock-dev libbenchmark-dev libosip2-dev)
   FUZZ_PACKAGES=(clang llvm clang-format)
   if [ "$release" = 12 ]; then
     RUNTIME_PACKAGES=(
@@ -56,7 +56,7 @@ isthmus_packages() {
   PHONE_PACKAGES=(libopus0 libsndfile1 libspeexdsp1 libportaudio2)
   DEMO_PACKAGES=(kamailio baresip-core espeak-ng iproute2 tcpdump python3)
   INTEROP_PACKAGES=(
-    kamailio baresip-core espeak-ng iproute2 tcpdump python3 sip-tester sipsak procps openssl dnsmasq-base
+    kamailio kamailio-tls-modules baresip-core linphone-cli espeak-ng iproute2 tcpdump python3 sip-tester sipsak procps openssl dnsmasq-base
   )
   CONTAINER_PACKAGES=(buildah podman runc debootstrap python3 sip-tester iproute2)
 }

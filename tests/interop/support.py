@@ -114,6 +114,23 @@ def idle_state(service):
     return {name: status[name] for name in ("calls", "media_endpoints", "media_port_pairs_free")}
 
 
+def expect_as_before(test, services, before, seconds=5):
+    """Nothing is left of the calls, and nothing was malformed."""
+    for service in services:
+        test.soon(
+            lambda s=service: idle_state(s) == before[s.name],
+            seconds,
+            f"{service.name}: calls, media ports and free port pairs as before",
+        )
+    expect_no_malformed(test, services)
+
+
+def expect_no_malformed(test, services):
+    for service in services:
+        malformed = sum(value for name, value in service.metrics().items() if "malformed" in name)
+        test.equal(int(malformed), 0, f"{service.name}: malformed messages")
+
+
 def open_transactions(service):
     metrics = service.metrics()
     return int(

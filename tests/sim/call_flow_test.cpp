@@ -266,5 +266,29 @@ TEST_F(CallFlow, subscription_lives_until_its_final_notify) {
   expect_nothing_left();
 }
 
+TEST_F(CallFlow, last_notify_that_overtakes_the_answer_ends_the_subscription) {
+  sip::Message subscribe = alice.new_request("SUBSCRIBE", "sip:carol@example.org");
+  subscribe.add(HeaderId::event, "dialog");
+  subscribe.add(HeaderId::expires, "600");
+  // The notifier sends its last word before its answer, and both take their time.
+  provider.on_each_request = [&](const sip::Message& seen) -> std::optional<sip::Message> {
+    if (seen.method() != Method::subscribe) return std::nullopt;
+    sip::Dialog notifier = sip::Dialog::as_uas(seen, "early");
+    sip::Message notify = notifier.request("NOTIFY");
+    notify.add(HeaderId::event, "dialog");
+    notify.add(HeaderId::subscription_state, "terminated;reason=noresource");
+    notify.add(HeaderId::contact, "<sip:carol@198.51.100.1:5060>");
+    provider.send_request(notify);
+    world.udp_delay_min = world.udp_delay_max = milliseconds(200);
+    sip::Message ok = sip::Message::response_to(seen, 200, {}, "early");
+    ok.add(HeaderId::contact, "<sip:carol@198.51.100.1:5060>");
+    ok.add(HeaderId::expires, "600");
+    return ok;
+  };
+  alice.send_request(subscribe);
+  ASSERT_TRUE(world.run_until([&] { return !alice.responses.empty() && !alice.requests.empty(); }));
+  expect_nothing_left();
+}
+
 }  // namespace
 }  // namespace isthmus::sim

@@ -103,10 +103,14 @@ void Phone::hang_up(const std::string& call_id) {
 }
 
 void Phone::hold(const std::string& call_id, bool on) {
-  CallState& state = calls.at(call_id);
-  Message invite = state.dialog.request("INVITE");
+  Message invite = calls.at(call_id).dialog.request("INVITE");
   invite.add(HeaderId::contact, "<" + contact_uri() + ">");
   invite.set_body(sdp(on ? "sendonly" : "sendrecv"), "application/sdp");
+  reinvite(call_id, std::move(invite));
+}
+
+void Phone::reinvite(const std::string& call_id, Message invite) {
+  CallState& state = calls.at(call_id);
   state.invite = invite;
   state.final_status = 0;
   state.invite_client = send(std::move(invite));
@@ -145,6 +149,10 @@ void Phone::send_request(Message request) {
 void Phone::respond(sip::TransactionId server, Message response) {
   layer.respond(server, std::move(response), world_.now, events_);
   drain();
+}
+
+void Phone::later(Duration span, std::function<void()> what) {
+  pending_.push_back({world_.now + span, std::move(what)});
 }
 
 void Phone::on_udp(const Endpoint& from, const Endpoint&, std::string bytes, Instant) {
@@ -209,7 +217,9 @@ void Phone::drain() {
     } else if (auto* r = std::get_if<sip::RequestReceived>(&event)) {
       on_request(r->server, r->flow, std::move(r->request));
     } else if (auto* a = std::get_if<sip::AckReceived>(&event)) {
-      if (CallState* state = find(std::string(a->ack.call_id()))) {
+      CallState* state = find(std::string(a->ack.call_id()));
+      // A late ACK of an earlier INVITE does not end the repetition of this one's 2xx.
+      if (state && a->ack.cseq()->number == state->invite.cseq()->number) {
         state->confirmed = true;
         state->resend_at.reset();
         if (!a->ack.body().empty()) state->remote_sdp = std::string(a->ack.body());
@@ -235,6 +245,12 @@ void Phone::drain() {
 void Phone::on_request(sip::TransactionId server, const sip::Flow&, Message request) {
   requests.push_back(request);
   if (intercept && intercept(server, request)) return;
+  if (on_each_request) {
+    if (auto response = on_each_request(request)) {
+      layer.respond(server, std::move(*response), world_.now, events_);
+      return;
+    }
+  }
   if (request.method() == Method::invite) {
     on_invite(server, std::move(request));
     return;

@@ -48,6 +48,9 @@ class Phone : public Node {
   /// Sees each request first. @return whether it took it: then it answers.
   std::function<bool(sip::TransactionId, const sip::Message&)> intercept;
   std::string password;  ///< answers challenges of its INVITEs with it
+  /// Sees each request before the phone does; a response it gives is sent in place of the phone's
+  /// own.
+  std::function<std::optional<sip::Message>(const sip::Message&)> on_each_request;
 
   /// Starts a call. @return its Call-ID.
   std::string call(std::string_view uri,
@@ -55,6 +58,7 @@ class Phone : public Node {
   void cancel(const std::string& call_id);
   void hang_up(const std::string& call_id);
   void hold(const std::string& call_id, bool on = true);
+  void reinvite(const std::string& call_id, sip::Message invite);
   void send_in_dialog(const std::string& call_id, std::string_view method,
                       std::string_view body = {}, std::string_view content_type = {},
                       const std::vector<std::pair<std::string, std::string>>& extra = {});
@@ -63,8 +67,10 @@ class Phone : public Node {
   /// Registers its address of record; @return final status when the world has run (see
   /// last_register_status).
   void register_at(std::string_view domain, std::uint32_t expires_s = 3600,
-                   std::string password = {});
+                   std::string secret = {});
   void send_request(sip::Message request);
+  /// Does that after so long.
+  void later(Duration span, std::function<void()> what);
   sip::Message new_request(std::string_view method, std::string_view uri,
                            std::string_view to_uri = {});
 

@@ -1,4 +1,4 @@
-"""SIPp with its built-in scenarios, unchanged."""
+"""SIPp, with its built-in scenarios or those of files."""
 
 import csv
 import socket
@@ -7,13 +7,13 @@ from .net import LabError
 
 
 class Sipp:
-    """One SIPp, as caller (`uac`, with a target) or as callee (`uas`)."""
+    """One SIPp, as caller (`uac`, with a target) or as callee (`uas`); or with a scenario file."""
 
     def __init__(self, programs, host, name, scenario, address, port, *more, target=None):
         self.statistics = programs.directory / f"{name}.csv"
         argv = [
             "sipp",
-            "-sn",
+            "-sf" if str(scenario).endswith(".xml") else "-sn",
             scenario,
             "-i",
             address,

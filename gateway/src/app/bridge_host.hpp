@@ -117,7 +117,7 @@ class BridgeHost final : private transport::SipHandler {
 
   boost::asio::io_context& io_;
   BridgeHostOptions options_;
-  Random& random_;
+  BatchedRandom random_;
   ops::Log log_;
   ops::Metrics& metrics_;
   Allowed allowed_;

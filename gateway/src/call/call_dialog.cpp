@@ -351,9 +351,9 @@ void CallManager::after_final(sip::TransactionId client, DialogUse& use,
   }
   if (!call.invite && response && response->status() < 300) {
     std::string_view state = use.request.get(HeaderId::subscription_state).value_or("");
-    if (method == Method::notify && state.substr(0, 10) == "terminated" &&
-        call.state == CallState::answered) {  // else the SUBSCRIBE still waits for its answer
-      ended = true;
+    if (method == Method::notify && state.substr(0, 10) == "terminated") {
+      ended = call.state == CallState::answered;  // else the SUBSCRIBE still waits for its answer
+      call.terminated = true;
       call.end_reason = "subscription terminated";
     } else if (method == Method::subscribe) {
       call.expires =

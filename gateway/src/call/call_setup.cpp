@@ -255,7 +255,9 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
     wait_for_ack(call, dialog, Side::caller, call.server, branch.flow[0], response, branch.flow[1]);
   if (!call.invite) {
     std::uint32_t expires_s = response.number(HeaderId::expires).value_or(300);
-    call.expires = core_.now + seconds(expires_s) + seconds(64);
+    // Its last NOTIFY may have overtaken the 2xx; then only repetitions of either may still come.
+    call.expires = core_.now + (call.terminated ? core_.config.timers.timeout()
+                                                : Duration(seconds(expires_s) + seconds(64)));
   }
   arm_timers(call);
   report(call, false);

@@ -19,6 +19,18 @@ std::string Random::token(std::size_t characters) {
   return out;
 }
 
+void BatchedRandom::fill(MutableBytes out) {
+  if (out.size() > batch_.size()) return source_.fill(out);
+  if (out.size() > batch_.size() - used_) {
+    source_.fill(batch_);
+    used_ = 0;
+  }
+  for (std::uint8_t& byte : out) {
+    byte = batch_[used_];
+    batch_[used_++] = 0;
+  }
+}
+
 void SeededRandom::fill(MutableBytes out) {
   std::uint64_t word = 0;
   for (std::size_t i = 0; i < out.size(); ++i) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -29,6 +30,19 @@ class SeededRandom final : public Random {
 
  private:
   std::uint64_t state_;
+};
+
+/// Takes from another source in batches: where that asks the system, a call's dozen of tokens would
+/// otherwise cost as many such questions. What was given out is wiped.
+class BatchedRandom final : public Random {
+ public:
+  explicit BatchedRandom(Random& source) : source_(source) {}
+  void fill(MutableBytes out) override;
+
+ private:
+  Random& source_;
+  std::array<std::uint8_t, 512> batch_{};
+  std::size_t used_ = 512;
 };
 
 }  // namespace isthmus

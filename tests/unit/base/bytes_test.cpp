@@ -63,6 +63,31 @@ TEST(Bytes, hexadecimal_round_trips_and_refuses_junk) {
   }
 }
 
+struct CountingRandom : Random {
+  void fill(MutableBytes out) override {
+    ++questions;
+    for (std::uint8_t& byte : out) byte = next++;
+  }
+  int questions = 0;
+  std::uint8_t next = 0;
+};
+
+TEST(Random, batches_give_every_byte_once_and_ask_seldom) {
+  CountingRandom source;
+  BatchedRandom random(source);
+  for (int round = 0; round < 100; ++round) {
+    Bytes out(5);
+    random.fill(out);
+    // 102 times five of the 512 fit in a batch.
+    for (std::size_t i = 0; i < out.size(); ++i)
+      EXPECT_EQ(out[i], static_cast<std::uint8_t>(5 * round + static_cast<int>(i)));
+  }
+  EXPECT_EQ(source.questions, 1);
+  Bytes large(1000);
+  random.fill(large);
+  EXPECT_EQ(source.questions, 2);
+}
+
 TEST(Random, the_same_seed_gives_the_same_tokens) {
   SeededRandom a(7), b(7), c(8);
   std::string token = a.token(20);

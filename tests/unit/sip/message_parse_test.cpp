@@ -229,7 +229,10 @@ TEST(message_parse, broken_start_lines) {
 
 TEST(message_parse, broken_header_lines) {
   for (const char* line : {"no colon", ": no name", " folds: nothing", "two words: x", "B\x01: x",
-                           "Gro\xc3\xb6\xc3\x9f: x", "X: a\rEvil: b", "X: a\r\n b\rEvil: c"}) {
+                           "Gro\xc3\xb6\xc3\x9f: x", "X: a\rEvil: b", "X: a\r\n b\rEvil: c",
+                           // Right behind the colon and right before the line end, too: another
+                           // parser took the rest of the line for a header field of its own.
+                           "X:\rEvil: b", "X: a\r\r"}) {
     SCOPED_TRACE(line);
     EXPECT_EQ(fault_of(std::string("OPTIONS sip:b@h SIP/2.0\r\n") + line + "\r\n\r\n"),
               FaultCode::bad_header_line);

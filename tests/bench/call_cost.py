@@ -1,0 +1,309 @@
+#!/usr/bin/env python3
+"""What one call costs the gateway on the wire: INVITE to the 200 of its BYE, media off.
+
+    tests/bench/call_cost.py [BUILD_DIRECTORY] [--rate N] [--seconds N]
+
+A client with one TLS link (written from proto/PROTOCOL.md, no SDK) places calls to a SIPp uas behind
+the gateway, which is a provider by UDP. The processor time of the gateway process (utime + stime) is
+divided by the calls, less what it spends when idle. The same SIPp is then called through Kamailio as
+a plain record-routing proxy, which rewrites no description and holds no media ports. Both run in
+the same minute on the same machine: the ratio is worth more than the numbers.
+"""
+
+import os
+import pathlib
+import select
+import ssl
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop"))
+# pylint: disable=wrong-import-position
+import support  # noqa: E402
+from lab.kamailio import module_directory  # noqa: E402
+from lab.link import SIP, Link  # noqa: E402
+from lab.sipp import Sipp  # noqa: E402
+
+OPTIONS = (
+    (("--rate",), {"type": int, "default": 100, "help": "calls a second (100)"}),
+    (("--seconds",), {"type": int, "default": 10, "help": "how long new calls begin (10)"}),
+    (("--talk",), {"type": float, "default": 1.0, "help": "length of a call in seconds (1)"}),
+    (
+        ("--limit",),
+        {"type": float, "default": 0.0, "help": "fail above so many ms a call (0: never)"},
+    ),
+)
+SDP = (
+    "v=0\r\no=- 1 1 IN IP4 192.0.0.8\r\ns=-\r\nc=IN IP4 192.0.0.8\r\nt=0 0\r\n"
+    "m=audio {channel} RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
+)
+_PROXY = """#!KAMAILIO
+debug=0
+log_stderror=yes
+fork=yes
+children=2
+disable_tcp=yes
+dns=off
+rev_dns=off
+auto_aliases=no
+listen=udp:{address}:{port}
+mpath="{modules}"
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+request_route {{
+  if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
+  if (has_totag()) {{
+    if (loose_route()) t_relay();
+    exit;
+  }}
+  record_route();
+  $du = "sip:{target}";
+  t_relay();
+}}
+"""
+
+
+def processor_ms(pids):
+    """Time that the processes ran so far, all threads, user and kernel."""
+    ticks = 0
+    for pid in pids:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+        fields = text.rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return 1000 * ticks / os.sysconf("SC_CLK_TCK")
+
+
+def group_of(pid):
+    """The process and its descendants."""
+    children = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                text = (entry / "stat").read_text(encoding="ascii", errors="replace")
+            except OSError:
+                continue
+            children.setdefault(int(text.rsplit(")", 1)[1].split()[1]), []).append(int(entry.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def header(text, name):
+    for line in text.split("\r\n")[1:]:
+        if not line:
+            break
+        if line.lower().startswith(name + ":"):
+            return line.split(":", 1)[1].strip()
+    return ""
+
+
+class Caller:
+    """Places calls over one link: one socket, one thread, no waiting."""
+
+    def __init__(self, link, talk_s):
+        self.link, self.talk_s = link, talk_s
+        self.link.socket.setblocking(False)
+        self.begun = self.done = self.failed = 0
+        self._calls, self._ends, self._out, self._in = {}, [], b"", b""
+
+    def begin(self):
+        self.begun += 1
+        number = self.begun
+        sdp = SDP.format(channel=16 + 2 * (number % 2000))
+        call_id = f"cost-{number}"
+        self._calls[call_id] = None
+        self._send(
+            "INVITE sip:service@trunk.example.net SIP/2.0\r\n"
+            f"Via: SIP/2.0/TLS cost.invalid;branch=z9hG4bKi{number}\r\nMax-Forwards: 70\r\n"
+            f'From: "Cost" <sip:office@client.example.net>;tag=c{number}\r\n'
+            f"To: <sip:service@trunk.example.net>\r\nCall-ID: {call_id}\r\nCSeq: 1 INVITE\r\n"
+            "Contact: <sip:office@cost.invalid;transport=tls>\r\nUser-Agent: cost/1\r\n"
+            "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY\r\n"
+            f"Supported: replaces, timer\r\nContent-Type: application/sdp\r\n"
+            f"Content-Length: {len(sdp)}\r\n\r\n{sdp}"
+        )
+
+    def run(self, until):
+        """Sends and receives until that time (monotonic), and ends calls whose time has come."""
+        while True:
+            now = time.monotonic()
+            while self._ends and self._ends[0][0] <= now:
+                self._in_dialog(self._ends.pop(0)[1], "BYE", 2)
+            self._flush()
+            if now >= until:
+                return
+            wake = min([until] + [at for at, _ in self._ends[:1]])
+            select.select([self.link.socket], [], [], max(0.0, wake - now))
+            self._receive()
+
+    def _send(self, text):
+        data = bytes([SIP]) + text.encode()
+        size = len(data)
+        head = bytes([0x82, 0x80 | size]) if size < 126 else b"\x82\xfe" + size.to_bytes(2, "big")
+        self._out += head + b"\0\0\0\0" + data
+
+    def _flush(self):
+        while self._out:
+            try:
+                self._out = self._out[self.link.socket.send(self._out[:16384]) :]
+            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                return
+
+    def _receive(self):
+        while True:
+            try:
+                data = self.link.socket.recv(65536)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                break
+            if not data:
+                raise ConnectionError("the gateway closed the link")
+            self._in += data
+        while len(self._in) >= 2:
+            size, begin = self._in[1] & 0x7F, 2
+            if size == 126:
+                size, begin = int.from_bytes(self._in[2:4], "big"), 4
+            if len(self._in) < begin + size:
+                return
+            payload, self._in = self._in[begin : begin + size], self._in[begin + size :]
+            if payload[:1] == bytes([SIP]):
+                self._on_sip(payload[1:].decode(errors="replace"))
+
+    def _on_sip(self, text):
+        call_id, cseq = header(text, "call-id"), header(text, "cseq")
+        status = int(text[8:11]) if text.startswith("SIP/2.0 ") else 0
+        if call_id not in self._calls or status < 200:
+            return
+        if status >= 300:
+            self.failed += 1
+            del self._calls[call_id]
+        elif cseq.endswith("INVITE"):
+            target = header(text, "contact").split("<")[1].split(">")[0]
+            self._calls[call_id] = (target, header(text, "from"), header(text, "to"))
+            self._in_dialog(call_id, "ACK", 1)
+            self._ends.append((time.monotonic() + self.talk_s, call_id))
+        elif cseq.endswith("BYE"):
+            self.done += 1
+            del self._calls[call_id]
+
+    def _in_dialog(self, call_id, method, cseq):
+        target, caller, callee = self._calls[call_id]
+        self._send(
+            f"{method} {target} SIP/2.0\r\nVia: SIP/2.0/TLS cost.invalid;branch=z9hG4bK{method}"
+            f"{call_id}\r\nMax-Forwards: 70\r\nFrom: {caller}\r\nTo: {callee}\r\n"
+            f"Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContent-Length: 0\r\n\r\n"
+        )
+
+
+def through_gateway(test, uas_port):
+    """Milliseconds of gateway time per call."""
+    site, options = test.site, test.arguments
+    gateway = test.gateway(
+        {
+            "providers": [
+                {
+                    "name": "trunk",
+                    "target": f"sip:{site.provider_address}:{uas_port}",
+                    "domains": ["trunk.example.net"],
+                }
+            ],
+            "log": {"level": "info"},
+        }
+    )
+    link = Link(site.mobile, gateway.host.address("mobile0"), gateway.websocket_port)
+    test.equal(link.log_in(user="office", password="office-password")[0], "welcome", "link")
+    caller = Caller(link, options.talk)
+
+    def place(seconds):
+        start, count = time.monotonic(), int(seconds * options.rate)
+        for number in range(count):
+            caller.run(start + number / options.rate)
+            caller.begin()
+        return start
+
+    place(1)  # code and caches warm, memory grown
+    caller.run(time.monotonic() + options.talk + 1)
+    pid = [gateway.program.pid]
+    idle = processor_ms(pid)
+    caller.run(time.monotonic() + 2)
+    idle = (processor_ms(pid) - idle) / 2
+    warm, before, begun = caller.done, processor_ms(pid), time.monotonic()
+    place(options.seconds)
+    caller.run(time.monotonic() + options.talk + 1)
+    spent = processor_ms(pid) - before - idle * (time.monotonic() - begun)
+    calls = caller.done - warm
+    test.equal(calls, options.seconds * options.rate, "calls through the gateway")
+    test.equal(caller.failed, 0, "failed calls")
+    test.equal(gateway.status()["calls"], 0, "calls left at the gateway")
+    link.close()
+    gateway.program.stop()
+    return spent / max(calls, 1)
+
+
+def through_kamailio(test, uas_port):
+    site, options = test.site, test.arguments
+    port = site.provider.port(5066)
+    configuration = test.directory / "proxy.cfg"
+    configuration.write_text(
+        _PROXY.format(
+            address=site.provider_address,
+            port=port,
+            modules=module_directory(),
+            target=f"{site.provider_address}:{uas_port}",
+        ),
+        encoding="ascii",
+    )
+    (test.directory / "proxy-run").mkdir()
+    proxy = test.programs.start(
+        site.provider,
+        "proxy",
+        ["/usr/sbin/kamailio", "-f", configuration, "-DD", "-E", "-m", "64", "-M", "8"]
+        + ["-Y", test.directory / "proxy-run"],
+    )
+    site.provider.wait_udp(port)
+    before = None
+    for seconds in (1, options.seconds):
+        calls = seconds * options.rate
+        group = group_of(proxy.pid)
+        before = processor_ms(group)
+        uac = Sipp(
+            test.programs,
+            site.provider,
+            f"uac-{seconds}",
+            "uac",
+            site.provider_address,
+            site.provider.port(5067),
+            *["-r", options.rate, "-m", calls, "-d", int(1000 * options.talk)],
+            *["-l", 10 * calls, "-timeout", f"{seconds + 30}s"],
+            target=f"{site.provider_address}:{port}",
+        )
+        code = uac.program.wait(seconds + 60)
+        spent = processor_ms(group) - before
+    test.equal(code, 0, "SIPp through Kamailio")
+    return spent / calls
+
+
+def run(test):
+    site = test.site
+    port = site.provider.port(5062)
+    uas = Sipp(test.programs, site.provider, "uas", "uas", site.provider_address, port)
+    site.provider.wait_udp(port)
+    gateway_ms = through_gateway(test, port)
+    kamailio_ms = through_kamailio(test, port)
+    test.equal(uas.results()["failed"], 0, "failed calls at the called SIPp")
+    print(
+        f"   gateway   {gateway_ms:.3f} ms of processor time per call (TLS link, media ports, B2BUA)"
+    )
+    print(f"   Kamailio  {kamailio_ms:.3f} ms per call (UDP to UDP, record-routing proxy)")
+    print(f"   ratio     {gateway_ms / kamailio_ms if kamailio_ms else 0:.2f}")
+    if test.arguments.limit:
+        test.check(gateway_ms < test.arguments.limit, f"below {test.arguments.limit} ms per call")
+
+
+if __name__ == "__main__":
+    support.main(run, __doc__, isolated=True, options=OPTIONS, needs=("sipp", "kamailio"))
