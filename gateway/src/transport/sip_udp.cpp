@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "transport/fault_answer.hpp"
+#include "transport/via_source.hpp"
 
 namespace isthmus::transport {
 namespace {
@@ -25,7 +26,7 @@ bool is_keep_alive(std::string_view text) {
 
 Result<std::unique_ptr<SipUdp>, SocketError> SipUdp::open(boost::asio::io_context& io,
                                                           const SipUdpConfig& config,
-                                                          SipUdpHandler& handler) {
+                                                          SipHandler& handler) {
   UdpOptions options;
   options.local = config.bind;
   options.receive_buffer_bytes = config.receive_buffer_bytes;
@@ -39,7 +40,7 @@ Result<std::unique_ptr<SipUdp>, SocketError> SipUdp::open(boost::asio::io_contex
   return result;
 }
 
-SipUdp::SipUdp(boost::asio::io_context& io, const SipUdpConfig& config, SipUdpHandler& handler,
+SipUdp::SipUdp(boost::asio::io_context& io, const SipUdpConfig& config, SipHandler& handler,
                UdpSocket socket)
     : io_(io),
       config_(config),
@@ -105,24 +106,15 @@ void SipUdp::on_datagram(std::string_view text, const Endpoint& source, Instant 
   if (!message) return on_fault(text, message.error(), source, now);
   if (const auto fault = message->check()) return on_fault(text, *fault, source, now);
   ++counters_.messages_in;
-  const Endpoint reply_to = message->is_request() ? mark_source(*message, source) : source;
+  const Endpoint reply_to = message->is_request() ? reply_address(*message, source) : source;
   handler_.on_message(std::move(*message), sip::Flow::udp(reply_to, config_.local), now);
 }
 
-/// RFC 3261 §18.2.1 and RFC 3581 §4. @return where responses go (§18.2.2).
-Endpoint SipUdp::mark_source(sip::Message& request, const Endpoint& source) const {
-  auto via = request.top_via();
-  if (!via) return source;
-  Endpoint reply_to = source;
-  const bool rport = via->params.has("rport");
-  const auto sent_by = IpAddress::parse(via->host);
-  if (rport) via->params.set("rport", std::to_string(source.port));
-  if (rport || !sent_by || *sent_by != source.address) {
-    via->params.set("received", source.address.to_string());
-    request.set_first_value(sip::HeaderId::via, via->to_string());
-  }
-  if (!rport && !config_.force_rport) reply_to.port = via->sent_by_port();
-  return reply_to;
+/// @return where responses go (RFC 3261 §18.2.2, RFC 3581 §4).
+Endpoint SipUdp::reply_address(sip::Message& request, const Endpoint& source) const {
+  if (mark_source(request, source) || config_.force_rport) return source;
+  const auto via = request.top_via();
+  return via ? Endpoint{source.address, via->sent_by_port()} : source;
 }
 
 void SipUdp::on_fault(std::string_view text, const sip::Fault& fault, const Endpoint& source,

@@ -12,23 +12,10 @@
 #include "sip/fault.hpp"
 #include "sip/flow.hpp"
 #include "sip/message.hpp"
+#include "transport/sip_handler.hpp"
 #include "transport/udp_socket.hpp"
 
 namespace isthmus::transport {
-
-/// What a SIP listener reports to its owner, on the io_context's thread.
-class SipUdpHandler {
- public:
-  virtual ~SipUdpHandler() = default;
-  /// Whether anything from there is served at all. Called for every datagram; must be cheap.
-  virtual bool allowed(const Endpoint& source) = 0;
-  /// A message that passed check(). The top Via of a request carries received and rport; responses
-  /// to it go to `flow` (RFC 3261 §18.2.2, RFC 3581 §4).
-  virtual void on_message(sip::Message message, const sip::Flow& flow, Instant now) = 0;
-  /// A datagram could not be delivered: ICMP unreachable, or no route (RFC 3261 §18.4). Never from
-  /// within send().
-  virtual void on_flow_failed(const sip::Flow& flow, Instant now) = 0;
-};
 
 struct SipUdpConfig {
   Endpoint bind;             ///< port 0: any
@@ -56,13 +43,6 @@ struct SipUdpCounters {
   std::uint64_t datagrams_out = 0, send_too_large = 0, send_blocked = 0, send_failed = 0;
 };
 
-enum class SendOutcome : std::uint8_t {
-  sent,
-  too_large,    ///< above limits::kSipDatagramBytes; not the flow's fault, nothing is reported
-  blocked,      ///< the socket's buffer is full; as if lost on the way, timers repeat it
-  unreachable,  ///< the handler's on_flow_failed follows from the event loop
-};
-
 /// SIP over one UDP socket (RFC 3261 §18), IPv4 or IPv6. Everything runs on the io_context's
 /// thread. Must not be destroyed from within a callback; close() may be called there.
 class SipUdp final : private UdpReader {
@@ -70,7 +50,7 @@ class SipUdp final : private UdpReader {
   /// Starts receiving at once. @param handler outlives the result.
   static Result<std::unique_ptr<SipUdp>, SocketError> open(boost::asio::io_context& io,
                                                            const SipUdpConfig& config,
-                                                           SipUdpHandler& handler);
+                                                           SipHandler& handler);
   ~SipUdp() override;
   SipUdp(const SipUdp&) = delete;
   SipUdp& operator=(const SipUdp&) = delete;
@@ -84,7 +64,7 @@ class SipUdp final : private UdpReader {
   const SipUdpCounters& counters() const { return counters_; }
 
  private:
-  SipUdp(boost::asio::io_context& io, const SipUdpConfig& config, SipUdpHandler& handler,
+  SipUdp(boost::asio::io_context& io, const SipUdpConfig& config, SipHandler& handler,
          UdpSocket socket);
   void on_readable() override;
   void drain_errors();
@@ -92,11 +72,11 @@ class SipUdp final : private UdpReader {
   void on_fault(std::string_view text, const sip::Fault& fault, const Endpoint& source,
                 Instant now);
   bool may_answer_fault(Instant now);
-  Endpoint mark_source(sip::Message& request, const Endpoint& source) const;
+  Endpoint reply_address(sip::Message& request, const Endpoint& source) const;
 
   boost::asio::io_context& io_;
   SipUdpConfig config_;
-  SipUdpHandler& handler_;
+  SipHandler& handler_;
   UdpSocket socket_;
   Endpoint local_;
   ReceiveBatch batch_;

@@ -68,7 +68,9 @@ std::optional<StreamFramer::Item> StreamFramer::skip_line_ends() {
     if (pong_expected_) {
       pong_expected_ = false;
       line_ends_ = 0;
-    } else if (++line_ends_ == 2) {
+      return Item{Kind::pong, {}, {}};
+    }
+    if (++line_ends_ == 2) {
       line_ends_ = 0;
       return Item{Kind::ping, {}, {}};
     }

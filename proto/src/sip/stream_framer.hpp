@@ -22,7 +22,8 @@ class StreamFramer {
   enum class Kind : std::uint8_t {
     none,      ///< nothing whole has come
     message,   ///< `bytes` is a message; Message::parse() and check() judge it
-    line_end,  ///< one CRLF: a pong, or space before a message
+    line_end,  ///< one CRLF: space before a message, or half a ping
+    pong,      ///< the first CRLF after expect_pong()
     ping,      ///< two CRLFs in a row: to be answered with one
     fault,     ///< `fault` says why; `bytes` is what came of the message, to answer it by
   };

@@ -110,7 +110,7 @@ TEST(StreamFramer, two_pongs_in_a_row_are_no_ping) {
   for (int i = 0; i < 2; ++i) {
     framer.expect_pong();
     framer.feed("\r\n");
-    EXPECT_EQ(drain(framer), (std::vector<Out>{{Kind::line_end, ""}}));
+    EXPECT_EQ(drain(framer), (std::vector<Out>{{Kind::pong, ""}}));
   }
 }
 

@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-class Owner final : public SipUdpHandler {
+class Owner final : public SipHandler {
  public:
   bool allowed(const Endpoint& source) override {
     if (on_allowed) on_allowed();

@@ -1,0 +1,31 @@
+#include "call/large_requests.hpp"
+
+#include "base/limits.hpp"
+
+namespace isthmus::call {
+namespace {
+
+constexpr Duration kRefusalLife = std::chrono::minutes(10);
+constexpr std::size_t kViaBytes = 120;  // the Via that is still to come on top
+
+}  // namespace
+
+bool LargeRequests::by_tcp(const sip::Message& request, const sip::Flow& flow, std::size_t limit,
+                           Instant now) {
+  if (flow.transport != sip::Transport::udp || limit == 0) return false;
+  if (request.most_bytes() + kViaBytes <= limit) return false;  // spares the writing of most
+  if (request.serialize().size() + kViaBytes <= limit) return false;
+  const auto refused = refused_.find(flow.remote);
+  if (refused == refused_.end()) return true;
+  if (now < refused->second) return false;
+  refused_.erase(refused);
+  return true;
+}
+
+void LargeRequests::on_flow_failed(const sip::Flow& flow, Instant now) {
+  if (flow.transport != sip::Transport::tcp || flow.connection != 0) return;
+  if (refused_.size() >= limits::kRefusedTcp) refused_.clear();
+  refused_[flow.remote] = now + kRefusalLife;
+}
+
+}  // namespace isthmus::call
