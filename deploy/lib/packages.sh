@@ -56,7 +56,7 @@ isthmus_packages() {
   PHONE_PACKAGES=(libopus0 libsndfile1 libspeexdsp1 libportaudio2)
   DEMO_PACKAGES=(kamailio baresip-core espeak-ng iproute2 tcpdump python3)
   INTEROP_PACKAGES=(
-    kamailio baresip-core espeak-ng iproute2 tcpdump python3 sip-tester sipsak procps
+    kamailio baresip-core espeak-ng iproute2 tcpdump python3 sip-tester sipsak procps openssl
   )
   CONTAINER_PACKAGES=(buildah podman runc debootstrap python3 sip-tester iproute2)
 }

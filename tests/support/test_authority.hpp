@@ -30,7 +30,7 @@ class Authority {
   Files issue(const std::string& name, const std::string& alternative, long days = 30) {
     const Key key(::EVP_EC_gen("P-256"));
     const Certificate certificate = make(name, key.get(), days, alternative, false);
-    const std::string base = directory_ + "/" + name + "-" + std::to_string(serial_);
+    const std::string base = directory_ + "/" + name_ + "-" + name + "-" + std::to_string(serial_);
     const Files files{base + ".pem", base + ".key"};
     write(files.certificate, certificate.get(), nullptr);
     write(files.key, nullptr, key.get());

@@ -162,6 +162,14 @@ class Host:
             next(lines)
             return any(int(line.split()[1].split(":")[1], 16) == port for line in lines)
 
+    def wait_listening(self, table, port, seconds=10):
+        """Waits for a socket of "tcp", "tcp6" or "udp6" on that port."""
+        wait_until(
+            lambda: self._proc_net_has(table, port),
+            seconds,
+            f"{self.name}: nothing bound {table} {port}",
+        )
+
     def wait_udp(self, port, seconds=10):
         wait_until(
             lambda: self.udp_is_bound(port), seconds, f"{self.name}: nothing bound UDP {port}"

@@ -1,9 +1,6 @@
 #include "app/bridge_host.hpp"
 
-#include <boost/asio/ip/udp.hpp>
-
 #include "app/admin_json.hpp"
-#include "net/asio_address.hpp"
 #include "net/clock.hpp"
 #include "transport/fault_answer.hpp"
 
@@ -12,39 +9,6 @@ namespace isthmus::app {
 namespace asio = boost::asio;
 using net::clock_now;
 
-namespace {
-
-media::RelayConfig relay_config(const ops::MediaConfig& media, const IpAddress& advertised) {
-  media::RelayConfig config;
-  if (media.address.is_v4()) {
-    config.bind_v4 = media.address;
-    config.advertised_v4 = advertised;
-  } else {
-    config.bind_v6 = media.address;
-    config.advertised_v6 = advertised;
-  }
-  config.port_low = media.ports.first;
-  config.port_high = media.ports.last;
-  config.source = media.source == ops::MediaSource::strict ? media::SourcePolicy::strict
-                                                           : media::SourcePolicy::learn;
-  return config;
-}
-
-}  // namespace
-
-std::optional<IpAddress> source_address_toward(const Endpoint& destination) {
-  boost::system::error_code error;
-  asio::io_context io;
-  auto endpoint = net::to_asio<asio::ip::udp>(destination);
-  asio::ip::udp::socket socket(io);
-  socket.open(endpoint.protocol(), error);
-  if (!error) socket.connect(endpoint, error);  // sends nothing: asks the routing table
-  if (error) return std::nullopt;
-  auto local = socket.local_endpoint(error);
-  if (error) return std::nullopt;
-  return net::from_asio(local.address());
-}
-
 BridgeHost::BridgeHost(asio::io_context& io, BridgeHostOptions options, Random& random,
                        ops::Log log, ops::Metrics& metrics)
     : io_(io),
@@ -52,6 +16,7 @@ BridgeHost::BridgeHost(asio::io_context& io, BridgeHostOptions options, Random& 
       random_(random),
       log_(std::move(log)),
       metrics_(metrics),
+      sockets_(io, options_.sip, *this),
       timer_(io, [this] { on_timer(); }),
       tick_(io),
       setup_seconds_(metrics.histogram("isthmus_call_setup_seconds",
@@ -65,32 +30,24 @@ BridgeHost::~BridgeHost() {
 std::optional<std::string> BridgeHost::start(call::Router& router, call::BindingTable& bindings,
                                              call::RegisterHandler* registrar, Allowed allowed) {
   allowed_ = std::move(allowed);
-  // Our own address toward the network: as configured, as bound, or as the routing table says.
-  Endpoint toward = options_.toward.value_or(Endpoint{IpAddress::v4(0x7f000001), 5060});
-  IpAddress found = source_address_toward(toward).value_or(IpAddress::v4(0x7f000001));
-  const IpAddress& bound = options_.sip.udp.address;
-  sip_advertised_ =
-      options_.sip.udp.advertised_address.value_or(bound.is_unspecified() ? found : bound);
-  const IpAddress& media_bound = options_.media.address;
-  media_advertised_ = options_.media.advertised_address.value_or(
-      media_bound.is_unspecified() ? sip_advertised_ : media_bound);
-
-  transport::SipUdpConfig udp;
-  udp.bind = {bound, options_.sip.udp.port};
-  auto opened = transport::SipUdp::open(io_, udp, *this);
-  if (!opened) {
-    return "sip.udp: cannot listen on " + udp.bind.to_string() + ": " + opened.error().to_string();
+  std::string faults;
+  for (const std::string& fault : sockets_.open(options_.toward)) {
+    faults += (faults.empty() ? "" : "; ") + fault;
   }
-  sip_ = std::move(*opened);
-  relay_ =
-      std::make_unique<media::Relay>(io_, relay_config(options_.media, media_advertised_), random_);
+  if (!faults.empty()) return faults;
+  for (const SipSockets::Place& place : sockets_.places()) {
+    log_.info("sip_listening", {{"transport", sip::to_text(place.transport)},
+                                {"address", place.bound},
+                                {"advertised", place.advertised}});
+  }
+  relay_ = std::make_unique<media::Relay>(io_, relay_config(), random_);
 
   call::BridgeConfig config;
   config.timers.t1 = options_.timers.t1;
   config.timers.t2 = options_.timers.t2;
   config.timers.t4 = options_.timers.t4;
   config.link_host = options_.link_host;
-  config.network_sent_by = {Endpoint{sip_advertised_, sip_->local().port}.to_string()};
+  config.network_sent_by = sockets_.sent_by();
   config.max_calls = options_.max_calls;
   config.max_calls_per_session = options_.max_calls_per_session;
   config.max_bindings_per_session = options_.max_bindings_per_session;
@@ -104,22 +61,56 @@ std::optional<std::string> BridgeHost::start(call::Router& router, call::Binding
 void BridgeHost::stop() {
   timer_.cancel();
   tick_.cancel();
-  if (sip_) sip_->close();
+  sockets_.close();
 }
 
 Endpoint BridgeHost::sip_address() const {
-  return sip_->local();
+  return sockets_.places().front().bound;
+}
+
+const IpAddress& BridgeHost::sip_advertised() const {
+  return sockets_.places().front().advertised.address;
 }
 
 std::vector<std::string> BridgeHost::own_hosts() const {
-  std::uint16_t port = sip_->local().port;
-  std::vector<std::string> hosts = {options_.link_host,
-                                    Endpoint{sip_advertised_, port}.to_string()};
-  if (!options_.sip.udp.address.is_unspecified()) {
-    hosts.push_back(Endpoint{options_.sip.udp.address, port}.to_string());
-  }
-  if (port == 5060) hosts.push_back(sip_advertised_.to_uri_host());
+  std::vector<std::string> hosts = sockets_.own_hosts();
+  hosts.push_back(options_.link_host);
   return hosts;
+}
+
+/// Media has a socket of each address family that SIP is spoken on: where it is told to be, else
+/// where SIP listens.
+media::RelayConfig BridgeHost::relay_config() const {
+  const ops::MediaConfig& media = options_.media;
+  media::RelayConfig config;
+  config.port_low = media.ports.first;
+  config.port_high = media.ports.last;
+  config.source = media.source == ops::MediaSource::strict ? media::SourcePolicy::strict
+                                                           : media::SourcePolicy::learn;
+  for (const bool ipv6 : {false, true}) {
+    const SipSockets::Place* sip = sockets_.first_of(ipv6);
+    std::optional<IpAddress> bind, advertised;
+    if (media.address.is_v4() != ipv6) {
+      bind = media.address;
+      advertised = media.advertised_address;
+    } else if (ipv6 && media.ipv6_address) {
+      bind = media.ipv6_address;
+    } else if (sip) {
+      bind = sip->bound.address;
+    }
+    if (!bind) continue;
+    if (!advertised && ipv6) advertised = media.ipv6_advertised_address;
+    if (!advertised && !bind->is_unspecified()) advertised = bind;
+    if (!advertised && sip) advertised = sip->advertised.address;
+    if (ipv6) {
+      config.bind_v6 = bind;
+      config.advertised_v6 = advertised;
+    } else {
+      config.bind_v4 = *bind;
+      config.advertised_v4 = advertised;
+    }
+  }
+  return config;
 }
 
 bool BridgeHost::allowed(const Endpoint& source) {
@@ -140,10 +131,26 @@ void BridgeHost::on_message(sip::Message message, const sip::Flow& flow, Instant
 }
 
 void BridgeHost::on_flow_failed(const sip::Flow& flow, Instant now) {
-  log_.warning("sip_unreachable", {{"remote", flow.remote}});
+  log_.warning("sip_unreachable",
+               {{"transport", sip::to_text(flow.transport)}, {"remote", flow.remote}});
   call::Actions actions;
   bridge_->on_flow_failed(flow, now, actions);
+  // Who sends there names no listener of ours; the report does.
+  const sip::Flow plain = sip::Flow::to(flow.transport, flow.remote);
+  if (flow.connection == 0 && flow != plain) bridge_->on_flow_failed(plain, now, actions);
   carry_out(actions);
+}
+
+void BridgeHost::on_flow_closed(const sip::Flow& flow, Instant now) {
+  call::Actions actions;
+  bridge_->on_flow_closed(flow, now, actions);
+  carry_out(actions);
+}
+
+void BridgeHost::on_connection_trouble(const sip::Flow& flow, const std::string& text) {
+  log_.warning(
+      "sip_connection",
+      {{"transport", sip::to_text(flow.transport)}, {"remote", flow.remote}, {"problem", text}});
 }
 
 void BridgeHost::session_opened(std::uint64_t session, LinkPort& port) {
@@ -184,11 +191,6 @@ void BridgeHost::on_link_media(std::uint64_t session, std::uint32_t channel, Byt
   relay_->on_link_media(session, channel, bytes, clock_now());
 }
 
-void BridgeHost::set_tls_peer(const Endpoint& endpoint, transport::TlsPeer peer) {
-  if (tls_peers_.size() >= limits::kTlsPeers && !tls_peers_.contains(endpoint)) return;
-  tls_peers_[endpoint] = std::move(peer);
-}
-
 call::OwnRequestId BridgeHost::send_own(call::OwnRequest request, OwnHandler done) {
   call::Actions actions;
   call::OwnRequestId id = bridge_->send_own(std::move(request), clock_now(), actions);
@@ -216,7 +218,7 @@ void BridgeHost::send(const sip::Flow& flow, const std::string& bytes) {
     if (link != links_.end()) link->second->send_sip(bytes);
     return;
   }
-  if (sip_->send(flow, bytes) == transport::SendOutcome::too_large) {
+  if (sockets_.send(flow, bytes) == transport::SendOutcome::too_large) {
     log_.warning("sip_too_large", {{"bytes", bytes.size()}});
   }
 }
@@ -321,16 +323,9 @@ void BridgeHost::collect_metrics() {
       layer.counters().retransmissions_out);
   set("isthmus_sip_timeouts_total", "Transactions that timed out", layer.counters().timeouts);
 
-  const transport::SipUdpCounters& udp = sip_->counters();
-  set("isthmus_sip_datagrams_in_total", "Datagrams on the SIP socket", udp.datagrams_in);
-  set("isthmus_sip_datagrams_out_total", "Datagrams sent from the SIP socket", udp.datagrams_out);
-  set("isthmus_sip_source_refused_total", "Datagrams from sources that are not served",
-      udp.source_refused);
+  sockets_.collect_metrics(metrics_);
   set("isthmus_sip_strangers_refused_total",
       "Requests outside dialogs from hosts that may speak inside dialogs only", strangers_refused_);
-  std::uint64_t malformed = 0;
-  for (std::uint64_t count : udp.faults) malformed += count;
-  set("isthmus_sip_malformed_total", "Datagrams that are no sound SIP message", malformed);
   set("isthmus_link_sip_malformed_total", "Link frames that are no sound SIP message",
       malformed_from_links_);
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "app/sip_sockets.hpp"
 #include "base/random.hpp"
 #include "call/bridge.hpp"
 #include "media/relay.hpp"
@@ -14,7 +15,7 @@
 #include "ops/config.hpp"
 #include "ops/log.hpp"
 #include "ops/metrics.hpp"
-#include "transport/sip_udp.hpp"
+#include "transport/sip_handler.hpp"
 #include "transport/tls_peer.hpp"
 
 namespace isthmus::app {
@@ -36,13 +37,10 @@ struct BridgeHostOptions {
       toward;  ///< whom the SIP socket will mostly speak to: finds our own address
 };
 
-/// The address that the system would use to send there; nothing when it has no route.
-std::optional<IpAddress> source_address_toward(const Endpoint& destination);
-
-/// Runs a Bridge on an io_context: the SIP/UDP socket, the media relay, links by session, timers;
+/// Runs a Bridge on an io_context: the SIP sockets, the media relay, links by session, timers;
 /// call records go to the log and the metrics. The gateway and the connector both own one. One
 /// thread.
-class BridgeHost final : private transport::SipUdpHandler {
+class BridgeHost final : private transport::SipHandler {
  public:
   using Allowed = std::function<bool(const Endpoint& source)>;
 
@@ -52,7 +50,7 @@ class BridgeHost final : private transport::SipUdpHandler {
   BridgeHost(const BridgeHost&) = delete;
   BridgeHost& operator=(const BridgeHost&) = delete;
 
-  /// Opens the SIP socket and starts. @param allowed whether a source may speak SIP to us, beside
+  /// Opens the SIP sockets and starts. @param allowed whether a source may speak SIP to us, beside
   /// peers of dialogs.
   /// @return what failed, in words.
   std::optional<std::string> start(call::Router& router, call::BindingTable& bindings,
@@ -68,7 +66,11 @@ class BridgeHost final : private transport::SipUdpHandler {
 
   /// Who is expected at an address when it is spoken to over TLS. Without it, the address itself
   /// must stand in the certificate.
-  void set_tls_peer(const Endpoint& endpoint, transport::TlsPeer peer);
+  void set_tls_peer(const Endpoint& endpoint, transport::TlsPeer peer) {
+    sockets_.set_tls_peer(endpoint, std::move(peer));
+  }
+  /// Certificates of SIP over TLS are read again. @return what is wrong with them
+  std::optional<std::string> reload_certificates() { return sockets_.reload_certificates(); }
   using OwnHandler = std::function<void(call::OwnResponse&)>;
   /// Sends a request of our own (Bridge::send_own); `done` is called once with its end, perhaps
   /// before this returns, unless it is forgotten first or the host stops.
@@ -81,8 +83,8 @@ class BridgeHost final : private transport::SipUdpHandler {
   call::Bridge& bridge() { return *bridge_; }
   const call::Bridge& bridge() const { return *bridge_; }
   const media::Relay& relay() const { return *relay_; }
-  Endpoint sip_address() const;  ///< bound
-  const IpAddress& sip_advertised() const { return sip_advertised_; }
+  Endpoint sip_address() const;                ///< bound, of sip.udp
+  const IpAddress& sip_advertised() const;     ///< of sip.udp
   std::vector<std::string> own_hosts() const;  ///< "host" and "host:port" that mean this program
   std::function<void()> on_tick;               ///< about once a second, for the owner's expiries
 
@@ -90,6 +92,9 @@ class BridgeHost final : private transport::SipUdpHandler {
   bool allowed(const Endpoint& source) override;
   void on_message(sip::Message message, const sip::Flow& flow, Instant now) override;
   void on_flow_failed(const sip::Flow& flow, Instant now) override;
+  void on_flow_closed(const sip::Flow& flow, Instant now) override;
+  void on_connection_trouble(const sip::Flow& flow, const std::string& text) override;
+  media::RelayConfig relay_config() const;
   void carry_out(call::Actions& actions);
   void send(const sip::Flow& flow, const std::string& bytes);
   void report(const call::CallChanged& change);
@@ -104,14 +109,12 @@ class BridgeHost final : private transport::SipUdpHandler {
   ops::Metrics& metrics_;
   Allowed allowed_;
   std::unique_ptr<media::Relay> relay_;
-  std::unique_ptr<transport::SipUdp> sip_;
+  SipSockets sockets_;
   std::unique_ptr<call::Bridge> bridge_;
   std::unordered_map<std::uint64_t, LinkPort*> links_;
   std::unordered_map<call::OwnRequestId, OwnHandler> own_requests_;
   net::DeadlineTimer timer_;
   boost::asio::steady_timer tick_;
-  IpAddress sip_advertised_, media_advertised_;
-  std::unordered_map<Endpoint, transport::TlsPeer, EndpointHash> tls_peers_;
   std::uint64_t malformed_from_links_ = 0, strangers_refused_ = 0;
   ops::Histogram& setup_seconds_;
 };

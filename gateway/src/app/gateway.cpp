@@ -118,11 +118,17 @@ std::vector<std::string> Gateway::start() {
   }
   for (const ops::ProviderConfig& provider : config_.providers) {
     provider::Provider entry{provider.name, provider.domains, {}, provider.user_agent};
+    entry.transport = provider.target.transport_or_default();
     entry.policy.failover_after = provider.failover_timeout;
     entry.policy.topology_hiding = provider.topology_hiding;
+    entry.policy.datagram_bytes = provider.datagram_bytes.value_or(config_.sip.udp.datagram_bytes);
+    if (auto wrong = transport::SipStream::check(tls_peer_of(provider))) {
+      faults.push_back("provider " + provider.name + ": " + *wrong);
+    }
     if (entry.domains.empty()) entry.domains.push_back(provider.target.host);
     if (auto address = IpAddress::parse(provider.target.host)) {
       entry.addresses = {Endpoint{*address, provider.target.port_or_default()}};
+      host_.set_tls_peer(entry.addresses.front(), tls_peer_of(provider));
     }
     providers_.push_back(std::move(entry));
   }
@@ -195,6 +201,9 @@ void Gateway::resolve_providers() {
                           return;
                         }
                         providers_[i].addresses = reachable_first(*answer);
+                        for (const Endpoint& endpoint : *answer) {
+                          host_.set_tls_peer(endpoint, tls_peer_of(config_.providers[i]));
+                        }
                         router_->set_providers(providers_);
                       });
   }
@@ -364,6 +373,9 @@ void Gateway::reload_certificates() {
     log_certificate(*report);
   } else {
     log_.error("certificate_not_reloaded", {{"problem", report.error().text}});
+  }
+  if (auto wrong = host_.reload_certificates()) {
+    log_.error("certificate_not_reloaded", {{"problem", "sip.tls: " + *wrong}});
   }
 }
 

@@ -54,6 +54,16 @@ std::optional<IpAddress> source_address_toward(const Endpoint& destination) {
   return net::from_asio(local.address());
 }
 
+transport::TlsPeer tls_peer_of(const ops::ProviderConfig& provider) {
+  const ops::ProviderTlsConfig& tls = provider.tls;
+  return {tls.name.empty() ? provider.target.host : tls.name,
+          tls.ca_file,
+          tls.certificate,
+          tls.private_key,
+          tls.wildcards,
+          tls.insecure};
+}
+
 SipSockets::SipSockets(asio::io_context& io, const ops::SipConfig& config,
                        transport::SipHandler& handler)
     : io_(io),

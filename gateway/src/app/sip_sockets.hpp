@@ -18,6 +18,9 @@ namespace isthmus::app {
 /// The address that the system would use to send there; nothing when it has no route.
 std::optional<IpAddress> source_address_toward(const Endpoint& destination);
 
+/// Whom to expect when this provider is spoken to over TLS.
+transport::TlsPeer tls_peer_of(const ops::ProviderConfig& provider);
+
 /// Every SIP socket of a program: UDP sockets, TCP and TLS listeners and their connections. Knows
 /// which of them a flow leaves by, and by which name others know each. One thread.
 class SipSockets {

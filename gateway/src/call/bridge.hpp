@@ -12,6 +12,7 @@
 #include "call/call.hpp"
 #include "call/media_plane.hpp"
 #include "call/router.hpp"
+#include "call/sent_by.hpp"
 #include "sip/flow.hpp"
 #include "sip/message.hpp"
 #include "sip/transaction_layer.hpp"
@@ -22,10 +23,9 @@ struct BridgeConfig {
   sip::TransactionTimers timers;
   std::string software = "Isthmus";  ///< Server header of responses that are our own
   std::string link_host =
-      "isthmus.invalid";  ///< sent-by and Contact host on links (RFC 7118 §5 words)
-  std::vector<std::string>
-      network_sent_by;             ///< "host:port" of each local SIP listener, as advertised
-  std::size_t max_calls = 10'000;  ///< calls at once; over it 503 with Retry-After
+      "isthmus.invalid";                ///< sent-by and Contact host on links (RFC 7118 §5 words)
+  std::vector<SentBy> network_sent_by;  ///< each local SIP listener, by Flow::local
+  std::size_t max_calls = 10'000;       ///< calls at once; over it 503 with Retry-After
   std::size_t max_calls_per_session = 256;
   std::size_t max_bindings_per_session = 1024;
   Duration media_timeout = seconds(60);  ///< silence on both legs that ends a call; zero: never
@@ -109,6 +109,8 @@ class Bridge {
   void on_message(sip::Message message, const sip::Flow& flow, Instant now, Actions& out);
   /// A datagram or link frame could not be delivered there.
   void on_flow_failed(const sip::Flow& flow, Instant now, Actions& out);
+  /// A connection is over that had nothing left to send (TransactionLayer::on_flow_closed).
+  void on_flow_closed(const sip::Flow& flow, Instant now, Actions& out);
   /// The session is gone for good: its calls end with BYE and a Reason toward the other leg.
   void on_session_closed(std::uint64_t session, Instant now, Actions& out);
   /// A lookup that was asked for came to an end, well or not: what waited for it is routed again.

@@ -21,13 +21,18 @@ BridgeCore::BridgeCore(BridgeConfig configuration, Router& r, MediaPlane& m, Bin
 
 const std::string& BridgeCore::host_of(const sip::Flow& flow) const {
   if (flow.is_link() || config.network_sent_by.empty()) return config.link_host;
-  return config.network_sent_by[flow.local < config.network_sent_by.size() ? flow.local : 0];
+  return sent_by_of(config.network_sent_by, flow).host_port;
 }
 
 std::string_view BridgeCore::contact_params_of(const sip::Flow& flow) const {
-  return flow.is_link()                          ? ";transport=tls"
-         : flow.transport == sip::Transport::tcp ? ";transport=tcp"
-                                                 : "";
+  switch (flow.transport) {
+    case sip::Transport::udp:
+      return "";
+    case sip::Transport::tcp:
+      return ";transport=tcp";
+    default:
+      return ";transport=tls";
+  }
 }
 
 DialogIdentity BridgeCore::name_legs(const sip::Message& request, const sip::Flow& from,
@@ -66,11 +71,23 @@ sip::TransactionId BridgeCore::send(sip::Message request, const sip::Flow& flow,
                                     const sip::Flow* from, std::optional<sip::Message>* sent) {
   router.dress(request, flow, from);
   if (credentials.prepare(request, flow) && sent) *sent = request;
-  return layer.send_request(std::move(request), flow, host_of(flow), now, events);
+  return transmit(std::move(request), flow);
 }
 
 sip::TransactionId BridgeCore::send_again(sip::Message request, const sip::Flow& flow) {
-  return layer.send_request(std::move(request), flow, host_of(flow), now, events);
+  return transmit(std::move(request), flow);
+}
+
+/// By the flow, or, when it is too large for UDP, by TCP to the same place first.
+sip::TransactionId BridgeCore::transmit(sip::Message request, const sip::Flow& flow) {
+  const std::size_t limit =
+      flow.transport == sip::Transport::udp ? router.policy_of(flow).datagram_bytes : 0;
+  if (!large.by_tcp(request, flow, limit, now)) {
+    return layer.send_request(std::move(request), flow, host_of(flow), now, events);
+  }
+  const sip::Flow tcp = sip::Flow::to(sip::Transport::tcp, flow.remote);
+  return layer.send_request(std::move(request), tcp, host_of(tcp), now, events,
+                            sip::FallbackFlow{flow, host_of(flow)});
 }
 
 void BridgeCore::send_bye(sip::Message bye, const sip::Flow& flow) {

@@ -6,6 +6,7 @@
 #include "call/bridge.hpp"
 #include "call/credential_agent.hpp"
 #include "call/identifier_map.hpp"
+#include "call/large_requests.hpp"
 #include "call/merged_requests.hpp"
 #include "call/topology.hpp"
 
@@ -26,6 +27,7 @@ struct BridgeCore {
   CredentialAgent credentials;
   Aliases aliases;
   IdentifierMap* identifiers = nullptr;  ///< the call manager's, which knows the dialogs
+  LargeRequests large;
   BridgeCounters counters;
   std::size_t calls = 0, subscriptions = 0;  ///< at this moment, services included
   Actions* out = nullptr;                    ///< where the current input's actions go
@@ -76,6 +78,7 @@ struct BridgeCore {
   void emit(Action action) { out->push_back(std::move(action)); }
 
  private:
+  sip::TransactionId transmit(sip::Message request, const sip::Flow& flow);
   struct Load {
     std::size_t calls = 0, subscriptions = 0;
   };

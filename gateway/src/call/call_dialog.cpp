@@ -216,6 +216,7 @@ sip::Flow CallManager::next_hop(const sip::Flow& flow, const std::string& target
   if (!address) return flow;  // a name: the host that set the dialog up is asked to pass it on
   sip::Flow hop = flow;
   hop.remote = Endpoint{*address, uri->port ? uri->port : std::uint16_t{5060}};
+  hop.connection = 0;  // not the connection that the peer opened, but the place that it names
   return hop;
 }
 

@@ -61,6 +61,7 @@ std::vector<std::string> Connector::start() {
     faults.push_back(*fault);
   } else {
     router_.set_own_hosts(host_.own_hosts());
+    router_.set_datagram_bytes(config_.sip.udp.datagram_bytes);
   }
   if (auto fault = make_connection()) faults.push_back("gateway: " + *fault);
   if (config_.admin.port != 0) {

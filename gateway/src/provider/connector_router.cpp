@@ -18,6 +18,12 @@ std::string ConnectorRouter::owner_of(const sip::Flow& flow) const {
   return flow.is_link() ? "gateway" : flow.remote.address.to_string();
 }
 
+call::LegPolicy ConnectorRouter::policy_of(const sip::Flow&) const {
+  call::LegPolicy policy;
+  policy.datagram_bytes = datagram_bytes_;
+  return policy;
+}
+
 bool ConnectorRouter::is_own_host(const sip::Uri& uri) const {
   std::string with_port = uri.host + ":" + std::to_string(uri.port ? uri.port : 5060);
   return std::any_of(own_hosts_.begin(), own_hosts_.end(), [&](const std::string& host) {

@@ -29,6 +29,9 @@ class ConnectorRouter final : public call::Router {
     return false;
   }  // phones answer from where they stand
   std::string owner_of(const sip::Flow& flow) const override;
+  call::LegPolicy policy_of(const sip::Flow& flow) const override;
+  /// Requests to phones above this go by TCP (RFC 3261 §18.1.1); 0: never.
+  void set_datagram_bytes(std::size_t bytes) { datagram_bytes_ = bytes; }
 
  private:
   bool is_own_host(const sip::Uri& uri) const;
@@ -37,6 +40,7 @@ class ConnectorRouter final : public call::Router {
   call::BindingTable& bindings_;
   std::optional<std::uint64_t> session_;
   std::string sip_domain_;
+  std::size_t datagram_bytes_ = call::LegPolicy{}.datagram_bytes;
 };
 
 }  // namespace isthmus::provider

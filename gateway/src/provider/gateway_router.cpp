@@ -129,7 +129,7 @@ Route GatewayRouter::to_provider(const Provider& provider) const {
   if (provider.addresses.empty()) {
     return RouteRejection{503, "The provider's address is not known: " + provider.name, 5};
   }
-  return RouteTargets{{RouteTarget{sip::Flow::udp(provider.addresses.front()), {}}}};
+  return RouteTargets{{RouteTarget{sip::Flow::to(provider.transport, provider.addresses.front()), {}}}};
 }
 
 Route GatewayRouter::route_from_network(const sip::Message& request, Instant now) {

@@ -25,6 +25,7 @@ struct Provider {
       addresses;  ///< [0] is where requests go; all may send to us. Empty: not resolved yet
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
   call::LegPolicy policy{};
+  sip::Transport transport = sip::Transport::udp;
 };
 
 /// First match decides; empty fields match anything.

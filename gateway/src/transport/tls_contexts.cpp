@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509err.h>
 
 #include <boost/asio/ssl/context.hpp>
 #include <optional>
@@ -33,12 +34,12 @@ std::optional<TlsFault> use_certificate(ssl::context& context, const std::string
     return TlsFault{"the certificate " + certificate + " cannot be used: " + net::to_text(error)};
   }
   context.use_private_key_file(key, ssl::context::pem, error);
-  if (error) return TlsFault{"the key " + key + " cannot be used: " + net::to_text(error)};
-  if (::SSL_CTX_check_private_key(context.native_handle()) != 1) {
-    ::ERR_clear_error();
+  if (!error) return std::nullopt;
+  const auto code = static_cast<unsigned long>(static_cast<unsigned>(error.value()));
+  if (ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH) {
     return TlsFault{"the key " + key + " does not belong to the certificate " + certificate};
   }
-  return std::nullopt;
+  return TlsFault{"the key " + key + " cannot be used: " + net::to_text(error)};
 }
 
 std::optional<TlsFault> use_authorities(ssl::context& context, const std::string& file) {

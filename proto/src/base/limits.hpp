@@ -82,6 +82,8 @@ inline constexpr std::size_t kSipStreamQueueBytes = kMiB;
 inline constexpr std::size_t kSipStreamGather = 16;
 inline constexpr std::uint32_t kSipConnections = 10'000;         ///< of a listener's host, default
 inline constexpr std::uint32_t kSipConnectionsPerSource = 1000;  ///< a PBX may open one a call
+/// places that do not take large requests by TCP; above the hosts of all providers
+inline constexpr std::size_t kRefusedTcp = 4096;
 /// endpoints whose TLS identity is remembered; above the hosts of all providers
 inline constexpr std::size_t kTlsPeers = 10'000;
 

@@ -58,6 +58,7 @@ class InviteClientTransaction {
   /// The one most important timer that is due; call again until `deadline()` lies after `now`.
   ClientActions on_timeout(Instant now);
   Instant deadline() const { return std::min({retransmit_at_, end_at_, ring_at_}); }
+  bool cancel_wanted() const { return cancel_wanted_; }
   State state() const { return state_; }
 
  private:

@@ -131,8 +131,12 @@ class Message {
   /// was cut. Of a changed message, Content-Length is added (after all other headers) when it is
   /// missing, and corrected when it is wrong.
   std::string serialize() const;
+  /// Never less than what serialize() gives; costs nothing.
+  std::size_t most_bytes() const { return buffer_.size() + kContentLengthBytes; }
 
  private:
+  static constexpr std::size_t kContentLengthBytes = 32;  ///< "Content-Length: 4294967295\r\n"
+
   /// A stretch of buffer_.
   struct Span {
     std::uint32_t begin = 0, end = 0;

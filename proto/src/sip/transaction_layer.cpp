@@ -28,7 +28,8 @@ struct Client : Entry {
   std::variant<InviteClientTransaction, NonInviteClientTransaction> machine;
   std::string bytes;  // the request while it may be sent again or acknowledged; then the ACK
   std::vector<std::pair<std::string, std::string>> cancel_headers;
-  bool own = false;  // a CANCEL of the layer: nothing about it is reported
+  std::unique_ptr<FallbackFlow> fallback;  // another way, until something came back
+  bool own = false;                        // a CANCEL of the layer: nothing about it is reported
 
   template <typename Machine>
   Client(Machine m, TransactionId client_id, const Flow& to) : machine(m) {
@@ -124,6 +125,8 @@ struct TransactionLayer::Impl {
   void send_cancel(Client& client, Instant now, TransactionEvents& out);
   void fire(Entry& entry, Instant now, TransactionEvents& out);
   void fail(Entry& entry, Instant now, TransactionEvents& out);
+  bool fall_back(Client& client, Instant now, TransactionEvents& out);
+  void fail_all(const Flow& flow, bool servers_too, Instant now, TransactionEvents& out);
 
   // Bookkeeping.
   Client& add_client(Client fresh, std::string key);
@@ -272,6 +275,7 @@ void TransactionLayer::Impl::on_response(Message response, const Flow& flow, Ins
     out.push_back(StrayResponse{flow, std::move(response)});
     return;
   }
+  client->fallback.reset();
   ClientActions actions;
   if (auto* invite = client->invite()) {
     actions = invite->on(invite_input(response.status()), now);
@@ -396,8 +400,50 @@ void TransactionLayer::Impl::fail(Entry& entry, Instant now, TransactionEvents& 
     settle(server);
   } else {
     auto& client = static_cast<Client&>(entry);
+    if (client.fallback && fall_back(client, now, out)) return;
     perform(client, std::visit(transport_error, client.machine), nullptr, client.flow, now, out);
     settle(client);
+  }
+}
+
+/// The same transaction over another flow, with a branch of its own.
+/// @return false: it has been cancelled, and is let fail
+bool TransactionLayer::Impl::fall_back(Client& client, Instant now, TransactionEvents& out) {
+  using Invite = InviteClientTransaction;
+  const bool invite = client.invite() != nullptr;
+  if (invite && client.invite()->cancel_wanted()) return false;
+  auto request = Message::parse(client.bytes);
+  if (!request) return false;
+  const std::unique_ptr<FallbackFlow> other = std::move(client.fallback);
+  untrack(client);
+  clients_by_key.erase(*client.key);
+  client.flow = other->flow;
+  request->remove_first_value(HeaderId::via);
+  const std::string branch = put_via(*request, client.flow, other->sent_by);
+  const bool reliable = client.flow.reliable();
+  if (invite) {
+    client.machine = Invite(timers, reliable, now);
+  } else {
+    client.machine = NonInviteClientTransaction(timers, reliable, now);
+  }
+  client.bytes = request->serialize();
+  ++counters.requests_out;
+  out.push_back(SendMessage{client.flow, client.bytes});
+  std::string key = client_key(branch, request->method_text(), client.flow);
+  client.key = &clients_by_key.insert_or_assign(std::move(key), &client).first->first;
+  track(client, deadline_of(client.machine));
+  return true;
+}
+
+void TransactionLayer::Impl::fail_all(const Flow& flow, bool servers_too, Instant now,
+                                      TransactionEvents& out) {
+  auto found = by_flow.find(flow);
+  if (found == by_flow.end()) return;
+  std::vector<Entry*> entries = found->second;  // a copy: entries leave the list as they end
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry* a, const Entry* b) { return a->id < b->id; });
+  for (Entry* entry : entries) {
+    if (servers_too || !entry->server) fail(*entry, now, out);
   }
 }
 
@@ -498,7 +544,8 @@ void TransactionLayer::on_message(Message message, const Flow& flow, Instant now
 
 TransactionId TransactionLayer::send_request(Message request, const Flow& flow,
                                              std::string_view sent_by, Instant now,
-                                             TransactionEvents& out) {
+                                             TransactionEvents& out,
+                                             std::optional<FallbackFlow> fallback) {
   Impl& impl = *impl_;
   if (impl.full()) {
     ++impl.counters.refused_over_limit;
@@ -511,7 +558,8 @@ TransactionId TransactionLayer::send_request(Message request, const Flow& flow,
       invite ? Client(InviteClientTransaction(impl.timers, flow.reliable(), now), id, flow)
              : Client(NonInviteClientTransaction(impl.timers, flow.reliable(), now), id, flow);
   std::string bytes = request.serialize();
-  if (invite || !flow.reliable()) fresh.bytes = bytes;
+  if (invite || !flow.reliable() || fallback) fresh.bytes = bytes;
+  if (fallback) fresh.fallback = std::make_unique<FallbackFlow>(std::move(*fallback));
   impl.add_client(std::move(fresh), client_key(branch, request.method_text(), flow));
   ++impl.counters.requests_out;
   out.push_back(SendMessage{flow, std::move(bytes)});
@@ -556,12 +604,11 @@ void TransactionLayer::cancel(TransactionId id,
 }
 
 void TransactionLayer::on_flow_failed(const Flow& flow, Instant now, TransactionEvents& out) {
-  auto found = impl_->by_flow.find(flow);
-  if (found == impl_->by_flow.end()) return;
-  std::vector<Entry*> entries = found->second;  // a copy: entries leave the list as they end
-  std::sort(entries.begin(), entries.end(),
-            [](const Entry* a, const Entry* b) { return a->id < b->id; });
-  for (Entry* entry : entries) impl_->fail(*entry, now, out);
+  impl_->fail_all(flow, true, now, out);
+}
+
+void TransactionLayer::on_flow_closed(const Flow& flow, Instant now, TransactionEvents& out) {
+  impl_->fail_all(flow, false, now, out);
 }
 
 void TransactionLayer::on_timeout(Instant now, TransactionEvents& out) {

@@ -61,6 +61,12 @@ using TransactionEvent = std::variant<SendMessage, RequestReceived, AckReceived,
                                       ResponseReceived, StrayResponse, ClientFailed, ServerFailed>;
 using TransactionEvents = std::vector<TransactionEvent>;
 
+/// Where a request goes when its first flow fails before anything came back.
+struct FallbackFlow {
+  Flow flow;
+  std::string sent_by;
+};
+
 /// All client and server transactions of one owner (a gateway shard, a connector, an SDK client):
 /// matching (RFC 3261 §17.1.3, §17.2.3 with the RFC 2543 fallback), the four state machines of §17
 /// as amended by RFC 6026, and their timers. Pure: time and randomness are arguments; nothing
@@ -78,9 +84,12 @@ class TransactionLayer {
 
   /// Opens a client transaction: puts a Via with a new branch and `sent_by` ("host:port") on top
   /// and sends. Not for ACK (send those bare, with add_via()).
+  /// @param fallback  RFC 3261 §18.1.1: a request that was moved to TCP for its size goes by UDP
+  /// after all when TCP is refused. The transaction keeps its id and begins anew there.
   /// @return its id; 0 when limits::kSipTransactions are open (nothing is sent; answer 503).
   TransactionId send_request(Message request, const Flow& flow, std::string_view sent_by,
-                             Instant now, TransactionEvents& out);
+                             Instant now, TransactionEvents& out,
+                             std::optional<FallbackFlow> fallback = std::nullopt);
 
   /// Sends a response through a server transaction. 1xx, 2xx and failures as the state allows; a
   /// response that the state forbids is dropped and counted. A response to an unknown id is
@@ -95,6 +104,9 @@ class TransactionLayer {
   /// The transport could not deliver to this flow (ICMP, closed connection or session): fails its
   /// transactions.
   void on_flow_failed(const Flow& flow, Instant now, TransactionEvents& out);
+  /// A connection is over. Its client transactions fail, since answers would have come by it; its
+  /// server transactions stay, since responses may find another way (§18.2.2).
+  void on_flow_closed(const Flow& flow, Instant now, TransactionEvents& out);
 
   void on_timeout(Instant now, TransactionEvents& out);
   std::optional<Instant> next_deadline() const;

@@ -111,7 +111,7 @@ class Bench {
     return layer.open_client_transactions() + layer.open_server_transactions();
   }
 
- private:
+ protected:
   void record(TransactionEvents out) {
     auto ms = std::chrono::duration_cast<milliseconds>(now - start).count();
     for (auto& event : out) {

@@ -208,11 +208,11 @@ TEST_F(SipTlsTest, large_messages_cross_in_pieces) {
   ASSERT_TRUE(reaches(trusting()));
   std::string large = sip_options(kVia);
   for (int i = 0; i < 50; ++i)
-    large.insert(large.find("Content-L"), "X: " + std::string(1000, 'x') + "\r\n");
+    large.insert(large.find("Content-L"), "X-Filler: " + std::string(1000, 'x') + "\r\n");
   server->send(provider.flows[0], large);
   server->send(provider.flows[0], large);
   ASSERT_TRUE(run_until(io, [&] { return gateway.messages.size() == 2; }));
-  EXPECT_EQ(gateway.messages[1].fields("X").size(), 50u);
+  EXPECT_EQ(gateway.messages[1].fields("X-Filler").size(), 50u);
 }
 
 }  // namespace
