@@ -81,6 +81,41 @@ TEST(LossyNetwork, every_call_ends_as_meant_at_a_fifth_of_all_packets_lost) {
       2);  // seven retransmissions lost in a row are possible, twice in a thousand are not likely
 }
 
+// A client sends its 2xx once, over its link; over the provider's lossy network the bridge repeats
+// it until the ACK comes.
+TEST(LossyNetwork, calls_from_the_provider_are_confirmed_on_both_sides_or_on_neither) {
+  int confirmed = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    World world(seed);
+    world.udp_delay_min = milliseconds(5);
+    world.udp_delay_max = milliseconds(120);
+    GatewayNode gateway(world, kGateway, kProvider);
+    Phone bob(world, "bob", *Endpoint::parse("10.0.0.1:40000"), 102);
+    Phone provider(world, "carol", kProvider, kGateway);
+    world.attach_link(bob, 102, gateway.node, 2);
+    gateway.router.add_session(2, {"bob", {"bob"}});
+    bob.register_at("home.example");
+    world.run_for(seconds(1));
+    world.udp_loss = 0.3;
+    for (int i = 0; i < 20; ++i) {
+      bob.answer_after = milliseconds(world.random.below(1500));
+      std::string id = provider.call("sip:bob@home.example");
+      world.run_for(seconds(70));
+      Phone::CallState *caller = provider.find(id), *callee = bob.find(id);
+      if (!caller->confirmed || !callee) continue;
+      // Six ACKs lost in a row end the call, and say so.
+      EXPECT_TRUE(callee->confirmed || caller->ended) << "seed " << seed << " call " << i;
+      confirmed += callee->confirmed;
+      provider.hang_up(id);
+      world.run_for(seconds(70));
+      EXPECT_TRUE(callee->ended) << "seed " << seed << " call " << i;
+    }
+    EXPECT_EQ(gateway.node.bridge.call_count(), 0u) << "seed " << seed;
+    EXPECT_TRUE(gateway.node.media.ends.empty()) << "seed " << seed;
+  }
+  EXPECT_GT(confirmed, 195);
+}
+
 TEST(LossyNetwork, the_same_seed_gives_the_same_run) {
   EXPECT_EQ(run_calls(7, 0.3), run_calls(7, 0.3));
 }

@@ -18,6 +18,12 @@ std::string contact_of(const sip::Message& message) {
 
 void ExchangeRelay::start(sip::TransactionId server, const sip::Flow& flow, sip::Message request,
                           const RouteTargets& route) {
+  if (flow.is_link() && of_link_[flow.session] >= limits::kExchangesPerSession) {
+    ++core_.counters.rejected_over_limit;
+    core_.reject(server, request, 503, "Too many requests on this link", 5);
+    return;
+  }
+  if (flow.is_link()) ++of_link_[flow.session];
   std::uint64_t id = next_id_++;
   Exchange& exchange = exchanges_[id];
   exchange.server = server;
@@ -30,7 +36,7 @@ void ExchangeRelay::start(sip::TransactionId server, const sip::Flow& flow, sip:
   }
   if (exchange.open.empty()) {
     core_.reject(server, exchange.request, 503, "Too many transactions", 5);
-    exchanges_.erase(id);
+    close(id);
   }
 }
 
@@ -137,6 +143,15 @@ void ExchangeRelay::on_timeout() {
   }
 }
 
+void ExchangeRelay::close(std::uint64_t id) {
+  auto found = exchanges_.find(id);
+  if (found == exchanges_.end()) return;
+  const sip::Flow& from = found->second.from;
+  auto link = from.is_link() ? of_link_.find(from.session) : of_link_.end();
+  if (link != of_link_.end() && --link->second == 0) of_link_.erase(link);
+  exchanges_.erase(found);
+}
+
 void ExchangeRelay::forget(std::uint64_t id) {
   auto found = exchanges_.find(id);
   if (found == exchanges_.end()) return;
@@ -144,7 +159,7 @@ void ExchangeRelay::forget(std::uint64_t id) {
     clients_.erase(client);
     silent_.clear(client);
   }
-  exchanges_.erase(found);
+  close(id);
 }
 
 bool ExchangeRelay::on_response(sip::TransactionId client, const sip::Flow& from,
@@ -199,7 +214,7 @@ void ExchangeRelay::on_final(sip::TransactionId client, sip::Message response,
     core_.respond(exchange.server, *exchange.best_failure,
                   exchange.failed_at ? &*exchange.failed_at : nullptr);
   }
-  exchanges_.erase(id);
+  close(id);
 }
 
 /// Words count more than silence; of two, the lower status (RFC 3261 §16.7 step 6).

@@ -49,6 +49,7 @@ class ExchangeRelay {
 
   bool send(std::uint64_t id, const RouteTarget& target, Failover places);
   static void keep_failure(Exchange& exchange, sip::Message response, const sip::Flow* from);
+  void close(std::uint64_t id);
   void forget(std::uint64_t id);
   bool answer_challenge(sip::TransactionId client, const sip::Message& response);
   void turn_back(const Exchange& exchange, const Attempt& attempt, sip::Message& response) const;
@@ -58,6 +59,7 @@ class ExchangeRelay {
 
   BridgeCore& core_;
   std::uint64_t next_id_ = 1;
+  std::unordered_map<std::uint64_t, std::size_t> of_link_;  ///< open exchanges of each session
   std::unordered_map<std::uint64_t, Exchange> exchanges_;
   std::unordered_map<sip::TransactionId, Attempt> clients_;
   Deadlines<sip::TransactionId> silent_;

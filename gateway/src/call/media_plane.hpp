@@ -33,7 +33,7 @@ struct RemoteMedia {
   std::uint16_t port = 0;  ///< port or channel; 0: nothing is sent
   std::uint16_t rtcp_port = 0;
   bool rtcp_mux = false;
-  bool udptl = false;  ///< T.38 over UDPTL (ITU-T T.38 §9.1): no RTP, no RTCP
+  bool udptl = false;               ///< T.38 over UDPTL (ITU-T T.38 §9.1): no RTP, no RTCP
   std::uint32_t clock_rate = 8000;  ///< of the first audio format, for jitter
   std::uint8_t payload_type =
       0;  ///< of the first audio format; a tone service toward it plays 0 (PCMU) or 8 (PCMA)

@@ -124,6 +124,8 @@ inline constexpr Duration kUsageLife = seconds(600);
 /// that wait for a lookup or for a device of the user; each is a message of some KiB
 inline constexpr std::size_t kParkedRequests = 4096;
 inline constexpr Duration kLookupLife = seconds(5);  ///< DNS and ENUM; a resolver's own retries fit
+/// a link's requests outside dialogs that wait for their answers: a PBX's OPTIONS and MESSAGEs
+inline constexpr std::size_t kExchangesPerSession = 512;
 inline constexpr std::size_t kRequestsPerCall = 64;  ///< unanswered in a dialog; a phone has 1 or 2
 
 // Authentication

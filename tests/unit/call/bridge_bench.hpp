@@ -52,8 +52,8 @@ class BenchRouter final : public Router {
                                 std::string& lookup) override {
     auto known = places.find(std::string(uri));
     if (known != places.end()) return known->second;
-    auto asked = lookups.find(std::string(uri));
-    if (asked != lookups.end()) lookup = asked->second;
+    auto to_ask = lookups.find(std::string(uri));
+    if (to_ask != lookups.end()) lookup = to_ask->second;
     return {};
   }
   void on_outcome(const sip::Flow& to, HopOutcome outcome, unsigned retry_after_s,
@@ -89,7 +89,7 @@ struct BridgeBench : testing::Test {
   Bridge bridge;
   std::vector<Sent> sent;
   std::vector<CallRecord> ended;
-  std::vector<std::string> asked;  ///< lookups
+  std::vector<std::string> lookups_asked;
   std::vector<WakeUser> woken;
 
   static BridgeConfig with_host(BridgeConfig config) {
@@ -253,7 +253,7 @@ struct BridgeBench : testing::Test {
       } else if (auto* changed = std::get_if<CallChanged>(&action)) {
         if (changed->ended) ended.push_back(changed->record);
       } else if (auto* lookup = std::get_if<Lookup>(&action)) {
-        asked.push_back(lookup->key);
+        lookups_asked.push_back(lookup->key);
       } else if (auto* wake = std::get_if<WakeUser>(&action)) {
         woken.push_back(*wake);
       }

@@ -209,6 +209,20 @@ TEST_F(FailoverBench, ports_change_when_the_next_host_speaks_another_family) {
   expect_nothing_left();
 }
 
+TEST_F(FailoverBench, one_link_cannot_take_all_the_room_for_requests) {
+  target.alternatives.clear();
+  for (int i = 0; i < 600; ++i) start("MESSAGE");
+  EXPECT_EQ(count(carol, "MESSAGE"), 512u);
+  EXPECT_EQ(count(alice, "MESSAGE", 503), 88u);
+  give(request("MESSAGE", "sip:carol@example.org"), dave);
+  EXPECT_EQ(count(carol, "MESSAGE"), 513u);
+  give(response(last(carol, "MESSAGE"), 200), carol);
+  pass(seconds(33));
+  std::size_t before = count(alice, "MESSAGE", 503);
+  start("MESSAGE");
+  EXPECT_EQ(count(alice, "MESSAGE", 503), before);
+}
+
 TEST_F(FailoverBench, endless_lists_are_cut) {
   target.alternatives.assign(100, RouteTarget{other, {}});
   start();

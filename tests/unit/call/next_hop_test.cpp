@@ -36,10 +36,10 @@ TEST_F(NextHopBench, contact_that_names_a_host_is_located) {
 TEST_F(NextHopBench, ack_and_bye_wait_for_the_name_in_their_order) {
   router.lookups[kUri] = "desk";
   sip::Message ok = answered_at_desk();
-  EXPECT_EQ(asked, (std::vector<std::string>{"desk"}));  // asked when the 200 came
+  EXPECT_EQ(lookups_asked, (std::vector<std::string>{"desk"}));  // asked when the 200 came
   give(by_caller(ok, "ACK", 1), alice);
   give(by_caller(ok, "BYE", 2), alice);
-  EXPECT_EQ(asked.size(), 1u);
+  EXPECT_EQ(lookups_asked.size(), 1u);
   EXPECT_EQ(count(carol, "ACK") + count(carol, "BYE"), 0u);
   router.places[kUri] = {desk};
   lookup_done("desk");

@@ -22,7 +22,7 @@ struct ParkedBench : BridgeBench {
 
 TEST_F(ParkedBench, invite_waits_for_the_name_and_is_answered_100_meanwhile) {
   give(request("INVITE", "sip:carol@example.org", sdp()), alice);
-  EXPECT_EQ(asked, (std::vector<std::string>{"sip:carol.example;transport=udp"}));
+  EXPECT_EQ(lookups_asked, (std::vector<std::string>{"sip:carol.example;transport=udp"}));
   pass(milliseconds(300));
   EXPECT_EQ(count(alice, "INVITE", 100), 1u);
   known = true;
@@ -38,9 +38,9 @@ TEST_F(ParkedBench, one_lookup_serves_all_that_wait_for_it_in_their_order) {
   give(request("INVITE", "sip:carol@example.org", sdp()), alice);
   give(request("MESSAGE", "sip:carol@example.org"), dave);
   give(request("OPTIONS", "sip:carol@example.org"), alice);
-  EXPECT_EQ(asked.size(), 1u);
+  EXPECT_EQ(lookups_asked.size(), 1u);
   known = true;
-  lookup_done(asked[0]);
+  lookup_done(lookups_asked[0]);
   std::vector<std::string> order;
   for (const Sent& entry : sent) {
     if (entry.flow == carol) order.emplace_back(entry.message.method_text());
@@ -58,16 +58,17 @@ TEST_F(ParkedBench, nothing_found_in_time_is_503_with_retry_after) {
   EXPECT_EQ(count(alice, "MESSAGE", 503), 1u);
   EXPECT_TRUE(last(alice, "INVITE", 503).has(HeaderId::retry_after));
   known = true;
-  lookup_done(asked[0]);
+  lookup_done(lookups_asked[0]);
   EXPECT_EQ(count(carol, "INVITE"), 0u);
   expect_nothing_left();
 }
 
 TEST_F(ParkedBench, a_router_that_asks_on_and_on_is_cut) {
   give(request("INVITE", "sip:carol@example.org", sdp()), alice);
-  for (int i = 0; i < 20 && count(alice, "INVITE", 503) == 0; ++i) lookup_done(asked.back());
+  for (int i = 0; i < 20 && count(alice, "INVITE", 503) == 0; ++i)
+    lookup_done(lookups_asked.back());
   EXPECT_EQ(count(alice, "INVITE", 503), 1u);
-  EXPECT_LE(asked.size(), 8u);
+  EXPECT_LE(lookups_asked.size(), 8u);
   expect_nothing_left();
 }
 
@@ -81,7 +82,7 @@ TEST_F(ParkedBench, cancel_of_a_waiting_invite_is_487) {
     EXPECT_EQ(count(alice, "INVITE", 487), before + 1);
   }
   known = true;
-  lookup_done(asked[0]);
+  lookup_done(lookups_asked[0]);
   user_available("carol");
   EXPECT_EQ(count(carol, "INVITE"), 0u);
   expect_nothing_left();
@@ -94,7 +95,7 @@ TEST_F(ParkedBench, a_session_that_closes_takes_its_waiting_requests_along) {
   give(request("INVITE", "sip:carol@example.org", sdp()), dave);
   close_session(1);
   known = true;
-  lookup_done(asked[0]);
+  lookup_done(lookups_asked[0]);
   user_available("carol");
   EXPECT_EQ(count(carol, "INVITE"), 1u);
 }
@@ -149,7 +150,7 @@ TEST_F(ParkedBench, too_many_that_wait_are_refused) {
   EXPECT_EQ(count(dave, "MESSAGE", 503), 0u);
   give(request("MESSAGE", "sip:carol@example.org"), alice);
   EXPECT_EQ(count(alice, "MESSAGE", 503), 1u);
-  EXPECT_EQ(asked.size(), 1u);
+  EXPECT_EQ(lookups_asked.size(), 1u);
   pass(seconds(6));
   EXPECT_EQ(count(dave, "MESSAGE", 503), 4096u);
   expect_nothing_left();

@@ -84,7 +84,7 @@ TEST_F(RedirectBench, endless_redirections_are_cut) {
 TEST_F(RedirectBench, a_contact_may_have_to_be_looked_up_first) {
   router.lookups["sip:b@other.example"] = "other";
   redirect(start(), "<sip:b@other.example>");
-  EXPECT_EQ(asked, (std::vector<std::string>{"other"}));
+  EXPECT_EQ(lookups_asked, (std::vector<std::string>{"other"}));
   router.places["sip:b@other.example"] = {other, carol};
   lookup_done("other");
   give(response(last(other, "INVITE"), 503, "o1"), other);  // its second address
