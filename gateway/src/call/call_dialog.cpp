@@ -403,7 +403,9 @@ void CallManager::hang_up(Call& call, std::optional<Side> except, int cause,
     for (auto& dialog : call.winner->dialogs) {
       if (!dialog->confirmed) continue;
       for (Side side : {Side::caller, Side::callee}) {
-        if (except != side) send_bye(*call.winner, *dialog, side, cause, reason);
+        if (except == side) continue;
+        acknowledge_for_peer(*call.winner, *dialog, side);
+        send_bye(*call.winner, *dialog, side, cause, reason);
       }
     }
   }

@@ -75,6 +75,17 @@ void CallManager::wait_for_ack(Call& call, DialogPair& dialog, Side side, sip::T
   answers_.begin(server, to, response, &from);
 }
 
+/// Before we hang up: the 2xx of that side whose ACK never came from the other one gets ours, so
+/// that it is not repeated to nobody.
+void CallManager::acknowledge_for_peer(Branch& branch, DialogPair& dialog, Side to) {
+  const DialogPair::Unacknowledged& answer = dialog.unacknowledged[index_of(other(to))];
+  if (answer.server == 0) return;
+  std::uint32_t number = dialog.identity.numbers[index_of(to)].sent_as(answer.cseq);
+  sip::Message ack = own_request(dialog, to, "ACK");
+  set_cseq(ack, number);
+  core_.send_ack(std::move(ack), next_hop(branch, dialog, to));
+}
+
 /// @return false: this ACK, or another of that INVITE, came before.
 bool CallManager::on_acknowledged(const Call& call, DialogPair& dialog, Side side,
                                   const sip::Message& ack) {

@@ -82,6 +82,8 @@ bool CallManager::raise_interval(Call& call, Branch& branch, const sip::Message&
   sip::Message again = branch.sent;
   ask_for_timer(again, timer.interval, timer.interval, std::nullopt);
   set_cseq(again, branch.identity.numbers[1].carry_again(cseq->number, Method::invite));
+  for (auto& dialog : branch.dialogs)
+    dialog->identity.numbers[1].carry_again(cseq->number, Method::invite);
   sip::TransactionId client = core_.send_again(again, branch.flow[1]);
   if (client == 0) return false;
   ++branch.challenges;
@@ -268,6 +270,10 @@ bool CallManager::on_refresh_response(sip::TransactionId client, const sip::Mess
     return true;
   }
   Call& call = *calls_.at(refresh.call);
+  if (call.usages_only) {  // the BYE was faster
+    refreshes_.erase(found);
+    return true;
+  }
   Branch& branch = *call.winner;
   TimedLeg& leg = (*branch.timers)[index_of(refresh.to)];
   if (status < 300) {
@@ -347,7 +353,8 @@ bool CallManager::on_refresh_failed(sip::TransactionId client) {
   bool answered = !found->second.ack.empty();
   refreshes_.erase(found);
   auto call = calls_.find(id);
-  if (!answered && call != calls_.end()) hang_up(*call->second, std::nullopt, 408, kLapsed);
+  if (!answered && call != calls_.end() && !call->second->usages_only)
+    hang_up(*call->second, std::nullopt, 408, kLapsed);
   return true;
 }
 

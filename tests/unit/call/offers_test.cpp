@@ -118,7 +118,7 @@ TEST_F(Offers, offer_and_answer_in_prack_and_its_200) {
   give(prack(ringing, 2, sdp("m=video 40002 RTP/AVP 96\r\n")), alice);
   EXPECT_EQ(media.ends.size(), 4u);
   give(response(last(carol, "PRACK"), 200, {}, sdp("m=video 0 RTP/AVP 96\r\n", 50000)), carol);
-  EXPECT_EQ(media.ends.size(), 4u);  // another fork may still come
+  EXPECT_EQ(media.ends.size(), 2u);  // no other dialog knows of it
   give(response(invite, 200, "c1"), carol);
   EXPECT_EQ(media.ends.size(), 2u);
   EXPECT_EQ(toward_carol(), 50000);
@@ -221,7 +221,7 @@ TEST_F(Offers, call_whose_answer_nobody_acknowledges_is_hung_up) {
   EXPECT_EQ(count(alice, "INVITE", 200), 1u);
   EXPECT_EQ(count(alice, "BYE"), 1u);
   EXPECT_EQ(last(carol, "BYE").get(HeaderId::reason), "SIP;cause=408;text=\"No ACK\"");
-  EXPECT_GE(count(carol, "ACK"), 1u);
+  EXPECT_EQ(count(carol, "ACK"), 1u);  // her 2xx is acknowledged before she is hung up
 }
 
 TEST_F(Offers, reinvite_that_nobody_acknowledges_ends_the_call) {

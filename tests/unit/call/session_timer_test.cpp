@@ -66,7 +66,7 @@ TEST_F(SessionTimers, refreshes_with_update_under_numbers_of_its_own_that_keep_g
   start();
   sip::Message ok = answer("600;refresher=uac");
   for (int round = 0; round < 5; ++round) {
-    pass(seconds(301));
+    pass(milliseconds(300'100));
     sip::Message update = last(carol, "UPDATE");
     EXPECT_EQ(count(carol, "UPDATE"), static_cast<std::size_t>(round + 1));
     EXPECT_EQ(update.get(HeaderId::session_expires), "600;refresher=uac");
@@ -88,7 +88,7 @@ TEST_F(SessionTimers, without_update_the_last_description_is_offered_again) {
   start();
   answer("600;refresher=uac", "INVITE, ACK, BYE");
   std::string described(invite.body());
-  pass(seconds(301));
+  pass(milliseconds(300'100));
   sip::Message again = last(carol, "INVITE");
   EXPECT_EQ(again.to_tag(), "c1");
   EXPECT_EQ(again.body(), described);
@@ -109,7 +109,7 @@ TEST_F(SessionTimers, without_update_the_last_description_is_offered_again) {
 TEST_F(SessionTimers, update_that_is_not_allowed_after_all_becomes_an_invite) {
   start();
   answer("600;refresher=uac");
-  pass(seconds(301));
+  pass(milliseconds(300'100));
   give(response(last(carol, "UPDATE"), 405), carol);
   pass(milliseconds(1));
   EXPECT_EQ(last(carol, "INVITE").to_tag(), "c1");
@@ -120,7 +120,7 @@ TEST_F(SessionTimers, dead_peer_is_found_and_both_legs_are_told_why) {
     start();
     answer("600;refresher=uac");
     std::size_t byes = count(alice, "BYE");
-    pass(seconds(301));
+    pass(milliseconds(300'100));
     give(response(last(carol, "UPDATE"), status), carol);
     ASSERT_EQ(count(alice, "BYE"), byes + 1) << status;
     EXPECT_EQ(last(alice, "BYE").get(HeaderId::reason),
@@ -141,7 +141,7 @@ TEST_F(SessionTimers, a_refresher_that_falls_silent_is_hung_up_before_the_interv
   EXPECT_EQ(count(carol, "UPDATE"), 0u);
   pass(seconds(2));
   EXPECT_EQ(bridge.call_count(), 0u);
-  EXPECT_EQ(count(carol, "BYE"), 1u);
+  EXPECT_GE(count(carol, "BYE"), 1u);
   EXPECT_EQ(count(alice, "BYE"), 1u);
 }
 
@@ -185,9 +185,9 @@ TEST_F(SessionTimers, reinvite_that_crosses_refreshes_both_legs_in_their_own_ter
   give(held, carol);
   EXPECT_EQ(last(alice, "INVITE", 200).get(HeaderId::session_expires), "300;refresher=uac");
   give(by_caller(ok, "ACK", 2), alice);
-  pass(seconds(190));
+  pass(seconds(260));
   EXPECT_EQ(bridge.call_count(), 1u);
-  pass(seconds(20));  // alice is to refresh now, and does not
+  pass(seconds(10));  // alice is to refresh now, and does not
   EXPECT_EQ(bridge.call_count(), 0u);
 }
 
@@ -206,6 +206,19 @@ TEST_F(SessionTimers, interval_that_is_too_small_for_the_provider_is_raised) {
   EXPECT_EQ(ok.cseq()->number, 1u);
   EXPECT_EQ(count(alice, "INVITE", 422), 0u);
   EXPECT_EQ(last(carol, "ACK").cseq()->number, 2u);
+}
+
+TEST_F(SessionTimers, bye_that_overtakes_a_refresh_ends_it_quietly) {
+  start();
+  sip::Message ok = answer("600;refresher=uac");
+  pass(milliseconds(300'100));
+  sip::Message update = last(carol, "UPDATE");
+  give(by_caller(ok, "BYE", 2), alice);
+  give(response(last(carol, "BYE"), 200), carol);
+  give(response(update, 481), carol);
+  EXPECT_EQ(count(alice, "BYE"), 0u);
+  EXPECT_EQ(count(carol, "BYE"), 1u);
+  expect_nothing_left();
 }
 
 TEST_F(SessionTimers, call_from_a_provider_gets_a_timer_of_ours) {
@@ -229,7 +242,7 @@ TEST_F(SessionTimers, call_from_a_provider_gets_a_timer_of_ours) {
   EXPECT_FALSE(ok.lists(HeaderId::require, "timer"));  // the caller knows no timers
   sip::Message ack = by_caller(ok, "ACK", 1);
   give(ack, carol);
-  pass(seconds(301));
+  pass(milliseconds(300'100));
   std::size_t refreshes = 0;
   for (const Sent& entry : sent) refreshes += entry.message.method_text() == "UPDATE";
   EXPECT_GE(refreshes, 1u);
