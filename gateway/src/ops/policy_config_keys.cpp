@@ -90,7 +90,7 @@ Scalar use(HeaderUse& value) {
 void visit_edits(KeyVisitor& v, HeaderEditsConfig& c) {
   v.values("rename", {"`Old-Name: New-Name`; done first.", "", "none"},
            list_of(c.rename, renaming));
-  v.values("remove", {"Names.", "", "none"}, list_of(c.remove, header_name));
+  v.values("remove", {"Names of headers to take out.", "", "none"}, list_of(c.remove, header_name));
   v.values("set", {"`Name: value`, in place of all of that name.", "", "none"},
            list_of(c.set, header));
   v.values("add", {"`Name: value`, beside those of that name.", "", "none"},

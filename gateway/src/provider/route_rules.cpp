@@ -301,6 +301,7 @@ RouteRules::Decision RouteRules::decide(RouteSubject& subject, const EnumCache& 
       if (!records) {
         text += "waits for the ENUM records of " + number;
         note(true);
+        if (trace) trace->decided_by = rule.name;
         return {nullptr, EnumCache::lookup_key(number)};
       }
       std::optional<std::string> found = sip_uri_of_number(number, *records);

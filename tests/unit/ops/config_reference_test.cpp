@@ -32,7 +32,9 @@ TEST(ConfigReference, every_key_is_explained_once) {
 
 TEST(ConfigReference, keys_whose_names_carry_a_unit_say_it) {
   for (const KeyInfo& key : gateway_keys()) {
-    if (key.path.ends_with("_s")) {
+    if (key.path.ends_with("_per_s")) {
+      EXPECT_EQ(key.unit, "1/s") << key.path;
+    } else if (key.path.ends_with("_s")) {
       EXPECT_EQ(key.unit, "s") << key.path;
     } else if (key.path.ends_with("_ms")) {
       EXPECT_EQ(key.unit, "ms") << key.path;

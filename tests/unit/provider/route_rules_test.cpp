@@ -349,6 +349,7 @@ TEST_F(Routing, enum_finds_the_address_of_a_number_and_the_rules_behind_decide) 
   rule().match.numbers = {pattern("_0.")};
   rules.back().to = {"trunk"};
   EXPECT_EQ(text(route("sip:004930@home.example")), "enum:+4930");
+  EXPECT_EQ(trace.decided_by, "rule 1");
   NaptrRecord record{1, 1, "u", "e2u+sip", "!^\\+(.*)$!sip:\\1@found.example!", ""};
   router->enum_cache().set("4930", {record}, now + seconds(60), now);
   EXPECT_EQ(text(route("sip:004930@home.example")), kToBackup + " sip:4930@found.example");
