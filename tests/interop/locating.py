@@ -72,7 +72,8 @@ def run(test):
     site = test.site
     address = site.provider_address
     first, second = (
-        Uas(site.provider, name, address, port) for name, port in (("first", 5071), ("second", 5072))
+        Uas(site.provider, name, address, port)
+        for name, port in (("first", 5071), ("second", 5072))
     )
     stream = Uas(site.provider, "stream", address, 5073, tcp=True)
     dns = Dns(
@@ -213,9 +214,7 @@ def by_enum(test, gateway, caller, first):
         test.equal(
             caller.message("sip:+4930123456@gateway.example.net")[:2], ("first", 200), "who answers"
         )
-        test.check(
-            first.last_uri.startswith(f"sip:enumerated@{PROVIDER}"), f"as {first.last_uri}"
-        )
+        test.check(first.last_uri.startswith(f"sip:enumerated@{PROVIDER}"), f"as {first.last_uri}")
         status = caller.message("sip:+4999@gateway.example.net")[1]
         test.equal(status, 404, "status of a number that is nowhere")
 
