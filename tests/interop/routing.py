@@ -8,6 +8,7 @@ import http.server
 import json
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -127,10 +128,32 @@ class Client:
         return self.final(text.replace(f"To: <{uri}>", f"To: <sip:{self.user}@{self.domain}>"))[0]
 
 
-class Webhook:
-    """An HTTP server that keeps what it is told, and then does what it was made for."""
+def make_certificate(directory):
+    """A certificate of 127.0.0.1 that is its own authority; its file and that of its key."""
+    certificate, key = directory / "hook.pem", directory / "hook.key"
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ]
+        + ["-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=hook"]
+        + ["-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
 
-    def __init__(self, host, port, wake):
+
+class Webhook:
+    """An HTTPS server that fails once, then keeps what it is told and does what it was made for."""
+
+    def __init__(self, host, port, certificate, wake):
         self.posts = []
         outer = self
 
@@ -138,8 +161,11 @@ class Webhook:
             def do_POST(self):  # pylint: disable=invalid-name
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.posts.append((self.path, dict(self.headers), body))
-                self.send_response(204)
+                first = len(outer.posts) == 1
+                self.send_response(500 if first else 204)
                 self.end_headers()
+                if first:
+                    return
                 threading.Thread(target=wake, args=(json.loads(body),), daemon=True).start()
 
             def log_message(self, *_):
@@ -151,6 +177,9 @@ class Webhook:
         self.server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.server.server_bind()
         self.server.server_activate()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
@@ -158,7 +187,7 @@ class Webhook:
         self.server.server_close()
 
 
-def configuration(test):
+def configuration(test, certificate):
     address = test.site.provider_address
     aors = lambda name: {  # noqa: E731
         "name": name,
@@ -166,7 +195,11 @@ def configuration(test):
         "aors": [name],
     }
     return {
-        "users": [aors("alice"), aors("bob"), {**aors("busy"), "limits": {"call_attempts_per_s": 1}}],
+        "users": [
+            aors("alice"),
+            aors("bob"),
+            {**aors("busy"), "limits": {"call_attempts_per_s": 1}},
+        ],
         "providers": [
             {
                 "name": "trunk",
@@ -200,7 +233,12 @@ def configuration(test):
             },
         ],
         "numbers": [{"number": "_+4930999", "users": ["bob"]}],
-        "push": {"wait_s": 15, "url": "http://127.0.0.1:9099/wake?x=1", "secret": SECRET},
+        "push": {
+            "wait_s": 15,
+            "url": "https://127.0.0.1:9099/wake?x=1",
+            "secret": SECRET,
+            "ca_file": str(certificate),
+        },
         "limits": {"stranger_answers": 3},
     }
 
@@ -249,8 +287,11 @@ def rules(test, gateway, alice, trunk, backup):
                 f"providers and Request-URIs are those foretold ({name})",
             )
             test.check(
-                all(line.split(": ", 1)[1] == header(trunk.invites[0], line.split(": ", 1)[0])
-                    or line.startswith("From:") for line in first["headers_added"]),
+                all(
+                    line.split(": ", 1)[1] == header(trunk.invites[0], line.split(": ", 1)[0])
+                    or line.startswith("From:")
+                    for line in first["headers_added"]
+                ),
                 f"and so are the headers ({name}): {first['headers_added']}",
             )
         test.equal(code, 0, "exit code of what is routed")
@@ -272,7 +313,10 @@ def rules(test, gateway, alice, trunk, backup):
         ):
             test.equal(header(invite, name), value, f"{name} at the trunk")
         test.equal(
-            (header(backup.invites[0], "P-Asserted-Identity"), header(backup.invites[0], "X-Internal")),
+            (
+                header(backup.invites[0], "P-Asserted-Identity"),
+                header(backup.invites[0], "X-Internal"),
+            ),
             (None, "1"),
             "at the other provider its own policy holds",
         )
@@ -327,7 +371,7 @@ def strangers(test, gateway):
         scanner.close()
 
 
-def push(test, gateway):
+def push(test, gateway, certificate):
     with support.scene("a client that is woken"):
         woken = {}
 
@@ -338,7 +382,7 @@ def push(test, gateway):
             bob.send(answer(woken["invite"], 486, "Busy Here"))
             woken["client"] = bob
 
-        hook = Webhook(test.site.gateway, 9099, wake)
+        hook = Webhook(test.site.gateway, 9099, certificate, wake)
         caller = SipSocket(test.site.provider, test.site.provider_address, 5062 + 8)
         text = caller.request(
             "INVITE",
@@ -350,8 +394,9 @@ def push(test, gateway):
         status, _, _ = caller.ask(text, gateway.sip_address, gateway.sip_port, seconds=12)
         test.equal(status, 486, "the answer of the client that was not there when the call came")
         print(f"      after {time.monotonic() - started:.2f} s")
-        test.equal(len(hook.posts), 1, "POSTs at the webhook")
-        path, headers, body = hook.posts[0]
+        test.equal(len(hook.posts), 2, "POSTs at the webhook, of which the first got 500")
+        path, headers, body = hook.posts[1]
+        test.equal(body, hook.posts[0][2], "both say the same")
         told = json.loads(body)
         test.equal(
             (path, told["event"], told["user"], told["method"], told["from"], told["domain"]),
@@ -375,15 +420,16 @@ def run(test):
     site = test.site
     trunk = Provider(site.provider, site.provider_address, 5062, 503, "Service Unavailable")
     backup = Provider(site.provider, site.provider_address, 5063, 486, "Busy Here")
-    gateway = test.gateway(configuration(test))
+    certificate = make_certificate(test.directory)
+    gateway = test.gateway(configuration(test, certificate[0]))
     alice, busy = Client(test, gateway, "alice"), Client(test, gateway, "busy")
     rules(test, gateway, alice, trunk, backup)
     limits(test, gateway, busy)
     strangers(test, gateway)
-    push(test, gateway)
+    push(test, gateway, certificate)
     for client in (alice, busy):
         client.link.close()
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, isolated=True)
+    support.main(run, __doc__, isolated=True, needs=("openssl",))
