@@ -106,7 +106,7 @@ def run(test):
             "providers": [
                 provider("tcp", f"sip:{at}:5062;transport=tcp"),
                 provider("secure", f"sips:{at}:5071", tls=trust),
-                provider("impostor", f"sips:{at}:5071", tls={**trust, "name": "other.example.net"}),
+                provider("impostor", f"sips:{at}:5074", tls={**trust, "name": "other.example.net"}),
                 provider("large", f"sip:{at}:5072"),
                 provider("old", f"sip:{at}:5073"),
                 provider("six", f"sip:[{IPV6_PROVIDER}]:5062;transport=udp"),
@@ -170,6 +170,7 @@ def run(test):
         test.check(via.startswith("SIP/2.0/TLS "), f"Via of the INVITE: {via}")
         contact = header(secure.of_method("INVITE")[0][1], "Contact")
         test.check("transport=tls" in contact, f"Contact of the INVITE: {contact}")
+        AnsweringPeer(site.provider, at, 5074, ["tls"], authority.server_context(*good))
         started = time.monotonic()
         status = phone.call("sip:a@impostor.example.net")
         test.check(

@@ -76,8 +76,8 @@ class SipStream {
                                           std::uint32_t local);
   SendOutcome send(const sip::Flow& flow, std::string_view bytes);
 
-  /// Whom to expect at an address that is spoken to over TLS. Of an address without it, the
-  /// certificate must bear the address.
+  /// Whom to expect at an address that is spoken to over TLS, for connections to come; an address
+  /// has one identity. Of an address without it, the certificate must bear the address.
   void set_tls_peer(const Endpoint& endpoint, TlsPeer peer);
   /// Whether the files that a peer names can be used. @return what is wrong
   static std::optional<std::string> check(const TlsPeer& peer);
