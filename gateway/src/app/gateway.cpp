@@ -99,6 +99,10 @@ std::vector<std::string> Gateway::start() {
   if (auto fault = registrar_host_.start(*router_)) faults.push_back(*fault);
   registrar_ = &registrar_host_.registrar();
   router_->set_registrar(registrar_);
+  // Also when a link comes back with all its devices, which name no user.
+  registrar_->on_available = [this](std::string_view user) {
+    user_available_soon(std::string(user));
+  };
   call::LegPolicy link_policy;
   link_policy.topology_hiding = config_.links.topology_hiding;
   router_->set_link_policy(link_policy);

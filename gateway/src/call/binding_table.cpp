@@ -90,6 +90,13 @@ void BindingTable::session_closed(std::uint64_t session) {
   }
 }
 
+void BindingTable::flow_closed(const sip::Flow& flow) {
+  if (flow.connection == 0) return;  // one that we open ourselves can be opened again
+  for (auto& [token, binding] : bindings_) {
+    if (binding.flow == flow) binding.reachable = false;
+  }
+}
+
 void BindingTable::reattach(std::string_view owner, std::string_view instance,
                             const sip::Flow& flow) {
   for (auto& [token, binding] : bindings_) {

@@ -48,6 +48,9 @@ class BindingTable {
   /// The session's bindings stay until they expire, so that calls get 480 and not 404, but cannot
   /// be reached.
   void session_closed(std::uint64_t session);
+  /// The connection that a device came on is over: 430 for its calls (RFC 5626 §5.3), until it
+  /// registers on another one.
+  void flow_closed(const sip::Flow& flow);
   /// The device is back on another session: unreachable bindings of that owner whose Contact host
   /// is `instance` (wire protocol, Hello) are reached through it again.
   void reattach(std::string_view owner, std::string_view instance, const sip::Flow& flow);

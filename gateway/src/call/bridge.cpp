@@ -251,13 +251,17 @@ void Bridge::on_message(sip::Message message, const sip::Flow& flow, Instant now
 
 void Bridge::on_flow_failed(const sip::Flow& flow, Instant now, Actions& out) {
   impl_->run(now, out, [&] {
+    impl_->core_.bindings.flow_closed(flow);
     impl_->core_.large.on_flow_failed(flow, now);
     impl_->core_.layer.on_flow_failed(flow, now, impl_->core_.events);
   });
 }
 
 void Bridge::on_flow_closed(const sip::Flow& flow, Instant now, Actions& out) {
-  impl_->run(now, out, [&] { impl_->core_.layer.on_flow_closed(flow, now, impl_->core_.events); });
+  impl_->run(now, out, [&] {
+    impl_->core_.bindings.flow_closed(flow);
+    impl_->core_.layer.on_flow_closed(flow, now, impl_->core_.events);
+  });
 }
 
 void Bridge::on_session_closed(std::uint64_t session, Instant now, Actions& out) {

@@ -37,6 +37,8 @@ call::Route ConnectorRouter::route(const sip::Message& request, const sip::Flow&
   if (from.is_link()) {
     const call::Binding* binding = bindings_.find(uri->user);
     if (!binding) return RouteRejection{404, "No phone is registered with this contact"};
+    // The registrar tries the phone's other flow, if it has one (RFC 5626 §5.3, §7).
+    if (!binding->reachable) return RouteRejection{430, "The phone's connection is closed"};
     return RouteTargets{{RouteTarget{binding->flow, binding->contact_uri}}};
   }
   if (!session_) return RouteRejection{503, "The link to the gateway is down", kRetryLink_s};
