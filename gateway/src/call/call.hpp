@@ -102,7 +102,7 @@ struct Call {
   sip::Flow caller;  ///< the flow it came on
   bool invite = true;
   std::vector<std::string> call_ids;  ///< under which it is found: of all its legs
-  bool terminated = false;  ///< of a subscription: its last NOTIFY came
+  bool terminated = false;            ///< of a subscription: its last NOTIFY came
   std::vector<std::unique_ptr<Branch>> branches;
   Branch* winner = nullptr;
   std::array<std::string, 2> owner;  ///< Router::owner_of each leg, for limits and records
