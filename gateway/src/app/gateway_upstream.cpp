@@ -78,6 +78,10 @@ void Gateway::add_accounts() {
 }
 
 void Gateway::start_upstream() {
+  targets_.on_host_back = [this](const std::string& provider) {
+    host_.bridge().renew_registrations(provider);
+    upstream_.renew(provider);
+  };
   upstream_.start(
       [this](const std::string& name) { return router_->flows_to(name, net::clock_now()); },
       [this](const std::string& name, const Endpoint& address) {

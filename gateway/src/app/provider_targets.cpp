@@ -231,6 +231,7 @@ void ProviderTargets::on_change(const TargetBook::Change& change) {
               {"transport", sip::to_text(what.target.transport)},
               {"host", what.target.endpoint},
               {"why", what.why}});
+  if (what.alive && on_host_back) on_host_back(change.provider);
 }
 
 json::array ProviderTargets::json() const {

@@ -1,6 +1,7 @@
 #pragma once
 #include <boost/asio/io_context.hpp>
 #include <boost/json/array.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,6 +36,9 @@ class ProviderTargets {
   /// @return what failed, in words.
   std::optional<std::string> start(provider::GatewayRouter& router);
   void stop();
+
+  /// A host of that provider answers again: it may have restarted, and forgotten what it knew.
+  std::function<void(const std::string& provider)> on_host_back;
 
   /// The providers and their hosts, as /api/v1/providers lists them.
   boost::json::array json() const;
