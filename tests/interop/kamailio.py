@@ -23,7 +23,7 @@ def run(test):
         for name in CROSSING
     }
     static |= {f"{name}@gateway.example.net": gateway_sip for name in CROSSING}
-    kamailio = test.kamailio({"desk": "desk-password", "reception": "x"}, static)
+    kamailio = test.kamailio({"desk": "desk-password", "reception": "x"}, static=static)
     gateway = test.gateway(
         {
             "providers": [
