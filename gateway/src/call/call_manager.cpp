@@ -225,10 +225,7 @@ void CallManager::remove(Call& call) {
     silent_.clear(branch->client);
     for (const std::string& token : branch->token) tokens_.erase(token);
     for (const auto& dialog : branch->dialogs) {
-      for (const auto& answer : dialog->unacknowledged) {
-        answers_.end(answer.server);
-        if (answer.server != call.server) servers_.erase(answer.server);
-      }
+      for (auto& answer : dialog->unacknowledged) forget(call, answer);
     }
   }
   std::erase_if(in_dialog_, [&](const auto& entry) {

@@ -181,6 +181,7 @@ class CallManager : private DialogBook {
                           const sip::Flow& from, const sip::Message& response);
   void wait_for_ack(Call& call, DialogPair& dialog, Side side, sip::TransactionId server,
                     const sip::Flow& to, const sip::Message& response, const sip::Flow& from);
+  void forget(const Call& call, DialogPair::Unacknowledged& answer);
   void acknowledge_for_peer(Branch& branch, DialogPair& dialog, Side to);
   bool on_acknowledged(const Call& call, DialogPair& dialog, Side side, const sip::Message& ack);
 

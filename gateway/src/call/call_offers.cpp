@@ -69,10 +69,20 @@ bool CallManager::repeat_provisional(ReliableProvisional& last, sip::Transaction
 void CallManager::wait_for_ack(Call& call, DialogPair& dialog, Side side, sip::TransactionId server,
                                const sip::Flow& to, const sip::Message& response,
                                const sip::Flow& from) {
+  // That side asks anew: what it was told before is settled for it, though its ACK was lost.
+  DialogPair::Unacknowledged& answer = dialog.unacknowledged[index_of(side)];
+  if (answer.server != server) forget(call, answer);
   auto cseq = response.cseq();
-  dialog.unacknowledged[index_of(side)] = {server, cseq ? cseq->number : 0};
+  answer = {server, cseq ? cseq->number : 0};
   servers_.emplace(server, call.id);
   answers_.begin(server, to, response, &from);
+}
+
+/// A 2xx whose ACK is no longer waited for.
+void CallManager::forget(const Call& call, DialogPair::Unacknowledged& answer) {
+  answers_.end(answer.server);
+  if (answer.server != call.server) servers_.erase(answer.server);
+  answer = {};
 }
 
 /// Before we hang up: the 2xx of that side whose ACK never came from the other one gets ours, so
@@ -92,9 +102,7 @@ bool CallManager::on_acknowledged(const Call& call, DialogPair& dialog, Side sid
   DialogPair::Unacknowledged& answer = dialog.unacknowledged[index_of(side)];
   auto cseq = ack.cseq();
   if (answer.server == 0 || !cseq || cseq->number != answer.cseq) return false;
-  answers_.end(answer.server);
-  if (answer.server != call.server) servers_.erase(answer.server);
-  answer = {};
+  forget(call, answer);
   return true;
 }
 
