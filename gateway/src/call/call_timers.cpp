@@ -230,7 +230,9 @@ void CallManager::refresh(Call& call, Side to) {
     seconds least = core_.router.policy_of(branch.flow[index_of(to)]).min_session_expires;
     ask_for_timer(request, leg.timer.interval, std::min(least, leg.timer.interval), true);
     if (invite) {
-      request.set_body(leg.described, "application/sdp");
+      bool hides = dialog.identity.hides[index_of(to)];
+      request.set_body(hides ? hide_description(leg.described, true) : leg.described,
+                       "application/sdp");
       branch.media->begin_offer(other(to));
     }
     Refresh pending{call.id, &dialog, to, invite, request, hop};

@@ -57,7 +57,8 @@ void DialogUsages::close(const Subscription* subscription) {
 
 void DialogUsages::on_request(const sip::Message& request, Side from, Instant now) {
   if (request.method() == Method::refer) {
-    open(from, request, now + limits::kReferUsageLife);
+    // One that waited for its next hop's address comes a second time.
+    if (!find(from, request)) open(from, request, now + limits::kReferUsageLife);
   } else if (request.method() == Method::subscribe) {
     if (!find(from, request)) open(from, request, now + life(request.number(HeaderId::expires)));
   } else if (request.method() == Method::notify) {

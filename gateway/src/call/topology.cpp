@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/text.hpp"
-#include "call/media_session.hpp"
+#include "call/body_parts.hpp"
 #include "sip/uri.hpp"
 
 namespace isthmus::call {
@@ -166,9 +166,9 @@ void hide_topology(sip::Message& message, const Facade& facade) {
   hide_warning_agents(message, facade.host);
   if (message.body().empty()) return;
   std::string type = message.content_type();
-  if (is_sdp(type)) {
-    std::string hidden = hide_description(message.body(), facade.described);
-    if (hidden != message.body()) message.set_body(hidden);
+  if (std::optional<std::string_view> description = description_in(message)) {
+    std::string hidden = hide_description(*description, facade.described);
+    if (hidden != *description) replace_description(message, hidden);
   } else if (type == "message/sipfrag") {
     // Status (RFC 3515 §2.4.5) is what the subscriber is owed; a request line names a URI.
     std::string_view first = without_end(lines_of(message.body()).front());

@@ -106,6 +106,20 @@ TEST_F(SessionTimers, without_update_the_last_description_is_offered_again) {
   EXPECT_EQ(count(alice, "INVITE"), 1u);
 }
 
+// Found in review: what was offered again had not been hidden.
+TEST_F(SessionTimers, description_that_is_offered_again_shows_no_more_than_the_first) {
+  router.policies[carol].topology_hiding = true;
+  start();
+  EXPECT_EQ(invite.body().find("10.0.0.1"), std::string_view::npos);
+  answer("600;refresher=uac", "INVITE, ACK, BYE");
+  pass(seconds(301));
+  sip::Message again = last(carol, "INVITE");
+  EXPECT_EQ(again.to_tag(), "c1");
+  EXPECT_EQ(again.call_id(), invite.call_id());
+  EXPECT_EQ(again.from_tag(), invite.from_tag());
+  EXPECT_EQ(again.body(), invite.body());
+}
+
 TEST_F(SessionTimers, update_that_is_not_allowed_after_all_becomes_an_invite) {
   start();
   answer("600;refresher=uac");

@@ -66,6 +66,18 @@ TEST(Topology, descriptions_keep_media_and_lose_their_maker) {
   EXPECT_EQ(hide_description("o\n=\nx", true), "o\n=\nx");
 }
 
+TEST(Topology, description_among_other_parts_is_hidden_too) {
+  sip::Message invite = sip::Message::request("INVITE", "sip:a@b");
+  invite.set_body(
+      "--x\r\nContent-Type: application/sdp\r\n\r\no=secret 1 1 IN IP4 10.9.9.9\r\n"
+      "c=IN IP4 192.0.2.1\r\nm=audio 4 RTP/AVP 0\r\n\r\n--x\r\nContent-Type: text/plain\r\n\r\n"
+      "kept\r\n--x--\r\n",
+      "multipart/mixed;boundary=x");
+  hide_topology(invite, {"Isthmus", "192.0.2.1", true});
+  EXPECT_NE(invite.body().find("o=- 1 1 IN IP4 192.0.2.1\r\n"), std::string_view::npos);
+  EXPECT_NE(invite.body().find("\r\nkept\r\n--x--"), std::string_view::npos);
+}
+
 TEST(Topology, of_a_sipfrag_the_status_line_is_left) {
   sip::Message notify = sip::Message::request("NOTIFY", "sip:a@b");
   notify.set_body("SIP/2.0 200 OK\r\nContact: <sip:x@10.9.9.9>\r\n", "message/sipfrag;version=2.0");
