@@ -1,5 +1,7 @@
 #include "provider/upstream_registrations.hpp"
 
+#include <algorithm>
+
 #include "base/limits.hpp"
 #include "base/text.hpp"
 
@@ -11,8 +13,9 @@ namespace {
 
 /// A phone that changes networks is back within this; its provider need not hear of it.
 constexpr Duration kLinger = seconds(60);
-/// Accounts of a provider that came back do not all ask at once.
-constexpr Duration kRenewSpread = seconds(30);
+/// Accounts of a provider that came back do not all ask at once: ten a second, or within half a
+/// minute if there are more.
+constexpr Duration kRenewSpreadEach = milliseconds(100), kRenewSpread = seconds(30);
 
 bool is_off(State state) {
   return state == State::off || state == State::removing || state == State::leaving;
@@ -93,12 +96,16 @@ void UpstreamRegistrations::on_response(std::size_t index, const sip::Message* r
 }
 
 void UpstreamRegistrations::renew(std::string_view provider, Instant now) {
+  auto accounts = std::count_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.account.provider == provider;
+  });
+  Duration spread = std::min(kRenewSpread, accounts * kRenewSpreadEach);
+  auto spread_ms = std::chrono::duration_cast<milliseconds>(spread).count();
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     Entry& entry = entries_[i];
     if (!entry.client || entry.account.provider != provider || !entry.wanted) continue;
     entry.renewing = true;
-    auto spread = std::chrono::duration_cast<milliseconds>(kRenewSpread).count();
-    Instant at = now + milliseconds(random_.u64() % static_cast<std::uint64_t>(spread));
+    Instant at = now + milliseconds(random_.u64() % static_cast<std::uint64_t>(spread_ms));
     auto next = entry.client->next_deadline();
     if (!next || at < *next) due_.set(i, at);
   }
