@@ -106,8 +106,6 @@ std::vector<std::string> Gateway::start() {
   call::LegPolicy link_policy;
   link_policy.topology_hiding = config_.links.topology_hiding;
   router_->set_link_policy(link_policy);
-  register_notifier_ = std::make_unique<RegisterNotifier>(
-      *registrar_, [this](const std::string& user) { user_available_soon(user); });
   add_accounts();
   auto fault = host_.start(*router_, bindings_, account_registrar_.get(),
                            [this](const Endpoint& source) { return serves(source); });

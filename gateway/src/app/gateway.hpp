@@ -12,7 +12,6 @@
 #include "app/link_session.hpp"
 #include "app/provider_targets.hpp"
 #include "app/push_webhook.hpp"
-#include "app/register_notifier.hpp"
 #include "app/registrar_host.hpp"
 #include "app/upstream_driver.hpp"
 #include "link/listener.hpp"
@@ -94,7 +93,6 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   std::unique_ptr<provider::GatewayRouter> router_;
   RegistrarHost registrar_host_;
   provider::Registrar* registrar_ = nullptr;  ///< that host's, once started
-  std::unique_ptr<RegisterNotifier> register_notifier_;
   BridgeHost host_;
   UpstreamDriver upstream_;
   std::unique_ptr<provider::AccountRegistrar> account_registrar_;

@@ -69,7 +69,7 @@ void Gateway::add_accounts() {
   }
   router_->set_accounts(&upstream_.registrations());
   account_registrar_ = std::make_unique<provider::AccountRegistrar>(
-      config_.domain, *register_notifier_, upstream_.registrations(),
+      config_.domain, *registrar_, upstream_.registrations(),
       [this](std::string_view domain) {
         const provider::Provider* found = router_->registering_provider(domain);
         return found ? found->name : std::string();
