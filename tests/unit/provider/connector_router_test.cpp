@@ -20,9 +20,8 @@ struct FromGateway : testing::Test {
     flow.connection = number;
     return flow;
   }
-  std::string bind(const sip::Flow& flow) {
-    std::string token =
-        bindings.note("10.0.0.11", "sip:ann@h", "sip:ann@10.0.0.11:40000", flow, now).token;
+  std::string bind(const sip::Flow& flow, const std::string& contact = "sip:ann@10.0.0.11:40000") {
+    std::string token = bindings.note("10.0.0.11", "sip:ann@h", contact, flow, now).token;
     bindings.confirm(token, now + seconds(600));
     return token;
   }
@@ -53,6 +52,15 @@ TEST_F(FromGateway, a_phone_that_is_called_by_its_address_stays_reachable) {
     bindings.flow_closed(flow);
     EXPECT_TRUE(std::holds_alternative<RouteTargets>(call(token)));
   }
+}
+
+TEST_F(FromGateway, a_phone_that_listens_is_called_there_when_its_connection_is_closed) {
+  std::string token = bind(phone, "sip:ann@10.0.0.11:5070;transport=tcp");
+  bindings.flow_closed(phone);
+  EXPECT_TRUE(std::holds_alternative<RouteTargets>(call(token)));
+  std::string elsewhere = bind(phone, "sip:ann@10.0.0.99:5070;transport=tcp");
+  bindings.flow_closed(phone);
+  EXPECT_TRUE(std::holds_alternative<RouteRejection>(call(elsewhere))) << "another host's address";
 }
 
 TEST_F(FromGateway, nobody_is_404) {
