@@ -4,6 +4,7 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "call/identifier_map.hpp"
+#include "sip/digest.hpp"
 
 namespace isthmus::call {
 
@@ -22,15 +23,6 @@ std::string unquoted(std::string_view text) {
     out += text[i];
   }
   return out;
-}
-
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + '"';
 }
 
 /// "call-id;to-tag=a;from-tag=b;early-only", as Replaces, Join and Target-Dialog have it.
@@ -141,9 +133,9 @@ void IdentifierMap::map_event(sip::Message& message, const Crossing& crossing) {
   std::optional<DialogWords> other =
       translate({get("call-id"), get("to-tag"), get("from-tag")}, crossing);
   if (!other) return;
-  params->set("call-id", quoted(other->call_id));
-  if (params->has("to-tag")) params->set("to-tag", quoted(other->local_tag));
-  if (params->has("from-tag")) params->set("from-tag", quoted(other->remote_tag));
+  params->set("call-id", sip::quoted_string(other->call_id));
+  if (params->has("to-tag")) params->set("to-tag", sip::quoted_string(other->local_tag));
+  if (params->has("from-tag")) params->set("from-tag", sip::quoted_string(other->remote_tag));
   message.set(HeaderId::event, package + params->to_string());
 }
 

@@ -102,7 +102,7 @@ std::string joined(const List& list, Text text) {
   return out;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return "\"" + std::string(text) + "\"";
 }
 
@@ -152,10 +152,10 @@ class Matcher {
     auto has = [](const std::vector<std::string>& list, std::string_view text) {
       return list.empty() || std::find(list.begin(), list.end(), text) != list.end();
     };
-    auto same = [](const std::string& text) { return quoted(text); };
+    auto same = [](const std::string& text) { return in_quotes(text); };
     if (!has(match.users, subject_.session_user)) {
       return no([&] {
-        return "session user " + quoted(subject_.session_user) + " is not " +
+        return "session user " + in_quotes(subject_.session_user) + " is not " +
                joined(match.users, same);
       });
     }
@@ -167,7 +167,7 @@ class Matcher {
   bool domain(const RouteMatch& match) const {
     if (!match.domain.empty() && !iequals(match.domain, subject_.uri.host)) {
       return no([&] {
-        return "domain " + quoted(subject_.uri.host) + " is not " + quoted(match.domain);
+        return "domain " + in_quotes(subject_.uri.host) + " is not " + in_quotes(match.domain);
       });
     }
     if (match.matches_all() && subject_.own_domain && subject_.from_link) {
@@ -180,13 +180,15 @@ class Matcher {
     std::string number = subject_.number();
     captures.number = {number};
     if (!number.starts_with(match.user_prefix)) {
-      no([&] { return quoted(number) + " does not begin with " + quoted(match.user_prefix); });
+      no([&] {
+        return in_quotes(number) + " does not begin with " + in_quotes(match.user_prefix);
+      });
       return std::nullopt;
     }
     if (!match.numbers.empty()) {
       auto found = first_match(match.numbers, number);
       if (!found) {
-        no([&] { return quoted(number) + " does not match " + patterns_text(match.numbers); });
+        no([&] { return in_quotes(number) + " does not match " + patterns_text(match.numbers); });
         return std::nullopt;
       }
       captures.number = std::move(*found);
@@ -197,7 +199,7 @@ class Matcher {
       captures.caller = std::move(*found);
     } else {
       no([&] {
-        return "caller " + quoted(subject_.caller()) + " does not match " +
+        return "caller " + in_quotes(subject_.caller()) + " does not match " +
                patterns_text(match.callers);
       });
       return std::nullopt;
@@ -293,7 +295,7 @@ RouteRules::Decision RouteRules::decide(RouteSubject& subject, const EnumCache& 
       std::string number = changed.number();
       // RFC 6116 §3.3: the whole number with its country code, or there is nothing to ask for.
       if (!number.starts_with('+') || !EnumCache::domain_of(number, "e164.arpa")) {
-        text = quoted(number) + " is no number with a country code (+…), as ENUM needs";
+        text = in_quotes(number) + " is no number with a country code (+…), as ENUM needs";
         note(false);
         continue;
       }

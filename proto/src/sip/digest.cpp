@@ -230,7 +230,7 @@ std::optional<DigestAlgorithm> digest_algorithm_from(std::string_view text) {
   return algorithm_from(text);
 }
 
-std::string quoted(std::string_view text) {
+std::string quoted_string(std::string_view text) {
   return quote(text);
 }
 

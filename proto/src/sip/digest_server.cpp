@@ -161,7 +161,7 @@ void DigestServer::add_authentication_info(Message& response, const DigestCreden
     std::string proof =
         digest_response(accepted.algorithm, secrets.of(accepted.algorithm), "", accepted);
     if (!value.empty()) value += ", ";
-    value += "qop=auth, rspauth=\"" + proof + "\", cnonce=" + quoted(accepted.cnonce) +
+    value += "qop=auth, rspauth=\"" + proof + "\", cnonce=" + quoted_string(accepted.cnonce) +
              ", nc=" + accepted.nc;
   }
   if (!value.empty()) response.add(HeaderId::authentication_info, value);
