@@ -260,7 +260,7 @@ void TargetLocator::ask_hosts(std::vector<DnsQuestion>& out) {
     Host& host = round_.hosts[group.host];
     if (std::optional<IpAddress> address = IpAddress::parse(group.host)) {
       // Not allowed in SRV records, but met in zones.
-      if (reach_.supports(*address)) (address->is_v4() ? host.v4 : host.v6) = {*address};
+      if (reach_.supports(*address)) (address->is_v4() ? host.v4 : host.v6).assign(1, *address);
       continue;
     }
     if (reach_.v4) ask(DnsType::a, group.host, out);
