@@ -61,7 +61,7 @@ class ClientConnection::Impl final : public wire::LinkHandler,
   bool send_sip(ByteView message);
   void send_media(wire::Channel channel, ByteView bytes);
 
-  const WebSocketLink* link() const { return link_.get(); }
+  const wire::Link* link() const { return link_.get(); }
   const wire::ClientSession* session() const { return session_ ? &*session_ : nullptr; }
   std::uint64_t attempts() const { return attempts_; }
 
@@ -73,7 +73,7 @@ class ClientConnection::Impl final : public wire::LinkHandler,
   enum class State : std::uint8_t { idle, dialing, up, waiting };
 
   void dial();
-  void on_dialed(Result<std::unique_ptr<WebSocketLink>, DialError> result);
+  void on_dialed(Result<std::unique_ptr<wire::Link>, DialError> result);
   void drain();
   void act(wire::SendFrame& event) { link_->send_reliable(event.channel, event.bytes); }
   void act(wire::SessionEstablished& event);
@@ -94,7 +94,7 @@ class ClientConnection::Impl final : public wire::LinkHandler,
 
   State state_ = State::idle;
   std::unique_ptr<Dialer> dialer_;
-  std::unique_ptr<WebSocketLink> link_;
+  std::unique_ptr<wire::Link> link_;
   std::optional<wire::ClientSession> session_;
   wire::SessionEvents events_;
   bool draining_ = false;
@@ -115,12 +115,12 @@ void ClientConnection::Impl::dial() {
   established_at_.reset();
   dialer_ = std::make_unique<Dialer>(
       io_, trust_, Dialer::Options{url_, options_.hello.software, options_.connect_timeout},
-      [weak = weak_from_this()](Result<std::unique_ptr<WebSocketLink>, DialError> result) {
+      [weak = weak_from_this()](Result<std::unique_ptr<wire::Link>, DialError> result) {
         if (const auto self = weak.lock()) self->on_dialed(std::move(result));
       });
 }
 
-void ClientConnection::Impl::on_dialed(Result<std::unique_ptr<WebSocketLink>, DialError> result) {
+void ClientConnection::Impl::on_dialed(Result<std::unique_ptr<wire::Link>, DialError> result) {
   dialer_.reset();
   if (!result) return fail(result.error().code, result.error().text, {});
   state_ = State::up;
@@ -298,19 +298,19 @@ void ClientConnection::send_media(wire::Channel channel, ByteView bytes) {
 }
 
 std::string ClientConnection::local_text() const {
-  return impl_->link() == nullptr ? std::string() : impl_->link()->local_text();
+  return impl_->link() == nullptr ? std::string() : impl_->link()->local().to_string();
 }
 
 std::string ClientConnection::remote_text() const {
-  return impl_->link() == nullptr ? std::string() : impl_->link()->remote_text();
+  return impl_->link() == nullptr ? std::string() : impl_->link()->remote().to_string();
 }
 
 wire::SessionStatistics ClientConnection::session_statistics() const {
   return impl_->session() == nullptr ? wire::SessionStatistics{} : impl_->session()->statistics();
 }
 
-LinkCounters ClientConnection::link_counters() const {
-  return impl_->link() == nullptr ? LinkCounters{} : impl_->link()->counters();
+wire::LinkCounters ClientConnection::link_counters() const {
+  return impl_->link() == nullptr ? wire::LinkCounters{} : impl_->link()->counters();
 }
 
 std::uint64_t ClientConnection::attempts() const {

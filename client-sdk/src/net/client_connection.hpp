@@ -10,7 +10,7 @@
 #include "base/time.hpp"
 #include "net/gateway_url.hpp"
 #include "net/trust.hpp"
-#include "net/websocket_link.hpp"
+#include "wire/link.hpp"
 #include "wire/session.hpp"
 
 namespace boost::asio {
@@ -78,7 +78,7 @@ class ClientConnection {
   std::string local_text() const;   ///< "192.0.2.7:51034" of the socket in use, empty without one
   std::string remote_text() const;  ///< same, of the gateway
   wire::SessionStatistics session_statistics() const;  ///< of the present or last session
-  LinkCounters link_counters() const;                  ///< of the present link
+  wire::LinkCounters link_counters() const;            ///< of the present link
   std::uint64_t attempts() const;                      ///< since construction
 
  private:

@@ -17,6 +17,7 @@
 #include "base/limits.hpp"
 #include "net/asio_address.hpp"
 #include "net/asio_error.hpp"
+#include "net/websocket_link.hpp"
 #include "net/websocket_stream.hpp"
 
 namespace isthmus::net {
@@ -50,7 +51,7 @@ struct Dialer::Attempt : std::enable_shared_from_this<Attempt> {
   asio::awaitable<std::optional<DialError>> upgrade();
   void limit(Instant until);
   void expire(Instant until);
-  void finish(Result<std::unique_ptr<WebSocketLink>, DialError> result);
+  void finish(Result<std::unique_ptr<wire::Link>, DialError> result);
   void abandon();
 
   asio::io_context& io;
@@ -84,7 +85,7 @@ void Dialer::Attempt::expire(Instant until) {
                    options.url.authority() + " did not answer in time, while " + step});
 }
 
-void Dialer::Attempt::finish(Result<std::unique_ptr<WebSocketLink>, DialError> result) {
+void Dialer::Attempt::finish(Result<std::unique_ptr<wire::Link>, DialError> result) {
   if (over) return;
   abandon();
   if (Done then = std::exchange(done, nullptr)) then(std::move(result));

@@ -7,7 +7,7 @@
 #include "base/time.hpp"
 #include "net/gateway_url.hpp"
 #include "net/trust.hpp"
-#include "net/websocket_link.hpp"
+#include "wire/link.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -27,7 +27,7 @@ struct DialError {
 /// upgrade (RFC 6455, subprotocol isthmus.v1). Destroying it abandons the attempt.
 class Dialer {
  public:
-  using Done = std::function<void(Result<std::unique_ptr<WebSocketLink>, DialError>)>;
+  using Done = std::function<void(Result<std::unique_ptr<wire::Link>, DialError>)>;
 
   struct Options {
     GatewayUrl url;

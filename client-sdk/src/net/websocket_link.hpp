@@ -11,15 +11,7 @@ namespace isthmus::net {
 
 struct WebSocketStream;
 
-/// What went through one link. Messages and bytes are WebSocket payloads.
-struct LinkCounters {
-  std::uint64_t messages_in = 0, messages_out = 0;
-  std::uint64_t bytes_in = 0, bytes_out = 0;
-  std::uint64_t reliable_frames_in = 0, reliable_frames_out = 0;
-  std::uint64_t media_frames_in = 0, media_frames_out = 0;  ///< out: accepted for sending
-  std::uint64_t media_dropped = 0;       ///< past the deadline or the queue's bound
-  std::uint64_t malformed_messages = 0;  ///< each ended the link
-};
+using wire::LinkCounters;
 
 /// A TCP link: an established WebSocket over TLS, at either end of it. Owns the socket. Not
 /// thread-safe: used on the thread that runs the stream's io_context, and every callback comes from
@@ -42,8 +34,7 @@ class WebSocketLink final : public wire::Link {
                 std::shared_ptr<void> ticket = nullptr);
   ~WebSocketLink() override;
 
-  /// Begins to read. To be called once; the handler must live as long as this object.
-  void start(wire::LinkHandler& handler);
+  void start(wire::LinkHandler& handler) override;
 
   /// A frame over limits::kReliableFrameBytes closes the link with limit_exceeded, because losing
   /// it silently would be worse; check before. A queue over its bound cuts the link with too_slow.
@@ -53,11 +44,9 @@ class WebSocketLink final : public wire::Link {
   /// Frames that arrive from now on are not delivered; on_closed follows with this code and reason.
   void close(wire::CloseCode code, std::string_view reason) override;
 
-  std::string remote_text() const override { return remote_.to_string(); }
-  std::string local_text() const { return local_.to_string(); }
-  const Endpoint& remote() const { return remote_; }
-  const Endpoint& local() const { return local_; }
-  LinkCounters counters() const;
+  Endpoint remote() const override { return remote_; }
+  Endpoint local() const override { return local_; }
+  LinkCounters counters() const override;
 
  private:
   class Socket;

@@ -25,7 +25,7 @@ namespace isthmus::app {
 class LinkPort : public media::MediaLink {
  public:
   virtual void send_sip(std::string_view message) = 0;
-  virtual const Endpoint& remote() const = 0;
+  virtual Endpoint remote() const = 0;
 };
 
 struct BridgeHostOptions {

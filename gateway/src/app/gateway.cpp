@@ -151,7 +151,7 @@ void Gateway::open_listener(std::vector<std::string>& faults) {
   options.certificate.names = config_.websocket.names;
   options.max_connections = config_.websocket.max_connections;
   auto opened = link::Listener::open(
-      io_, options, [this](std::unique_ptr<net::WebSocketLink> link) { on_link(std::move(link)); });
+      io_, options, [this](std::unique_ptr<wire::Link> link) { on_link(std::move(link)); });
   if (!opened) {
     faults.push_back("listen.websocket: " + opened.error().text);
     return;
@@ -218,7 +218,7 @@ bool Gateway::serves(const Endpoint& source) const {
   return false;
 }
 
-void Gateway::on_link(std::unique_ptr<net::WebSocketLink> link) {
+void Gateway::on_link(std::unique_ptr<wire::Link> link) {
   if (!serving_) return;
   std::uint64_t id = next_session_++;
   auto session = std::make_unique<LinkSession>(io_, id, std::move(link), *this);

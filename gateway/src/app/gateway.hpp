@@ -54,7 +54,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   void open_admin(std::vector<std::string>& faults);
   void log_certificate(const link::CertificateReport& report);
   bool serves(const Endpoint& source) const;
-  void on_link(std::unique_ptr<net::WebSocketLink> link);
+  void on_link(std::unique_ptr<wire::Link> link);
   void open_push(std::vector<std::string>& faults);
   bool on_stranger(const Endpoint& source);
   /// Once the bridge has come to rest: requests may wait for a device of this user.

@@ -29,7 +29,7 @@ json::value Gateway::sessions() const {
   for (const auto& [id, session] : sessions_) {
     if (!session->established()) continue;
     wire::SessionStatistics statistics = session->statistics();
-    net::LinkCounters counters = session->link_counters();
+    wire::LinkCounters counters = session->link_counters();
     list.push_back(json::object{{"id", id},
                                 {"user", session->identity().user},
                                 {"remote", session->remote().to_string()},

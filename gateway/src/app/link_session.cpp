@@ -7,7 +7,7 @@ namespace isthmus::app {
 using net::clock_now;
 
 LinkSession::LinkSession(boost::asio::io_context& io, std::uint64_t id,
-                         std::unique_ptr<net::WebSocketLink> link, LinkSessionOwner& owner)
+                         std::unique_ptr<wire::Link> link, LinkSessionOwner& owner)
     : id_(id),
       link_(std::move(link)),
       owner_(owner),

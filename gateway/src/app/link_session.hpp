@@ -5,8 +5,8 @@
 
 #include "app/bridge_host.hpp"
 #include "net/deadline_timer.hpp"
-#include "net/websocket_link.hpp"
 #include "session/authenticator.hpp"
+#include "wire/link.hpp"
 #include "wire/session.hpp"
 
 namespace isthmus::app {
@@ -28,8 +28,8 @@ class LinkSessionOwner {
 /// The gateway's end of one client: its link, and the protocol state that runs over it.
 class LinkSession final : public LinkPort, private wire::LinkHandler {
  public:
-  LinkSession(boost::asio::io_context& io, std::uint64_t id,
-              std::unique_ptr<net::WebSocketLink> link, LinkSessionOwner& owner);
+  LinkSession(boost::asio::io_context& io, std::uint64_t id, std::unique_ptr<wire::Link> link,
+              LinkSessionOwner& owner);
 
   void start();
   void accept(wire::WelcomeInfo welcome, session::Identity identity);
@@ -40,7 +40,7 @@ class LinkSession final : public LinkPort, private wire::LinkHandler {
   void send_media(std::uint32_t channel, ByteView bytes) override {
     link_->send_media(channel, bytes);
   }
-  const Endpoint& remote() const override { return link_->remote(); }
+  Endpoint remote() const override { return link_->remote(); }
 
   std::uint64_t id() const { return id_; }
   bool established() const { return session_.established(); }
@@ -50,7 +50,7 @@ class LinkSession final : public LinkPort, private wire::LinkHandler {
   const std::string& instance() const { return instance_; }
   Instant opened() const { return opened_; }
   wire::SessionStatistics statistics() const { return session_.statistics(); }
-  net::LinkCounters link_counters() const { return link_->counters(); }
+  wire::LinkCounters link_counters() const { return link_->counters(); }
 
  private:
   void on_reliable(wire::Channel channel, ByteView bytes) override;
@@ -62,7 +62,7 @@ class LinkSession final : public LinkPort, private wire::LinkHandler {
   void finish(wire::CloseCode code, const std::string& reason);
 
   std::uint64_t id_;
-  std::unique_ptr<net::WebSocketLink> link_;
+  std::unique_ptr<wire::Link> link_;
   LinkSessionOwner& owner_;
   Instant opened_;
   wire::ServerSession session_;

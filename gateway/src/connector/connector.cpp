@@ -175,7 +175,7 @@ json::value Connector::status() const {
 
 json::value Connector::sessions() const {
   if (!up_) return json::array{};
-  net::LinkCounters counters = connection_->link_counters();
+  wire::LinkCounters counters = connection_->link_counters();
   return json::array{json::object{{"id", session_},
                                   {"remote", connection_->remote_text()},
                                   {"media_frames_in", counters.media_frames_in},

@@ -41,7 +41,7 @@ class Connector final : public net::ConnectionHandler,
 
   void send_sip(std::string_view message) override;
   void send_media(std::uint32_t channel, ByteView bytes) override;
-  const Endpoint& remote() const override { return gateway_address_; }
+  Endpoint remote() const override { return gateway_address_; }
 
   bool serving() const override { return serving_; }
   boost::json::value status() const override;

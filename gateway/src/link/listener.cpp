@@ -23,6 +23,7 @@
 #include "net/asio_address.hpp"
 #include "net/asio_error.hpp"
 #include "net/clock.hpp"
+#include "net/websocket_link.hpp"
 #include "net/websocket_stream.hpp"
 
 namespace isthmus::link {

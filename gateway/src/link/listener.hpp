@@ -9,7 +9,7 @@
 #include "base/limits.hpp"
 #include "base/result.hpp"
 #include "link/certificate.hpp"
-#include "net/websocket_link.hpp"
+#include "wire/link.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -61,8 +61,8 @@ struct CertificateReport {
 /// io_context.
 class Listener {
  public:
-  /// Gets each established link, to be started with WebSocketLink::start().
-  using OnLink = std::function<void(std::unique_ptr<net::WebSocketLink> link)>;
+  /// Gets each established link, to be started with Link::start().
+  using OnLink = std::function<void(std::unique_ptr<wire::Link> link)>;
 
   static Result<std::unique_ptr<Listener>, ListenerError> open(boost::asio::io_context& io,
                                                                ListenerOptions options,

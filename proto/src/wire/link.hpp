@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/address.hpp"
 #include "base/bytes.hpp"
 #include "wire/frame.hpp"
 
@@ -25,18 +26,37 @@ enum class CloseCode : std::uint32_t {
 };
 const char* to_text(CloseCode code);  ///< "unauthorized"
 
-/// One live socket between a client and the gateway, as the pure code above it sees it. The
-/// WebSocket link implements it today. Calls come from the thread that owns the link.
+/// What went through one link. Messages are what its socket carries at once (WebSocket messages,
+/// media packets); bytes are their payloads.
+struct LinkCounters {
+  std::uint64_t messages_in = 0, messages_out = 0;
+  std::uint64_t bytes_in = 0, bytes_out = 0;
+  std::uint64_t reliable_frames_in = 0, reliable_frames_out = 0;
+  std::uint64_t media_frames_in = 0, media_frames_out = 0;  ///< out: accepted for sending
+  std::uint64_t media_dropped = 0;       ///< past the deadline or the queue's bound
+  std::uint64_t malformed_messages = 0;  ///< each ended the link
+};
+
+class LinkHandler;
+
+/// One live socket between a client and the gateway, as the code above it sees it: a session needs
+/// to know no more of it. Calls come from the thread that owns the link, callbacks too, never from
+/// within a call. Destroying a link detaches its handler: one that was open is cut, one that is
+/// closing finishes alone.
 class Link {
  public:
   virtual ~Link() = default;
+  /// Begins to read. To be called once; the handler must live as long as this object.
+  virtual void start(LinkHandler& handler) = 0;
   /// Ordered, delivered once. Never dropped: over the queue's bound the link closes with too_slow.
   virtual void send_reliable(Channel channel, ByteView bytes) = 0;
   /// May be lost; dropped when it would leave later than limits::kMediaDeadline after this call.
   virtual void send_media(Channel channel, ByteView bytes) = 0;
   /// Sends what is queued of reliable frames, then ends the socket. No callbacks after `on_closed`.
   virtual void close(CloseCode code, std::string_view reason) = 0;
-  virtual std::string remote_text() const = 0;  ///< "192.0.2.7:51034", for logs and Welcome
+  virtual Endpoint local() const = 0;
+  virtual Endpoint remote() const = 0;  ///< may change where a link survives it (UDP)
+  virtual LinkCounters counters() const = 0;
 };
 
 /// What a link reports to its owner. Spans are valid during the call only.

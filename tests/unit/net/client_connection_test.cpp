@@ -21,16 +21,15 @@ class SessionServer {
     link::ListenerOptions options;
     options.bind = {IpAddress::v4(0x7f000001), port};
     options.certificate.state_directory = state.path();
-    auto opened =
-        link::Listener::open(loop.io, options, [this](std::unique_ptr<WebSocketLink> link) {
-          sessions.push_back(std::make_unique<Session>(*this, std::move(link)));
-        });
+    auto opened = link::Listener::open(loop.io, options, [this](std::unique_ptr<wire::Link> link) {
+      sessions.push_back(std::make_unique<Session>(*this, std::move(link)));
+    });
     EXPECT_TRUE(opened) << opened.error().text;
     listener = std::move(*opened);
   }
 
   struct Session final : wire::LinkHandler {
-    Session(SessionServer& of, std::unique_ptr<WebSocketLink> with)
+    Session(SessionServer& of, std::unique_ptr<wire::Link> with)
         : server(of), link(std::move(with)), session(clock_now()) {
       link->start(*this);
     }
@@ -67,14 +66,14 @@ class SessionServer {
         wire::WelcomeInfo welcome;
         welcome.user = password->user;
         welcome.session_id = 42;
-        welcome.observed_address = link->remote_text();
+        welcome.observed_address = link->remote().to_string();
         session.accept(welcome, clock_now(), events);
       } else {
         session.reject(CloseCode::unauthorized, "wrong password", 0, events);
       }
     }
     SessionServer& server;
-    std::unique_ptr<WebSocketLink> link;
+    std::unique_ptr<wire::Link> link;
     wire::ServerSession session;
     wire::SessionEvents events;
     std::optional<CloseCode> closed;

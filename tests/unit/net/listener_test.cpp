@@ -218,7 +218,7 @@ TEST(Listener, may_be_closed_when_it_hands_over_a_link) {
   options.certificate.state_directory = state.path();
   std::unique_ptr<link::Listener> listener;
   std::unique_ptr<Peer> peer;
-  auto opened = link::Listener::open(loop.io, options, [&](std::unique_ptr<WebSocketLink> link) {
+  auto opened = link::Listener::open(loop.io, options, [&](std::unique_ptr<wire::Link> link) {
     peer = std::make_unique<Peer>(std::move(link));
     listener.reset();
   });

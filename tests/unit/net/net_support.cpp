@@ -19,7 +19,7 @@ void Loop::run_for(Duration time) {
   run_until([] { return false; }, time);
 }
 
-Peer::Peer(std::unique_ptr<WebSocketLink> with, bool echoes) : link(std::move(with)), echo(echoes) {
+Peer::Peer(std::unique_ptr<wire::Link> with, bool echoes) : link(std::move(with)), echo(echoes) {
   link->start(*this);
 }
 
@@ -47,7 +47,7 @@ Server::Server(Loop& loop, bool echoes, link::ListenerOptions options) {
     options.certificate.state_directory = directory.path();
   }
   auto opened =
-      link::Listener::open(loop.io, options, [this, echoes](std::unique_ptr<WebSocketLink> link) {
+      link::Listener::open(loop.io, options, [this, echoes](std::unique_ptr<wire::Link> link) {
         peers.push_back(std::make_unique<Peer>(std::move(link), echoes));
       });
   EXPECT_TRUE(opened) << opened.error().text;
@@ -66,7 +66,7 @@ DialOutcome dial(Loop& loop, const std::string& url, const TrustOptions& trust, 
   EXPECT_TRUE(client) << client.error().text;
   if (!parsed || !client) return outcome;
   Dialer dialer(loop.io, *client, {*parsed, "net_test", limit},
-                [&outcome](Result<std::unique_ptr<WebSocketLink>, DialError> result) {
+                [&outcome](Result<std::unique_ptr<wire::Link>, DialError> result) {
                   if (result) {
                     outcome.link = std::move(*result);
                   } else {

@@ -35,13 +35,13 @@ struct ReceivedFrame {
 /// One end of a link: keeps what came, and sends it back if asked to.
 class Peer final : public wire::LinkHandler {
  public:
-  explicit Peer(std::unique_ptr<WebSocketLink> with, bool echoes = false);
+  explicit Peer(std::unique_ptr<wire::Link> with, bool echoes = false);
 
   void on_reliable(wire::Channel channel, ByteView bytes) override;
   void on_media(wire::Channel channel, ByteView bytes) override;
   void on_closed(wire::CloseCode code, const std::string& reason) override;
 
-  std::unique_ptr<WebSocketLink> link;
+  std::unique_ptr<wire::Link> link;
   bool echo;
   std::vector<ReceivedFrame> reliable, media;
   std::optional<wire::CloseCode> closed;
@@ -64,7 +64,7 @@ class Server {
 };
 
 struct DialOutcome {
-  std::unique_ptr<WebSocketLink> link;
+  std::unique_ptr<wire::Link> link;
   std::optional<DialError> error;
 };
 DialOutcome dial(Loop& loop, const std::string& url, const TrustOptions& trust,

@@ -45,8 +45,8 @@ TEST(WebSocketLink, reliable_and_media_frames_pass_in_both_directions) {
   EXPECT_EQ(counters.media_frames_in, media.size());
   EXPECT_GE(counters.bytes_in, limits::kReliableFrameBytes);
   EXPECT_EQ(counters.media_dropped, 0u);
-  EXPECT_EQ(client->link->remote_text(), server.listener->local().to_string());
-  EXPECT_EQ(client->link->local_text(), server.peers.front()->link->remote_text());
+  EXPECT_EQ(client->link->remote().to_string(), server.listener->local().to_string());
+  EXPECT_EQ(client->link->local().to_string(), server.peers.front()->link->remote().to_string());
 }
 
 TEST(WebSocketLink, frames_of_one_moment_share_messages) {
@@ -219,12 +219,12 @@ TEST(WebSocketLink, two_hundred_links_at_once) {
   std::vector<std::unique_ptr<Dialer>> dialers;
   std::vector<std::unique_ptr<Peer>> clients;
   for (int i = 0; i < 200; ++i) {
-    dialers.push_back(std::make_unique<Dialer>(
-        loop.io, *trust, Dialer::Options{*url, "net_test", seconds(15)},
-        [&clients](Result<std::unique_ptr<WebSocketLink>, DialError> result) {
-          ASSERT_TRUE(result) << result.error().text;
-          clients.push_back(std::make_unique<Peer>(std::move(*result)));
-        }));
+    dialers.push_back(
+        std::make_unique<Dialer>(loop.io, *trust, Dialer::Options{*url, "net_test", seconds(15)},
+                                 [&clients](Result<std::unique_ptr<wire::Link>, DialError> result) {
+                                   ASSERT_TRUE(result) << result.error().text;
+                                   clients.push_back(std::make_unique<Peer>(std::move(*result)));
+                                 }));
   }
   ASSERT_TRUE(loop.run_until([&] { return clients.size() == 200 && server.peers.size() == 200; }));
   EXPECT_EQ(server.listener->counters().open, 200u);
