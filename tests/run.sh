@@ -70,30 +70,25 @@ unit() {
   ctest --test-dir "$builds/release" -j2 --output-on-failure --no-tests=error
 }
 
-# The pure code, where parsers and bookkeeping are, and whole systems of it in tests/sim. The I/O rooms' tests would
-# double the time of this step: run them by hand after a change there (cmake --preset asan-ubsan, then ctest).
+# The pure code, where parsers and bookkeeping are, and whole systems of it in tests/sim, under ASan and UBSan; then
+# each fuzz target for a few seconds, of the same build. The I/O rooms' tests would double the time of this step: run
+# them by hand after a change there (cmake --preset asan-ubsan, then ctest).
+build_sanitized() {
+  configure fuzz -DISTHMUS_TESTS=ON && quiet_ninja "$builds/fuzz"
+}
+
 sanitizers() {
-  configure asan-ubsan -DISTHMUS_PORTAUDIO=OFF || return 1
-  local targets
-  targets=$(ninja -C "$builds/asan-ubsan" -t targets all | sed -nE 's/^([a-z_]+_(test|fuzz)): phony$/\1/p' |
-    grep -v -E 'allocation_test|^cmake_|^(net|media|transport|ops|audio|osip)_')
-  # shellcheck disable=SC2086
-  quiet_ninja "$builds/asan-ubsan" $targets || return 1
-  ctest --test-dir "$builds/asan-ubsan" -j2 --output-on-failure --no-tests=error \
-    -E 'allocation|^layering|sdk_package|_smoke$|^(net|media|transport|ops|audio|osip)_'
+  build_sanitized &&
+    ctest --test-dir "$builds/fuzz" -j2 --output-on-failure --no-tests=error -E 'allocation|^layering'
 }
 
 fuzz() {
-  configure fuzz -DISTHMUS_TESTS=ON || return 1
-  local target name count=0
-  local targets
+  local target targets name scratch count=0
+  build_sanitized || return 1
   targets=$(ninja -C "$builds/fuzz" -t targets all | sed -nE 's/^([a-z0-9_]+_fuzz): phony$/\1/p' | grep -v '^cmake_')
   [ -n "$targets" ] || { echo "no fuzz target found"; return 1; }
-  # shellcheck disable=SC2086
-  quiet_ninja "$builds/fuzz" $targets || return 1
   for target in $targets; do
     name=${target%_fuzz}
-    local scratch
     scratch=$(mktemp -d)
     if ! "$builds/fuzz/tests/fuzz/$target" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 \
       -artifact_prefix="$logs/$name-" "$scratch" "$root/tests/fuzz/corpus/$name" >"$logs/fuzz-$name.log" 2>&1; then
@@ -161,8 +156,9 @@ if run build build; then
   done
   run call-cost call_cost
 fi
-run fuzz fuzz
-run sanitizers sanitizers
+if run sanitizers sanitizers; then
+  run fuzz fuzz
+fi
 run format format
 [ ! -x "$root/deploy/test-container.sh" ] || run container container
 summary

@@ -18,6 +18,11 @@ if(ISTHMUS_SANITIZE)
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()
 endif()
+if(ISTHMUS_FUZZ)
+  # The libraries as well: without their coverage a fuzzer learns nothing of what it reached.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
 
 # isthmus_library(NAME SOURCES ... LINKS ... [PURE]): a static library of one room.
 # PURE marks code without sockets, clocks or threads; tests/layering proves it.

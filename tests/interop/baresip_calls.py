@@ -7,36 +7,9 @@ import time
 
 import support
 from lab import audio
-from lab.baresip import Baresip
 from lab.net import LabError, wait_until
 
 USERS = ("reception", "desk", "kitchen", "porch")
-
-
-def start_phones(test, kamailio, connector):
-    site = test.site
-    phones = {}
-    for index, name in enumerate(USERS):
-        outside = name == "reception"
-        phones[name] = Baresip(
-            test.programs,
-            site.provider if outside else site.desk,
-            name,
-            "eth0" if outside else "lan0",
-            name,
-            support.DOMAIN,
-            f"{name}-pw",
-            f"{kamailio.address}:{kamailio.port}"
-            if outside
-            else f"{connector.sip_address}:{connector.sip_port}",
-            test.directory / f"{name}.wav",
-            sip_port=5080 + 2 * index,
-            control_port=4444 + index,
-            rtp=f"{10000 + 1000 * index}-{10998 + 1000 * index}",
-        )
-    for phone in phones.values():
-        phone.wait_registered()
-    return phones
 
 
 def spoke(test, title, reference, path):
@@ -134,7 +107,7 @@ def run(test):
         }
     )
     connector = test.connector(gateway)
-    phones = start_phones(test, kamailio, connector)
+    phones = test.baresips(USERS, kamailio, connector)
     test.equal(connector.status()["registrations"], 3, "registrations at the connector")
     test.equal(gateway.status()["registrations"], 3, "registrations passed through the gateway")
     test.equal(gateway.status()["sessions"], 1, "links for all of them")

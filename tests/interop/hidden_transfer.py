@@ -7,37 +7,14 @@ import time
 
 import support
 from lab import audio, capture
-from lab.baresip import Baresip
 
 USERS = ("reception", "desk", "kitchen")
 
 
-def start_phones(test, kamailio, connector):
-    site = test.site
-    phones = {}
-    for index, name in enumerate(USERS):
-        outside = name == "reception"
+def speak_names(test):
+    for name in USERS:
         speech = audio.speak(test.directory / f"{name}.wav", f"This is {name}.", "en")
         test.check(len(speech) > 0, f"{name} has something to say")
-        phones[name] = Baresip(
-            test.programs,
-            site.provider if outside else site.desk,
-            name,
-            "eth0" if outside else "lan0",
-            name,
-            support.DOMAIN,
-            f"{name}-pw",
-            f"{kamailio.address}:{kamailio.port}"
-            if outside
-            else f"{connector.sip_address}:{connector.sip_port}",
-            test.directory / f"{name}.wav",
-            sip_port=5080 + 2 * index,
-            control_port=4444 + index,
-            rtp=f"{10000 + 1000 * index}-{10998 + 1000 * index}",
-        )
-    for phone in phones.values():
-        phone.wait_registered()
-    return phones
 
 
 def transfer(test, gateway, caller, peer, target):
@@ -115,7 +92,8 @@ def run(test):
     near = capture.Capture(test.programs, site.desk, "lan0", "near", "udp")
     far = capture.Capture(test.programs, site.gateway, "prov0", "far", "udp")
     connector = test.connector(gateway)
-    phones = start_phones(test, kamailio, connector)
+    speak_names(test)
+    phones = test.baresips(USERS, kamailio, connector)
     reception, desk, kitchen = (phones[name] for name in USERS)
 
     with support.scene("transfers by phones of both sides"):

@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "deploy" / "lib"))
 # pylint: disable=wrong-import-position
 from lab import net  # noqa: E402
+from lab.baresip import Baresip  # noqa: E402
 from lab.isthmus import Build, Connector, Gateway  # noqa: E402
 from lab.kamailio import Kamailio  # noqa: E402
 from lab.programs import Programs  # noqa: E402
@@ -106,6 +107,35 @@ class Test:
         if wait:
             connector.wait_link()
         return connector
+
+    def baresips(self, users, kamailio, connector):
+        """A registered baresip for each user, which plays USER.wav of the test's directory. The
+        first one is Kamailio's own, the others are behind the connector."""
+        phones = {}
+        for index, name in enumerate(users):
+            outside = index == 0
+            registrar = (
+                f"{kamailio.address}:{kamailio.port}"
+                if outside
+                else f"{connector.sip_address}:{connector.sip_port}"
+            )
+            phones[name] = Baresip(
+                self.programs,
+                self.site.provider if outside else self.site.desk,
+                name,
+                "eth0" if outside else "lan0",
+                name,
+                DOMAIN,
+                f"{name}-pw",
+                registrar,
+                self.directory / f"{name}.wav",
+                sip_port=5080 + 2 * index,
+                control_port=4444 + index,
+                rtp=f"{10000 + 1000 * index}-{10998 + 1000 * index}",
+            )
+        for phone in phones.values():
+            phone.wait_registered()
+        return phones
 
 
 def idle_state(service):

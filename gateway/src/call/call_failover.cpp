@@ -79,11 +79,7 @@ void CallManager::on_hop_failed(Call& call, Branch& branch, HopFailure failure) 
     core_.router.on_outcome(branch.flow[1], outcome_of(failure, 0), 0, core_.now);
     if (try_next_place(call, branch, failure, 0) || try_next_contact(call, branch)) return;
   }
-  // RFC 3261 §8.1.3.1: a timeout counts as 408, a transport fault as 503.
-  bool timeout = failure == HopFailure::timeout;
-  sip::Message response = sip::Message::response_to(
-      call.request, timeout ? 408 : 503,
-      timeout ? "No answer from the next hop" : "Next hop unreachable", core_.random.token(12));
+  sip::Message response = answer_for(failure, call.request, core_.random.token(12));
   response.add(HeaderId::server, core_.config.software);
   on_refused(call, branch, std::move(response), true);
 }

@@ -128,11 +128,8 @@ void ExchangeRelay::on_hop_failed(sip::TransactionId client, HopFailure failure)
     core_.router.on_outcome(attempt.flow, outcome_of(failure, 0), 0, core_.now);
     if (try_next_place(client, failure, 0)) return;
   }
-  bool timeout = failure == HopFailure::timeout;
   const Exchange& exchange = exchanges_.at(clients_.at(client).exchange);
-  sip::Message response = sip::Message::response_to(
-      exchange.request, timeout ? 408 : 503,
-      timeout ? "No answer from the next hop" : "Next hop unreachable", core_.random.token(12));
+  sip::Message response = answer_for(failure, exchange.request, core_.random.token(12));
   response.add(HeaderId::server, core_.config.software);
   on_final(client, std::move(response), nullptr);
 }

@@ -39,6 +39,13 @@ HopOutcome outcome_of(HopFailure failure, int status) {
   return status == 503 ? HopOutcome::unavailable : HopOutcome::answered;
 }
 
+sip::Message answer_for(HopFailure failure, const sip::Message& request, std::string_view tag) {
+  bool timeout = failure == HopFailure::timeout;
+  return sip::Message::response_to(request, timeout ? 408 : 503,
+                                   timeout ? "No answer from the next hop" : "Next hop unreachable",
+                                   tag);
+}
+
 unsigned retry_after_of(const sip::Message& response) {
   std::string_view value = response.get(sip::HeaderId::retry_after).value_or("");
   return parse_number<unsigned>(value.substr(0, value.find_first_not_of("0123456789"))).value_or(0);

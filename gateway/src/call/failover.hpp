@@ -39,6 +39,10 @@ class Failover {
 
 /// What a failure says about the place's health.
 HopOutcome outcome_of(HopFailure failure, int status);
+/// The answer to a request that nobody took: 408 after a timeout, 503 after a transport fault
+/// (RFC 3261 §8.1.3.1). Without Server.
+/// @param tag  for its To
+sip::Message answer_for(HopFailure failure, const sip::Message& request, std::string_view tag);
 /// Retry-After in seconds; 0 when there is none (RFC 3261 §20.33: a comment and parameters may
 /// follow).
 unsigned retry_after_of(const sip::Message& response);

@@ -284,10 +284,7 @@ void RegisterRelay::on_hop_failed(sip::TransactionId client, HopFailure failure)
   Exchange& exchange = exchanges_.at(id);
   core_.router.on_outcome(exchange.flow, outcome_of(failure, 0), 0, core_.now);
   if (try_next_place(id, failure, 0)) return;
-  bool timeout = failure == HopFailure::timeout;
-  sip::Message response = sip::Message::response_to(
-      exchange.request, timeout ? 408 : 503,
-      timeout ? "No answer from the next hop" : "Next hop unreachable", core_.random.token(12));
+  sip::Message response = answer_for(failure, exchange.request, core_.random.token(12));
   response.add(HeaderId::server, core_.config.software);
   on_final(id, std::move(response), nullptr);
 }
