@@ -336,7 +336,7 @@ TEST_P(IdentifierMapTest, forks_of_one_call_inside_the_provider_can_be_told_apar
     seen.push_back(*sip::NameAddr::parse(*last(alice, "REFER").get(HeaderId::refer_to)));
   }
   for (const char* tag : {"f1", "f2"}) {
-    sip::Message invited = follow(seen[tag[1] - '1'], alice, carol);
+    sip::Message invited = follow(seen.at(tag == std::string("f1") ? 0 : 1), alice, carol);
     EXPECT_EQ(invited.get(HeaderId::replaces), "77@pbx;to-tag=" + std::string(tag) + ";from-tag=c");
   }
 }
