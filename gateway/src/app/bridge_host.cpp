@@ -98,6 +98,7 @@ std::vector<std::string> BridgeHost::own_hosts() const {
 media::RelayConfig BridgeHost::relay_config() const {
   const ops::MediaConfig& media = options_.media;
   media::RelayConfig config;
+  config.spare_pairs = media::spare_pairs_allowed();
   config.port_low = media.ports.first;
   config.port_high = media.ports.last;
   config.source = media.source == ops::MediaSource::strict ? media::SourcePolicy::strict
@@ -377,6 +378,8 @@ void BridgeHost::collect_metrics() {
   const media::RelayCounters& media = relay_->counters();
   gauge("isthmus_media_endpoints", "Open media endpoints", relay_->open_endpoints());
   gauge("isthmus_media_port_pairs_free", "RTP port pairs not in use", relay_->free_port_pairs());
+  set("isthmus_media_late_packets_total", "Media packets to ports whose call is over",
+      media.late_packets);
   set("isthmus_media_packets_in_total", "Media packets received", media.packets_in);
   set("isthmus_media_packets_out_total", "Media packets sent", media.packets_out);
   set("isthmus_media_bytes_in_total", "Media bytes received", media.bytes_in);

@@ -59,7 +59,7 @@ class ProviderTargets {
   boost::asio::io_context& io_;
   const ops::GatewayConfig& config_;
   BridgeHost& host_;
-  Random& random_;
+  BatchedRandom random_;
   ops::Log log_;
   ops::Metrics& metrics_;
   provider::GatewayRouter* router_ = nullptr;

@@ -48,13 +48,7 @@ RemoteMedia remote_of(const sdp::SessionDescription& description,
       media.rtcp_port().value_or(static_cast<std::uint16_t>(remote.port ? remote.port + 1 : 0));
   remote.rtcp_mux = media.rtcp_mux();
   remote.udptl = iequals(media.protocol(), "udptl");
-  std::vector<std::string> formats = media.formats();
-  for (const sdp::RtpMap& map : media.rtpmaps()) {
-    if (!formats.empty() && formats.front() == std::to_string(map.payload_type) &&
-        map.clock_rate > 0) {
-      remote.clock_rate = map.clock_rate;
-    }
-  }
+  if (const std::uint32_t rate = media.first_clock_rate()) remote.clock_rate = rate;
   return remote;
 }
 

@@ -74,6 +74,9 @@ Relay::Relay(boost::asio::io_context& io, const RelayConfig& config, Random& ran
       random_(random),
       ports_(config.port_low, config.port_high, random),
       batch_(limits::kMediaBatchPackets, limits::kMediaFrameBytes),
+      spares_({std::min(config.spare_pairs, ports_.size() / 2), config.spare_quiet,
+               limits::kSparePairLatePackets},
+              ports_, counters_.late_packets),
       tone_timer_(io),
       self_(std::make_shared<Relay*>(this)) {}
 
@@ -127,44 +130,57 @@ LocalMedia Relay::local_of(const Stream& stream) const {
   return local;
 }
 
-/// @return nothing on success, else an errno; both sockets are closed then.
-std::optional<int> Relay::bind_pair(Stream& stream, const IpAddress& address, std::uint16_t port) {
+Result<SocketPair, transport::SocketError> Relay::bind_pair(const IpAddress& address,
+                                                            std::uint16_t port) {
   transport::UdpOptions options;
   options.receive_buffer_bytes = config_.receive_buffer_bytes;
   options.traffic_class = config_.mark_traffic ? transport::kExpeditedForwarding : std::uint8_t{0};
-  for (Port* half : {&stream.media, &stream.control}) {
-    options.local = {address, static_cast<std::uint16_t>(half->control ? port + 1 : port)};
+  SocketPair pair;
+  pair.port = port;
+  for (transport::UdpSocket* half : {&pair.media, &pair.control}) {
+    options.local = {address, static_cast<std::uint16_t>(half == &pair.control ? port + 1 : port)};
     auto socket = transport::UdpSocket::open(io_, options);
-    if (!socket) {
-      stream.media.socket.close();
-      return socket.error().code;
-    }
-    half->socket = std::move(*socket);
+    if (!socket) return socket.error();
+    *half = std::move(*socket);
   }
+  return pair;
+}
+
+void Relay::use_pair(Stream& stream, SocketPair pair) {
+  stream.port = pair.port;
+  stream.media.socket = std::move(pair.media);
+  stream.control.socket = std::move(pair.control);
   stream.media.socket.start(stream.media);
   stream.control.socket.start(stream.control);
-  stream.port = port;
-  return std::nullopt;
 }
 
 Result<LocalMedia, MediaError> Relay::open_network(bool ipv6) {
   if (ipv6 && !config_.bind_v6) return MediaError::socket_failed;
+  if (auto spare = spares_.take(ipv6, std::chrono::steady_clock::now())) {
+    Stream& stream = add_stream();
+    stream.ipv6 = ipv6;
+    use_pair(stream, std::move(*spare));
+    return local_of(stream);
+  }
+  if (ports_.available() == 0) spares_.give_up();
   const IpAddress address = ipv6 ? *config_.bind_v6 : config_.bind_v4;
   const std::size_t tries = std::min(ports_.available(), limits::kMediaPortTries);
-  if (tries == 0) return MediaError::ports_exhausted;
-  Stream& stream = add_stream();
-  stream.ipv6 = ipv6;
   for (std::size_t attempt = 0; attempt < tries; ++attempt) {
     const auto port = ports_.take();
     if (!port) break;
-    const auto failed = bind_pair(stream, address, *port);
-    if (!failed) return local_of(stream);
+    auto pair = bind_pair(address, *port);
+    if (pair) {
+      Stream& stream = add_stream();
+      stream.ipv6 = ipv6;
+      use_pair(stream, std::move(*pair));
+      return local_of(stream);
+    }
     ports_.put_back(*port);
-    if (*failed == EADDRINUSE) continue;
-    close(stream.id);
+    const int code = pair.error().code;
+    const bool no_descriptors = code == EMFILE || code == ENFILE;
+    if (code == EADDRINUSE || (no_descriptors && spares_.give_up())) continue;
     return MediaError::socket_failed;
   }
-  close(stream.id);
   return MediaError::ports_exhausted;
 }
 
@@ -245,9 +261,8 @@ void Relay::close(MediaEndpointId id) {
   if (Stream* peer = find(stream->peer)) peer->peer = 0;
   stream->closed = true;
   if (stream->media.socket.is_open()) {
-    stream->media.socket.close();
-    stream->control.socket.close();
-    ports_.put_back(stream->port);
+    spares_.put({std::move(stream->media.socket), std::move(stream->control.socket), stream->port},
+                stream->ipv6, std::chrono::steady_clock::now());
   }
   leave_session(*stream);
   if (stream->kind == Stream::Kind::tone) --tones_;

@@ -10,12 +10,14 @@
 
 #include "base/address.hpp"
 #include "base/bytes.hpp"
+#include "base/limits.hpp"
 #include "base/random.hpp"
 #include "base/time.hpp"
 #include "call/media_plane.hpp"
 #include "media/drop_reason.hpp"
 #include "media/port_pool.hpp"
 #include "media/source_latch.hpp"
+#include "media/spare_pairs.hpp"
 #include "media/tone.hpp"
 #include "transport/udp_socket.hpp"
 
@@ -39,12 +41,16 @@ struct RelayConfig {
   SourcePolicy source = SourcePolicy::learn;
   bool mark_traffic = true;               ///< DSCP EF
   int receive_buffer_bytes = 256 * 1024;  ///< of each socket: a burst of video
+  /// Kept for calls to come, at most half of the ports; see SparePairs. 0: none.
+  std::size_t spare_pairs = 0;
+  Duration spare_quiet = limits::kSparePairQuiet;
 };
 
 struct RelayCounters {
   std::uint64_t packets_in = 0, bytes_in = 0, packets_out = 0, bytes_out = 0;
-  std::uint64_t service_packets = 0;                ///< taken by an echo or tone service
-  std::uint64_t receive_errors = 0;                 ///< of the receive call; the loop went on
+  std::uint64_t service_packets = 0;  ///< taken by an echo or tone service
+  std::uint64_t late_packets = 0;     ///< to ports whose call is over; in no other count
+  std::uint64_t receive_errors = 0;   ///< of the receive call; the loop went on
   std::array<std::uint64_t, kDropReasons> drops{};  ///< by DropReason; [none] stays 0
   std::uint64_t dropped(DropReason reason) const { return drops[static_cast<std::size_t>(reason)]; }
 };
@@ -89,7 +95,8 @@ class Relay final : public call::MediaPlane {
   const RelayCounters& counters() const { return counters_; }
   std::size_t open_endpoints() const { return open_; }
   std::size_t port_pairs() const { return ports_.size(); }
-  std::size_t free_port_pairs() const { return ports_.available(); }
+  std::size_t free_port_pairs() const { return ports_.available() + spares_.size(); }
+  std::size_t spare_pairs() const { return spares_.size(); }  ///< of the free ones
 
  private:
   struct Stream;
@@ -101,7 +108,9 @@ class Relay final : public call::MediaPlane {
   Stream& add_stream();
   Stream* find(call::MediaEndpointId id) const;
   call::LocalMedia local_of(const Stream& stream) const;
-  std::optional<int> bind_pair(Stream& stream, const IpAddress& address, std::uint16_t port);
+  Result<SocketPair, transport::SocketError> bind_pair(const IpAddress& address,
+                                                       std::uint16_t port);
+  void use_pair(Stream& stream, SocketPair pair);
   void leave_session(Stream& stream);
   void schedule_tones();
   void play_tones(Instant now);
@@ -127,6 +136,8 @@ class Relay final : public call::MediaPlane {
   Random& random_;
   PortPool ports_;
   transport::ReceiveBatch batch_;
+  RelayCounters counters_;
+  SparePairs spares_;
   std::vector<std::unique_ptr<Stream>> slots_;  ///< index: low half of an id, less one
   std::vector<std::uint32_t> free_slots_;
   std::vector<std::unique_ptr<Stream>> dead_;  ///< closed while a packet was on its way through
@@ -134,7 +145,6 @@ class Relay final : public call::MediaPlane {
   std::uint32_t next_generation_ = 1;
   std::size_t open_ = 0, tones_ = 0;
   int dispatching_ = 0;
-  RelayCounters counters_;
   Tone tone_;
   boost::asio::steady_timer tone_timer_;
   bool tones_scheduled_ = false;

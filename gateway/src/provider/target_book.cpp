@@ -189,17 +189,19 @@ bool TargetBook::dead(const Candidate& candidate) const {
                      [&](const auto& entry) { return !entry.second.health.alive(key); });
 }
 
-std::vector<sip::Flow> TargetBook::flows_of(const TargetLocator& locator, const sip::Flow& near) {
-  std::vector<Candidate> candidates = in_order(locator.groups(), random_);
-  std::stable_partition(candidates.begin(), candidates.end(),
-                        [&](const Candidate& candidate) { return !dead(candidate); });
+std::vector<sip::Flow> TargetBook::flows_of(const std::vector<TargetGroup>& groups,
+                                            const TargetName& name, const sip::Flow& near) {
+  std::vector<Candidate> candidates = in_order(groups, random_);
+  if (candidates.size() > 1)
+    std::stable_partition(candidates.begin(), candidates.end(),
+                          [&](const Candidate& candidate) { return !dead(candidate); });
   std::vector<sip::Flow> flows;
   for (const Candidate& candidate : candidates) {
     sip::Flow flow = candidate.flow();
     // The connection that the dialog runs over serves, when the URI does not ask for another
     // transport (RFC 5923 §4 speaks for the reuse).
     bool same_place = candidate.endpoint == near.remote && !near.is_link();
-    if (same_place && !locator.name().transport && !locator.name().secure) flow = near;
+    if (same_place && !name.transport && !name.secure) flow = near;
     if (flow.transport == near.transport) flow.local = near.local;
     flows.push_back(flow);
   }
@@ -212,17 +214,14 @@ std::vector<sip::Flow> TargetBook::locate(std::string_view uri_text, const sip::
   Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(uri_text);
   std::optional<TargetName> name = uri ? TargetName::of_uri(*uri) : std::nullopt;
   if (!name) return {};
-  if (IpAddress::parse(name->host)) {
-    TargetLocator locator(std::move(*name), config_.reach);
-    std::vector<DnsQuestion> none;
-    locator.on_timeout(now, none);
-    return flows_of(locator, near);
+  if (std::optional<IpAddress> address = IpAddress::parse(name->host)) {
+    return flows_of(groups_at(*address, *name, config_.reach), *name, near);
   }
   std::string key = name->to_string();
   auto found = located_.find(key);
   if (found != located_.end() && fresh(found->second.locator, now)) {
     found->second.used = now;
-    return flows_of(found->second.locator, near);
+    return flows_of(found->second.locator.groups(), found->second.locator.name(), near);
   }
   lookup = std::move(key);
   return {};

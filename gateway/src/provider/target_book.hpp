@@ -94,7 +94,8 @@ class TargetBook {
 
   void settle(const std::string& name, ProviderState& provider, Instant now);
   bool dead(const Candidate& candidate) const;
-  std::vector<sip::Flow> flows_of(const TargetLocator& locator, const sip::Flow& near);
+  std::vector<sip::Flow> flows_of(const std::vector<TargetGroup>& groups, const TargetName& name,
+                                  const sip::Flow& near);
   void make_room(Instant now);
 
   Config config_;

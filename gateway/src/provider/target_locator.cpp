@@ -52,7 +52,7 @@ std::uint32_t rank_of(std::size_t service, std::uint16_t priority) {
 void draw_order(std::vector<const TargetGroup*>& equals, Random& random) {
   std::stable_partition(equals.begin(), equals.end(),
                         [](const TargetGroup* group) { return group->weight == 0; });
-  for (auto next = equals.begin(); next != equals.end(); ++next) {
+  for (auto next = equals.begin(); equals.end() - next > 1; ++next) {
     std::uint64_t sum = 0;
     for (auto it = next; it != equals.end(); ++it) sum += (*it)->weight;
     std::uint64_t drawn = random.u64() % (sum + 1), running = 0;
@@ -103,6 +103,10 @@ bool Reach::supports(Transport transport) const {
 }
 
 std::vector<Candidate> in_order(const std::vector<TargetGroup>& groups, Random& random) {
+  if (groups.size() == 1 && groups.front().endpoints.size() == 1) {  // nothing to draw
+    const TargetGroup& only = groups.front();
+    return {{only.transport, only.endpoints.front(), only.tls_name}};
+  }
   std::map<std::uint32_t, std::vector<const TargetGroup*>> ranks;
   for (const TargetGroup& group : groups) ranks[group.rank].push_back(&group);
   std::vector<Candidate> candidates;
@@ -121,15 +125,24 @@ std::vector<Candidate> in_order(const std::vector<TargetGroup>& groups, Random& 
   return candidates;
 }
 
+Transport TargetName::default_transport() const {
+  if (secure) return Transport::tls;  // with transport=tcp too: RFC 3261 §26.2.2
+  return transport.value_or(Transport::udp);
+}
+
+std::vector<TargetGroup> groups_at(const IpAddress& address, const TargetName& name, Reach reach) {
+  const Transport transport = name.default_transport();
+  if (!reach.supports(transport) || !reach.supports(address)) return {};
+  const std::uint16_t port = name.port != 0 ? name.port : default_port(transport);
+  return {{transport, 0, 0, name.host, {Endpoint{address, port}}, name.host}};
+}
+
 TargetLocator::TargetLocator(TargetName name, Reach reach) : name_(std::move(name)), reach_(reach) {
-  // RFC 3261 §26.2.2: sips with transport=tcp means TLS over TCP.
   if (name_.secure && name_.transport) name_.transport = Transport::tls;
 }
 
-/// RFC 3263 §4.1, when neither the URI nor the DNS says more.
 Transport TargetLocator::default_transport() const {
-  if (name_.transport) return *name_.transport;
-  return name_.secure ? Transport::tls : Transport::udp;
+  return name_.default_transport();
 }
 
 void TargetLocator::on_timeout(Instant now, std::vector<DnsQuestion>& out) {
@@ -141,12 +154,11 @@ void TargetLocator::on_timeout(Instant now, std::vector<DnsQuestion>& out) {
   if (address || !reach_.supports(transport)) {
     settled_ = true;
     expires_ = ask_at_ = Instant::max();
-    if (!reach_.supports(transport) || !reach_.supports(*address)) {
+    if (address) groups_ = groups_at(*address, name_, reach_);
+    if (groups_.empty()) {
       problem_ = "there is no socket for its transport or kind of address";
       return;
     }
-    std::uint16_t port = name_.port != 0 ? name_.port : default_port(transport);
-    groups_ = {{transport, 0, 0, name_.host, {Endpoint{*address, port}}, name_.host}};
   } else if (name_.port != 0) {
     fall_back_to_name();
     ask_hosts(out);

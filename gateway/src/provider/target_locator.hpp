@@ -26,6 +26,8 @@ struct TargetName {
   static std::optional<TargetName> of_uri(const sip::Uri& uri);
   /// "sip:host:port;transport=tcp", from which `of_uri` makes the same again.
   std::string to_string() const;
+  /// What it is reached by when the DNS says no more (RFC 3263 §4.1).
+  sip::Transport default_transport() const;
   bool operator==(const TargetName&) const = default;
 };
 
@@ -61,6 +63,9 @@ struct Reach {
 /// Every place of the groups, once, in the order in which this request shall try them: by rank, and
 /// drawn by weight among equals (RFC 2782).
 std::vector<Candidate> in_order(const std::vector<TargetGroup>& groups, Random& random);
+
+/// Where a name leads whose host is that address; nowhere without a socket for it.
+std::vector<TargetGroup> groups_at(const IpAddress& address, const TargetName& name, Reach reach);
 
 /// Finds out where a URI leads (RFC 3263 §4) and keeps that up to date:
 ///

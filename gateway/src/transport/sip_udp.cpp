@@ -60,11 +60,12 @@ void SipUdp::close() {
   socket_.close();
 }
 
+/// Errors are looked for when a call failed: readiness itself is nearly always a datagram's.
 void SipUdp::on_readable() {
-  drain_errors();
+  if (socket_.saw_error()) drain_errors();
   for (int round = 0; round < kBatchesPerTurn && socket_.is_open(); ++round) {
     const int count = socket_.receive(batch_);
-    if (count == -EAGAIN) return;
+    if (count == -EAGAIN) return drain_errors();
     if (count < 0) {
       ++counters_.receive_errors;
       drain_errors();

@@ -164,6 +164,8 @@ Result<UdpSocket, SocketError> UdpSocket::open(boost::asio::io_context& io,
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), length) != 0) {
     return SocketError{"bind", errno};
   }
+  result.local_ = options.local;
+  if (options.local.port != 0) return result;
   length = sizeof address;
   if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
     return SocketError{"getsockname", errno};
@@ -216,6 +218,7 @@ int UdpSocket::send(const Endpoint& to, ByteView bytes) {
                  MSG_DONTWAIT | MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), length);
     if (sent >= 0) return 0;
     error = errno;
+    saw_error_ = true;
     if (error == EAGAIN || error == EMSGSIZE) break;
   }
   return error;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/address.hpp"
@@ -95,6 +96,9 @@ class UdpSocket {
   /// one's:
   ///         the call is repeated once.
   int send(const Endpoint& to, ByteView bytes);
+  /// Whether a send found an error that the kernel held: it is in the error queue, and receive()
+  /// will not tell of it. Until it is asked.
+  bool saw_error() { return std::exchange(saw_error_, false); }
   /// Next error of the error queue, if any waits.
   std::optional<DeliveryError> next_error();
 
@@ -102,6 +106,7 @@ class UdpSocket {
   struct State;
   std::shared_ptr<State> state_;
   Endpoint local_;
+  bool saw_error_ = false;
 };
 
 }  // namespace isthmus::transport

@@ -216,6 +216,13 @@ inline constexpr std::size_t kMediaBatchPackets = 32;
 inline constexpr int kMediaBatchesPerTurn = 4;  ///< then the other sockets have their turn
 /// pairs that another process may hold before we give up
 inline constexpr std::size_t kMediaPortTries = 64;
+/// kept bound for calls to come: 340 new calls a second find one, in some 8 MB of the system's
+inline constexpr std::size_t kSpareMediaPairs = 1024;
+/// without a packet on a kept pair before another call gets it: a phone that has missed the BYE
+/// still sends, every 20 ms
+inline constexpr Duration kSparePairQuiet = seconds(3);
+/// that come to a kept pair before it is closed, so that ICMP tells their sender: 5 s of one stream
+inline constexpr std::size_t kSparePairLatePackets = 250;
 
 // Audio (client SDK)
 /// longest RTP audio packet: Opus's (RFC 7587 §4.2)

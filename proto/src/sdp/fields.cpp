@@ -10,6 +10,21 @@ namespace {
 
 constexpr std::string_view kBlank = " \t";
 
+bool is_blank(char c) {
+  return c == ' ' || c == '\t';
+}
+
+/// Takes the next field off `rest`, and the blanks before it; "" when there is none.
+std::string_view next_field(std::string_view& rest) {
+  std::size_t begin = 0;
+  while (begin < rest.size() && is_blank(rest[begin])) ++begin;
+  std::size_t end = begin;
+  while (end < rest.size() && !is_blank(rest[end])) ++end;
+  const std::string_view result = rest.substr(begin, end - begin);
+  rest.remove_prefix(end);
+  return result;
+}
+
 struct StaticType {
   std::uint8_t payload_type;
   std::string_view encoding;
@@ -43,31 +58,31 @@ bool is_suffix(std::string_view text) {
 
 std::vector<std::string_view> fields(std::string_view value) {
   std::vector<std::string_view> result;
-  for (std::size_t at = value.find_first_not_of(kBlank); at != std::string_view::npos;) {
-    const std::size_t end = std::min(value.find_first_of(kBlank, at), value.size());
-    result.push_back(value.substr(at, end - at));
-    at = value.find_first_not_of(kBlank, end);
+  result.reserve(8);
+  while (true) {
+    const std::string_view next = next_field(value);
+    if (next.empty()) return result;
+    result.push_back(next);
   }
-  return result;
 }
 
 std::string_view field(std::string_view value, std::size_t index) {
-  const auto all = fields(value);
-  return index < all.size() ? all[index] : std::string_view();
+  std::string_view result = next_field(value);
+  for (; index > 0 && !result.empty(); --index) result = next_field(value);
+  return result;
 }
 
 std::string_view after_field(std::string_view value, std::size_t index) {
-  const auto all = fields(value);
-  if (index >= all.size()) return {};
-  const auto end = all[index].data() + all[index].size() - value.data();
-  return value.substr(static_cast<std::size_t>(end));
+  do {
+    if (next_field(value).empty()) return {};
+  } while (index-- > 0);
+  return value;
 }
 
 void replace_field(std::string& value, std::size_t index, std::string_view text) {
-  const auto all = fields(value);
-  if (index >= all.size()) return;
-  value.replace(static_cast<std::size_t>(all[index].data() - value.data()), all[index].size(),
-                text);
+  const std::string_view old = field(value, index);
+  if (old.empty()) return;
+  value.replace(static_cast<std::size_t>(old.data() - value.data()), old.size(), text);
 }
 
 std::string one_line(std::string_view text) {
@@ -86,8 +101,9 @@ std::optional<std::string_view> attribute_value(const SessionDescription::Line& 
 }
 
 std::optional<Connection> read_connection(std::string_view value) {
-  const auto parts = fields(value);
-  if (parts.size() != 3) return std::nullopt;
+  std::array<std::string_view, 3> parts;
+  for (std::string_view& part : parts) part = next_field(value);
+  if (parts[2].empty() || !next_field(value).empty()) return std::nullopt;
   Connection result{std::string(parts[1]), std::string(parts[2]), {}};
   const bool v4 = iequals(parts[1], "IP4");
   if (!iequals(parts[0], "IN") || (!v4 && !iequals(parts[1], "IP6"))) return result;
@@ -124,8 +140,9 @@ std::string with_address(const std::string& value, std::size_t first, const IpAd
 }
 
 std::optional<RtpMap> read_rtpmap(std::string_view value) {
-  const auto parts = fields(value);
-  if (parts.size() != 2) return std::nullopt;
+  std::array<std::string_view, 2> parts;
+  for (std::string_view& part : parts) part = next_field(value);
+  if (parts[1].empty() || !next_field(value).empty()) return std::nullopt;
   const auto payload_type = parse_number<std::uint8_t>(parts[0]);
   const std::size_t slash = parts[1].find('/');
   if (!payload_type || *payload_type > 127 || slash == 0 || slash == std::string_view::npos) {

@@ -186,23 +186,35 @@ bool SessionDescription::Media::rtcp_mux() const {
 
 std::vector<RtpMap> SessionDescription::Media::rtpmaps() const {
   std::vector<RtpMap> result;
-  if (!protocol().starts_with("RTP/") && protocol().find("/RTP/") == std::string::npos) {
-    return result;
-  }
-  std::array<std::optional<RtpMap>, 128> written;
-  for (const Line& line : lines_) {
-    const auto value = attribute_value(line, "rtpmap");
-    const auto map = value ? read_rtpmap(*value) : std::nullopt;
-    if (map && !written[map->payload_type]) written[map->payload_type] = map;
-  }
+  if (!is_rtp()) return result;
   std::array<bool, 128> seen{};
   for (const std::string_view format : fields(after_field(lines_.front().value, 2))) {
     const auto number = parse_number<std::uint8_t>(format);
     if (!number || *number >= seen.size() || std::exchange(seen[*number], true)) continue;
-    auto map = written[*number] ? written[*number] : static_rtpmap(*number);
-    if (map) result.push_back(std::move(*map));
+    if (auto map = map_of(*number)) result.push_back(std::move(*map));
   }
   return result;
+}
+
+std::optional<RtpMap> SessionDescription::Media::map_of(std::uint8_t payload_type) const {
+  for (const Line& line : lines_) {
+    const auto value = attribute_value(line, "rtpmap");
+    if (!value || parse_number<std::uint8_t>(field(*value, 0)) != payload_type) continue;
+    if (auto map = read_rtpmap(*value)) return map;
+  }
+  return static_rtpmap(payload_type);
+}
+
+std::uint32_t SessionDescription::Media::first_clock_rate() const {
+  if (!is_rtp()) return 0;
+  const auto number = parse_number<std::uint8_t>(field(lines_.front().value, 3));
+  const auto map = number && *number < 128 ? map_of(*number) : std::nullopt;
+  return map ? map->clock_rate : 0;
+}
+
+bool SessionDescription::Media::is_rtp() const {
+  const std::string_view protocol = field(lines_.front().value, 2);
+  return protocol.starts_with("RTP/") || protocol.find("/RTP/") != std::string_view::npos;
 }
 
 std::optional<std::string> SessionDescription::Media::fmtp(std::uint8_t payload_type) const {

@@ -86,6 +86,8 @@ class SessionDescription {
     /// In the order of formats(); static types (RFC 3551 §6) without an a=rtpmap are filled in,
     /// dynamic ones without it left out.
     std::vector<RtpMap> rtpmaps() const;
+    /// Of the first format; 0 when it is not known, or this is no RTP.
+    std::uint32_t first_clock_rate() const;
     std::optional<std::string> fmtp(std::uint8_t payload_type) const;
     std::optional<std::uint32_t> ptime_ms() const;
 
@@ -103,6 +105,8 @@ class SessionDescription {
    private:
     friend class SessionDescription;
     explicit Media(Line line) { lines_.push_back(std::move(line)); }
+    bool is_rtp() const;
+    std::optional<RtpMap> map_of(std::uint8_t payload_type) const;
 
     std::vector<Line> lines_;  ///< [0] is the m= line, always there
   };

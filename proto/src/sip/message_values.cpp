@@ -25,6 +25,12 @@ Result<NameAddr, Fault> party(const Message& message, HeaderId id) {
 
 std::string tag_of(std::optional<std::string_view> value) {
   if (!value) return {};
+  // Asked for many times a message: behind the bracket that closes the address, without a look at
+  // what is inside. One that a quoted parameter holds has a quote behind it.
+  const std::size_t close = value->rfind('>');
+  if (close != std::string_view::npos && value->find('"', close) == std::string_view::npos) {
+    return std::string(scan::find_param(value->substr(close + 1), "tag").value_or(""));
+  }
   const auto address = scan::name_addr(*value);
   if (!address) return {};
   return std::string(scan::find_param(address->params, "tag").value_or(""));

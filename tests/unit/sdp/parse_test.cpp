@@ -45,6 +45,7 @@ TEST(SdpParse, baresip_offer_is_read) {
   EXPECT_THAT(audio.formats(), ElementsAre("96", "0", "8", "101"));
   EXPECT_EQ(names(audio.rtpmaps()),
             "96=opus/48000/2 0=PCMU/8000/1 8=PCMA/8000/1 101=telephone-event/8000/1 ");
+  EXPECT_EQ(audio.first_clock_rate(), audio.rtpmaps().front().clock_rate);
   EXPECT_EQ(audio.fmtp(96), "stereo=1;sprop-stereo=1");
   EXPECT_EQ(audio.fmtp(101), "0-15");
   EXPECT_EQ(audio.fmtp(0), std::nullopt);
@@ -61,6 +62,7 @@ TEST(SdpParse, adapter_without_rtpmaps_has_its_static_types_filled_in) {
   const SessionDescription sdp = parsed(samples::kAnalogueAdapter);
   EXPECT_EQ(names(sdp.media()[0].rtpmaps()),
             "18=G729/8000/1 0=PCMU/8000/1 4=G723/8000/1 101=telephone-event/8000/1 ");
+  EXPECT_EQ(sdp.media()[0].first_clock_rate(), 8000u) << "RFC 3551's, of format 18";
   EXPECT_EQ(sdp.connection(), std::nullopt);
   EXPECT_EQ(sdp.connection_of(sdp.media()[0])->ip, IpAddress::parse("203.0.113.5"));
   EXPECT_EQ(sdp.connection_of(sdp.media()[0])->address, "203.0.113.5/127");
@@ -78,6 +80,7 @@ TEST(SdpParse, webrtc_offer_is_read) {
   EXPECT_EQ(sdp.media()[1].fmtp(97), "apt=96");
   EXPECT_EQ(sdp.media()[2].protocol(), "UDP/DTLS/SCTP");
   EXPECT_TRUE(sdp.media()[2].rtpmaps().empty());
+  EXPECT_EQ(sdp.media()[2].first_clock_rate(), 0u) << "not RTP";
 }
 
 TEST(SdpParse, fax_offer_may_close_a_stream_that_has_no_address) {

@@ -75,6 +75,25 @@ TEST(message_parse, folded_value_is_joined_by_one_space) {
   EXPECT_EQ(message.get("x-empty"), "");
 }
 
+TEST(message_parse, a_tag_is_the_parameter_behind_the_address_whatever_stands_in_and_before_it) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"<sip:bob@example.com>;tag=plain", "plain"},
+      {"<sip:bob@example.com> ; TAG = spaced", "spaced"},
+      {"sip:bob@example.com;tag=bare", "bare"},
+      {"\"a > b;tag=display\" <sip:bob@example.com>;tag=real", "real"},
+      {"<sip:bob@example.com;tag=of-the-uri>", ""},
+      {"<sip:bob@example.com;tag=of-the-uri>;x=1;tag=behind", "behind"},
+      {"<sip:bob@example.com>;x=\"q>;tag=quoted\";tag=behind", "behind"},
+      {"<sip:bob@example.com>;tag=first;x=\"q>;tag=quoted\"", "first"},
+      {"<sip:bob@example.com>;tag=first;x=\"q\"", "first"},
+  };
+  for (const auto& [value, tag] : cases) {
+    Message message = Message::request("OPTIONS", "sip:bob@example.com");
+    message.add(HeaderId::to, value);
+    EXPECT_EQ(message.to_tag(), tag) << value;
+  }
+}
+
 TEST(message_parse, typed_values) {
   const Message message = parsed(invite());
   const auto via = message.top_via();
