@@ -178,7 +178,15 @@ struct Both {
         return either(
             [&](auto& s, auto& out) { s.close(CloseCode::normal, as_text(any_bytes(in)), out); });
       case 12:
-        return either([&](auto& s, auto&) { s.on_media(now); });
+        return either([&](auto& s, auto& out) {
+          const Channel channel = 16 + in.u8() % 4;
+          const Bytes bytes = to_bytes(any_bytes(in));
+          if (in.u8() % 2 == 0) {
+            s.read_media(channel, bytes, now, out);
+          } else {
+            s.write_media(channel, bytes, now, out);
+          }
+        });
       default: {  // to the next deadline of either
         const auto deadline =
             to_server ? server.session.next_deadline() : client.session.next_deadline();

@@ -127,6 +127,7 @@ void ClientConnection::Impl::on_dialed(Result<std::unique_ptr<wire::Link>, DialE
   link_ = std::move(*result);
   link_->start(*this);
   session_.emplace();
+  wire::announce(options_.hello.capabilities, wire::kCompactRtpCapability, options_.compact_rtp);
   session_->start(options_.hello, clock_now(), events_);
   drain();
 }
@@ -141,7 +142,10 @@ bool ClientConnection::Impl::send_sip(ByteView message) {
 }
 
 void ClientConnection::Impl::send_media(wire::Channel channel, ByteView bytes) {
-  if (established()) link_->send_media(channel, bytes);
+  if (!established()) return;
+  const ByteView frame = session_->write_media(channel, bytes, clock_now(), events_);
+  if (!frame.empty()) link_->send_media(channel, frame);
+  if (!events_.empty()) drain();
 }
 
 void ClientConnection::Impl::on_reliable(wire::Channel channel, ByteView bytes) {
@@ -150,8 +154,9 @@ void ClientConnection::Impl::on_reliable(wire::Channel channel, ByteView bytes) 
 }
 
 void ClientConnection::Impl::on_media(wire::Channel channel, ByteView bytes) {
-  session_->on_media(clock_now());
-  if (handler_ != nullptr && session_->established()) handler_->on_media(channel, bytes);
+  const auto packet = session_->read_media(channel, bytes, clock_now(), events_);
+  if (!events_.empty()) drain();
+  if (packet && handler_ != nullptr && established()) handler_->on_media(channel, *packet);
 }
 
 void ClientConnection::Impl::on_closed(CloseCode code, const std::string& reason) {
@@ -311,6 +316,14 @@ wire::SessionStatistics ClientConnection::session_statistics() const {
 
 wire::LinkCounters ClientConnection::link_counters() const {
   return impl_->link() == nullptr ? wire::LinkCounters{} : impl_->link()->counters();
+}
+
+wire::MediaFormCounters ClientConnection::media_in() const {
+  return impl_->session() == nullptr ? wire::MediaFormCounters{} : impl_->session()->media_in();
+}
+
+wire::MediaFormCounters ClientConnection::media_out() const {
+  return impl_->session() == nullptr ? wire::MediaFormCounters{} : impl_->session()->media_out();
 }
 
 std::uint64_t ClientConnection::attempts() const {

@@ -40,6 +40,7 @@ struct ConnectionOptions {
   wire::HelloInfo hello;
   TrustOptions trust;
   Duration connect_timeout = seconds(10);  ///< name, TCP, TLS and upgrade together
+  bool compact_rtp = true;                 ///< where the gateway has it too
   bool reconnect = true;
   /// Retry also after a refusal that repeating rarely cures: unauthorized, forbidden (an untrusted
   /// certificate is one), credentials_expired, version_mismatch, replaced. For connectors, which
@@ -79,6 +80,8 @@ class ClientConnection {
   std::string remote_text() const;  ///< same, of the gateway
   wire::SessionStatistics session_statistics() const;  ///< of the present or last session
   wire::LinkCounters link_counters() const;            ///< of the present link
+  wire::MediaFormCounters media_in() const;            ///< of the present or last session
+  wire::MediaFormCounters media_out() const;           ///< same
   std::uint64_t attempts() const;                      ///< since construction
 
  private:

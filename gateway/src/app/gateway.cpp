@@ -283,6 +283,7 @@ void Gateway::admit(LinkSession& session, session::Identity identity) {
   welcome.keep_alive_ms = static_cast<std::uint32_t>(
       milliseconds(std::chrono::duration_cast<milliseconds>(limits::kKeepAlive)).count());
   welcome.max_channels = limits::kChannelsPerSession;
+  wire::announce(welcome.capabilities, wire::kCompactRtpCapability, config_.media.compact_rtp);
   ++sessions_opened_;
   log_.with({{"session", session.id()}})
       .info("session_established", {{"user", ops::Personal{identity.user}},

@@ -54,8 +54,17 @@ void LinkSession::on_reliable(wire::Channel channel, ByteView bytes) {
 
 void LinkSession::on_media(wire::Channel channel, ByteView bytes) {
   if (!session_.established()) return;
-  session_.on_media(clock_now());
-  owner_.on_media(*this, channel, bytes);
+  wire::SessionEvents events;  // allocates nothing while it stays empty
+  const auto packet = session_.read_media(channel, bytes, clock_now(), events);
+  if (!events.empty()) carry_out(events);
+  if (packet && !over_) owner_.on_media(*this, channel, *packet);
+}
+
+void LinkSession::send_media(std::uint32_t channel, ByteView packet) {
+  wire::SessionEvents events;
+  const ByteView frame = session_.write_media(channel, packet, clock_now(), events);
+  if (!frame.empty()) link_->send_media(channel, frame);
+  if (!events.empty()) carry_out(events);
 }
 
 void LinkSession::on_closed(wire::CloseCode code, const std::string& reason) {

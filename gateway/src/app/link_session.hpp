@@ -37,9 +37,7 @@ class LinkSession final : public LinkPort, private wire::LinkHandler {
   void close(wire::CloseCode code, std::string_view reason);
 
   void send_sip(std::string_view message) override;
-  void send_media(std::uint32_t channel, ByteView bytes) override {
-    link_->send_media(channel, bytes);
-  }
+  void send_media(std::uint32_t channel, ByteView packet) override;
   Endpoint remote() const override { return link_->remote(); }
 
   std::uint64_t id() const { return id_; }
@@ -50,6 +48,8 @@ class LinkSession final : public LinkPort, private wire::LinkHandler {
   const std::string& instance() const { return instance_; }
   Instant opened() const { return opened_; }
   wire::SessionStatistics statistics() const { return session_.statistics(); }
+  const wire::MediaFormCounters& media_in() const { return session_.media_in(); }
+  const wire::MediaFormCounters& media_out() const { return session_.media_out(); }
   wire::LinkCounters link_counters() const { return link_->counters(); }
 
  private:

@@ -95,6 +95,7 @@ std::optional<std::string> Connector::make_connection() {
   if (!config_.gateway.trust.pin.empty()) options.trust.pins = {config_.gateway.trust.pin};
   options.trust.insecure = config_.gateway.trust.insecure;
   options.retry_refused = true;
+  options.compact_rtp = config_.media.compact_rtp;
   auto made = net::ClientConnection::make(io_, std::move(options), *this);
   if (!made) return made.error().text;
   connection_ = std::move(*made);

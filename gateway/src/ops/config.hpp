@@ -46,7 +46,8 @@ struct MediaConfig {
   std::optional<IpAddress> ipv6_address, ipv6_advertised_address;
   PortRange ports;
   MediaSource source = MediaSource::learn;
-  seconds timeout{60};  ///< a call without media this long is ended; 0: never
+  seconds timeout{60};      ///< a call without media this long is ended; 0: never
+  bool compact_rtp = true;  ///< on links whose other end has it too
   bool operator==(const MediaConfig&) const = default;
 };
 

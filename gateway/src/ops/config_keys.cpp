@@ -57,6 +57,9 @@ void visit_media(KeyVisitor& v, MediaConfig& c) {
         choice(c.source));
     v.value("timeout_s", {"A call that received no media for this long is ended; 0 never.", "s"},
             duration(c.timeout, seconds(0), seconds(86400)));
+    v.value("compact_rtp",
+            {"Replace RTP headers by two bytes on links whose other end can (PROTOCOL.md §3)."},
+            boolean(c.compact_rtp));
   });
 }
 

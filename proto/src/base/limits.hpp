@@ -30,6 +30,14 @@ inline constexpr std::size_t kReliableQueueBytes = 4 * kMiB;  ///< same, in byte
 inline constexpr std::size_t kMediaQueueFrames = 1024;
 /// older media is useless to a jitter buffer
 inline constexpr Duration kMediaDeadline = milliseconds(60);
+/// a frame may wait for others of its session: a tenth of a packet's 20 ms
+inline constexpr Duration kBundleWait = milliseconds(2);
+/// channels of a link with compact RTP, each way: all that a session may have
+inline constexpr std::size_t kCompactChannels = kChannelsPerSession;
+/// contexts that we use of a channel's 16: a codec, its talk spurts and one more, with rests
+inline constexpr std::size_t kCompactSenderContexts = 4;
+/// a channel quiet for this long is forgotten where others need its place
+inline constexpr Duration kCompactIdle = seconds(60);
 inline constexpr Duration kKeepAlive = seconds(15);  ///< below the 30 s of strict UDP NATs
 /// a Welcome asking for less is not obeyed
 inline constexpr Duration kMinKeepAlive = milliseconds(100);

@@ -22,6 +22,7 @@ void ClientSession::start(const HelloInfo& hello, Instant now, SessionEvents& ou
   } else {
     min_version_ = hello.min_version;
     max_version_ = hello.max_version;
+    own_compact_ = has_capability(hello.capabilities, kCompactRtpCapability);
     core_.send(message, out);
     state_ = State::greeting;
   }
@@ -72,6 +73,9 @@ ClientSession::State ClientSession::on_welcome(const v1::ControlMessage& message
         out);
   }
   core_.establish(welcome.keep_alive_ms, now);
+  if (own_compact_ && has_capability(welcome.capabilities, kCompactRtpCapability)) {
+    core_.enable_compact_rtp();
+  }
   out.push_back(SessionEstablished{std::move(welcome)});
   return State::established;
 }

@@ -58,6 +58,10 @@ std::uint32_t last_field(Body body) {
       return v1::Pong::kClockMsFieldNumber;
     case Body::kAck:
       return v1::Ack::kSipFramesFieldNumber;
+    case Body::kMediaContext:
+      return v1::MediaContext::kPacketsPerSecondFieldNumber;
+    case Body::kMediaContextAck:
+      return v1::MediaContextAck::kGenerationFieldNumber;
     case Body::kClose:
       return v1::Close::kReasonFieldNumber;
     default:
@@ -171,6 +175,58 @@ WelcomeInfo to_info(const v1::Welcome& welcome) {
   info.max_channels = welcome.limits().channels();
   info.capabilities.assign(welcome.capabilities().begin(), welcome.capabilities().end());
   return info;
+}
+
+v1::ControlMessage to_message(const CompactContext& context) {
+  v1::ControlMessage message;
+  v1::MediaContext& body = *message.mutable_media_context();
+  body.set_channel(context.channel);
+  body.set_context(context.id);
+  body.set_ssrc(context.ssrc);
+  body.set_payload_type(context.payload_type);
+  body.set_timestamp_step(context.timestamp_step);
+  body.set_base_sequence(context.base_sequence);
+  body.set_base_timestamp(context.base_timestamp);
+  body.set_generation(context.generation);
+  body.set_packets_per_second(context.packets_per_second);
+  return message;
+}
+
+v1::ControlMessage to_message(const CompactAnswer& answer) {
+  v1::ControlMessage message;
+  v1::MediaContextAck& body = *message.mutable_media_context_ack();
+  body.set_channel(answer.channel);
+  body.set_context(answer.id);
+  body.set_accepted(answer.accepted);
+  body.set_generation(answer.generation);
+  return message;
+}
+
+CompactContext to_context(const v1::MediaContext& message) {
+  CompactContext context;
+  context.channel = message.channel();
+  context.id = message.context();
+  context.generation = message.generation();
+  context.ssrc = message.ssrc();
+  context.payload_type = message.payload_type();
+  context.timestamp_step = message.timestamp_step();
+  context.base_sequence = message.base_sequence();
+  context.base_timestamp = message.base_timestamp();
+  context.packets_per_second = message.packets_per_second();
+  return context;
+}
+
+CompactAnswer to_answer(const v1::MediaContextAck& message) {
+  return {message.channel(), message.context(), message.generation(), message.accepted()};
+}
+
+bool has_capability(const std::vector<std::string>& capabilities, std::string_view name) {
+  return std::find(capabilities.begin(), capabilities.end(), name) != capabilities.end();
+}
+
+void announce(std::vector<std::string>& capabilities, const std::string& name, bool can) {
+  std::erase(capabilities, name);
+  if (can) capabilities.push_back(name);
 }
 
 CloseCode to_close_code(v1::CloseCode code) {

@@ -2,9 +2,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.hpp"
 #include "control.pb.h"
+#include "wire/compact_rtp.hpp"
 #include "wire/session_events.hpp"
 
 namespace isthmus::wire {
@@ -23,6 +25,14 @@ v1::ControlMessage to_message(const WelcomeInfo& welcome);
 /// Nothing when it carries no credentials of a kind that this version knows.
 std::optional<HelloInfo> to_info(const v1::Hello& hello);
 WelcomeInfo to_info(const v1::Welcome& welcome);
+
+v1::ControlMessage to_message(const CompactContext& context);
+v1::ControlMessage to_message(const CompactAnswer& answer);
+CompactContext to_context(const v1::MediaContext& message);
+CompactAnswer to_answer(const v1::MediaContextAck& message);
+
+/// Is `name` among what an end says that it can do?
+bool has_capability(const std::vector<std::string>& capabilities, std::string_view name);
 
 /// Codes that we do not know become internal_error: the session is over in any case.
 CloseCode to_close_code(v1::CloseCode code);

@@ -67,6 +67,7 @@ ServerSession::State ServerSession::on_hello(const v1::ControlMessage& message,
                   out);
   }
   version_ = kProtocolVersion;
+  peer_compact_ = has_capability(info->capabilities, kCompactRtpCapability);
   out.push_back(AuthenticateHello{std::move(*info)});
   return State::judging;
 }
@@ -106,6 +107,9 @@ void ServerSession::accept(WelcomeInfo welcome, Instant now, SessionEvents& out)
   }
   core_.send(message, out);
   core_.establish(welcome.keep_alive_ms, now);
+  if (peer_compact_ && has_capability(welcome.capabilities, kCompactRtpCapability)) {
+    core_.enable_compact_rtp();
+  }
   state_ = State::established;
 }
 

@@ -22,8 +22,20 @@ class ServerSession {
 
   /// A reliable frame. Frames on SIP before Welcome close the session (protocol_error).
   void on_frame(Channel channel, ByteView bytes, Instant now, SessionEvents& out);
-  /// Any media frame counts as a sign of life. The owner drops media unless established.
-  void on_media(Instant now) { core_.heard(now); }
+  /// The frame to put on the link for a media packet (compact RTP or as it is); valid until the
+  /// next call, empty when no frame can carry it. May ask for control frames to be sent.
+  ByteView write_media(Channel channel, ByteView packet, Instant now, SessionEvents& out) {
+    return core_.write_media(channel, packet, now, out);
+  }
+  /// The packet that a media frame brought; valid as long as `frame` and until the next call,
+  /// nothing when it cannot be rebuilt (counted). Any media frame counts as a sign of life. The
+  /// owner drops media unless established.
+  std::optional<ByteView> read_media(Channel channel, ByteView frame, Instant now,
+                                     SessionEvents& out) {
+    return core_.read_media(channel, frame, now, out);
+  }
+  const MediaFormCounters& media_out() const { return core_.media_out(); }
+  const MediaFormCounters& media_in() const { return core_.media_in(); }
   /// Answers AuthenticateHello; ignored when the session is not waiting for it (it may have ended
   /// meanwhile).
   void accept(WelcomeInfo welcome, Instant now, SessionEvents& out);
@@ -52,6 +64,7 @@ class ServerSession {
   SessionCore core_{SessionCore::Side::server};
   std::size_t unauthenticated_bytes_ = 0;
   std::uint32_t version_ = 0;  ///< negotiated
+  bool peer_compact_ = false;  ///< Hello announced compact RTP
 };
 
 /// The client's end: sends Hello, gets Welcome or Reject; Pings every keep-alive interval. Pure;
@@ -65,7 +78,15 @@ class ClientSession {
   /// is not UTF-8 (protocol_error) ends the session with nothing sent.
   void start(const HelloInfo& hello, Instant now, SessionEvents& out);
   void on_frame(Channel channel, ByteView bytes, Instant now, SessionEvents& out);
-  void on_media(Instant now) { core_.heard(now); }
+  ByteView write_media(Channel channel, ByteView packet, Instant now, SessionEvents& out) {
+    return core_.write_media(channel, packet, now, out);  ///< as ServerSession::write_media
+  }
+  std::optional<ByteView> read_media(Channel channel, ByteView frame, Instant now,
+                                     SessionEvents& out) {
+    return core_.read_media(channel, frame, now, out);  ///< as ServerSession::read_media
+  }
+  const MediaFormCounters& media_out() const { return core_.media_out(); }
+  const MediaFormCounters& media_in() const { return core_.media_in(); }
   bool send_sip(ByteView message, SessionEvents& out);  ///< as ServerSession::send_sip
   void close(CloseCode code, std::string_view reason, SessionEvents& out);
   void on_timeout(Instant now, SessionEvents& out);
@@ -85,6 +106,7 @@ class ClientSession {
   State state_ = State::idle;
   SessionCore core_{SessionCore::Side::client};
   std::uint32_t min_version_ = 0, max_version_ = 0;  ///< offered
+  bool own_compact_ = false;                         ///< Hello announced compact RTP
 };
 
 }  // namespace isthmus::wire

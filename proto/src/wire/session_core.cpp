@@ -24,6 +24,32 @@ void SessionCore::establish(std::uint32_t keep_alive_ms, Instant now) {
   next_ping_ = now + keep_alive_;
 }
 
+void SessionCore::enable_compact_rtp() {
+  compact_ = true;
+  media_out_.enable();
+  media_in_.enable();
+}
+
+void SessionCore::new_link() {
+  media_out_.reset();
+  media_in_.reset();
+}
+
+ByteView SessionCore::write_media(Channel channel, ByteView packet, Instant now,
+                                  SessionEvents& out) {
+  const ByteView frame = media_out_.write(channel, packet, now);
+  if (const auto proposal = media_out_.take_proposal()) send(to_message(*proposal), out);
+  return frame;
+}
+
+std::optional<ByteView> SessionCore::read_media(Channel channel, ByteView frame, Instant now,
+                                                SessionEvents& out) {
+  heard(now);
+  const auto packet = media_in_.read(channel, frame, now);
+  if (const auto refusal = media_in_.take_refusal()) send(to_message(*refusal), out);
+  return packet;
+}
+
 Life SessionCore::on_frame(Channel channel, ByteView bytes, Instant now, SessionEvents& out) {
   if (channel == kSipChannel) return on_sip(bytes, now, out);
   if (channel == kControlChannel) return on_control(bytes, now, out);
@@ -69,6 +95,14 @@ Life SessionCore::on_control(ByteView bytes, Instant now, SessionEvents& out) {
       return Life::goes_on;
     case v1::ControlMessage::kAck:
       return on_ack(message.ack().sip_frames(), out);
+    case v1::ControlMessage::kMediaContext:
+      if (!compact_) return on_other_control(message, out);
+      send(to_message(media_in_.on_context(to_context(message.media_context()))), out);
+      return Life::goes_on;
+    case v1::ControlMessage::kMediaContextAck:
+      if (!compact_) return on_other_control(message, out);
+      media_out_.on_answer(to_answer(message.media_context_ack()), now);
+      return Life::goes_on;
     default:
       return on_other_control(message, out);
   }

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/time.hpp"
+#include "wire/compact_rtp.hpp"
 #include "wire/session_events.hpp"
 
 namespace isthmus::v1 {
@@ -27,6 +28,17 @@ class SessionCore {
   /// The time to establish the session (limits::kUnauthenticatedLife) runs from here.
   void open(Instant now);
   void establish(std::uint32_t keep_alive_ms, Instant now);
+  /// Both ends announced kCompactRtpCapability: media frames may be compact from here on.
+  void enable_compact_rtp();
+  /// Another link carries the session from here on: its media contexts are to be agreed anew.
+  void new_link();
+  /// The frame that carries a media packet; valid until the next call, empty when none can.
+  ByteView write_media(Channel channel, ByteView packet, Instant now, SessionEvents& out);
+  /// The packet that a media frame carries; valid as long as the frame and until the next call.
+  std::optional<ByteView> read_media(Channel channel, ByteView frame, Instant now,
+                                     SessionEvents& out);
+  const MediaFormCounters& media_out() const { return media_out_.counters(); }
+  const MediaFormCounters& media_in() const { return media_in_.counters(); }
   /// Anything that came from the peer, media included.
   void heard(Instant now) { last_heard_ = now; }
 
@@ -71,6 +83,9 @@ class SessionCore {
   std::optional<Instant> ack_due_;
   std::uint64_t acked_in_ = 0;  ///< received frames that our last Ack covered
   SessionStatistics statistics_;
+  bool compact_ = false;
+  CompactRtpSender media_out_;
+  CompactRtpReceiver media_in_;
 };
 
 }  // namespace isthmus::wire

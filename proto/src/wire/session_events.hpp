@@ -45,6 +45,9 @@ struct WelcomeInfo {
   std::vector<std::string> capabilities;
 };
 
+/// Adds `name` to what an end says that it can do if `can`, else takes it out.
+void announce(std::vector<std::string>& capabilities, const std::string& name, bool can);
+
 // What a session asks of its owner and reports to it. Drain after every input.
 struct SendFrame {  ///< put this on the link's reliable service
   Channel channel;

@@ -64,7 +64,7 @@ std::vector<Row> rows() {
        frame(Bytes(limits::kReliableFrameBytes + 1, 'x'), kSipChannel),
        {"", error, closes(CloseCode::limit_exceeded)}},
       {"channel 5", frame(sip(), 5), {"", "", ""}},
-      {"media", [](auto& s, auto&) { s.on_media(kStart); }, {"", "", ""}},
+      {"media", [](auto& s, auto& out) { s.read_media(16, sip(), kStart, out); }, {"", "", ""}},
       {"send SIP", [](auto& s, auto& out) { s.send_sip(sip(), out); }, {"", "", "sip-out"}},
       {"send nothing", [](auto& s, auto& out) { s.send_sip({}, out); }, {"", "", ""}},
       {"close",

@@ -78,7 +78,7 @@ std::vector<Row> rows() {
        frame(Bytes(limits::kReliableFrameBytes + 1, 'x'), kSipChannel),
        {too_much, too_much, too_much}},
       {"channel 5", frame(sip(), 5), {error, "", ""}},
-      {"media", [](auto& s, auto&) { s.on_media(kStart); }, {"", "", ""}},
+      {"media", [](auto& s, auto& out) { s.read_media(16, sip(), kStart, out); }, {"", "", ""}},
       {"accept",
        [](auto& s, auto& out) { s.accept(welcome_info(), kStart, out); },
        {"", "welcome", ""}},
@@ -203,7 +203,9 @@ TEST(ServerSession, silence_of_three_keep_alive_intervals_is_the_end_and_any_sig
   server.establish(1000);
   EXPECT_EQ(server.session.next_deadline(), kStart + seconds(3));
   EXPECT_EQ(server.time(kStart + milliseconds(2999)), "");
-  server.session.on_media(kStart + milliseconds(2999));
+  SessionEvents none;
+  server.session.read_media(16, sip(), kStart + milliseconds(2999), none);
+  EXPECT_TRUE(none.empty());
   EXPECT_EQ(server.time(kStart + seconds(3)), "");
   EXPECT_EQ(server.session.next_deadline(), kStart + milliseconds(5999));
   server.receives(sip(), 5, kStart + seconds(5));

@@ -1,0 +1,1 @@
+isthmus_fuzz(compact_rtp LINKS isthmus_wire)
