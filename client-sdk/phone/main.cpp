@@ -1,4 +1,5 @@
 // isthmus-phone: a telephone for the command line, and an example of the SDK's call level.
+#include <cstdlib>
 #include <iostream>
 
 #include "call_session.hpp"
@@ -26,6 +27,12 @@ int list_devices() {
 int main(int argc, char** argv) {
   const phone::Parsed parsed = phone::parse_options(argc, argv);
   if (!parsed.options) return parsed.exit_code;
+  if (parsed.options->gateway.trust.key_log) {
+    const char* file = std::getenv("SSLKEYLOGFILE");
+    std::cerr << "isthmus-phone: "
+              << (file == nullptr ? "--tls-key-log without SSLKEYLOGFILE: nothing is logged\n"
+                                  : "TLS secrets are written: whoever has them reads the call\n");
+  }
   switch (parsed.options->command) {
     case phone::Command::call:
       return phone::run_call(*parsed.options);

@@ -53,6 +53,9 @@ void add_connection(CLI::App& app, Options& to, Raw& raw) {
       ->group(group);
   app.add_flag("--insecure", gateway.trust.insecure, "Believe any gateway: for experiments only")
       ->group(group);
+  app.add_flag("--tls-key-log", gateway.trust.key_log,
+               "Write TLS secrets to the file SSLKEYLOGFILE, for Wireshark")
+      ->group(group);
 }
 
 void add_identity(CLI::App& app, Options& to) {

@@ -53,7 +53,9 @@ void add_statistics(Json& json, const isthmus::CallStatistics& all) {
       .add("loss_ratio", all.loss_ratio)
       .add("jitter_ms", all.jitter_ms)
       .add("jitter_buffer_ms", all.jitter_buffer_ms)
-      .add("mos", all.mos);
+      .add("mos", all.mos)
+      .add("wire_bytes_per_packet_sent", all.wire_bytes_per_packet_sent)
+      .add("wire_bytes_per_packet_received", all.wire_bytes_per_packet_received);
   if (all.round_trip_ms) json.add("round_trip_ms", *all.round_trip_ms);
   if (all.remote_loss_ratio) json.add("remote_loss_ratio", *all.remote_loss_ratio);
   if (all.remote_jitter_ms) json.add("remote_jitter_ms", *all.remote_jitter_ms);
@@ -258,6 +260,8 @@ void Report::summary(const Summary& summary) {
                    static_cast<unsigned long long>(all.packets_received),
                    static_cast<unsigned long long>(all.packets_lost), all.loss_ratio * 100,
                    static_cast<unsigned long long>(all.packets_late));
+    text += format("\n%.0f bytes on the wire for each packet sent, %.0f received",
+                   all.wire_bytes_per_packet_sent, all.wire_bytes_per_packet_received);
     text += format("\njitter %.1f ms, MOS %.2f", all.jitter_ms, all.mos);
     if (all.round_trip_ms) text += format(", round trip %.0f ms", *all.round_trip_ms);
   }

@@ -86,6 +86,9 @@ struct CallStatistics {
   std::optional<double> round_trip_ms;               ///< of RTCP, end to end
   std::optional<double> remote_loss_ratio, remote_jitter_ms;  ///< what the other end reports
   double mos = 0;                                             ///< E-model, 1..4.5
+  /// Bytes on the wire for each media packet of the link, all calls and all headers: what a call
+  /// costs there. 0 before the first packet.
+  double wire_bytes_per_packet_sent = 0, wire_bytes_per_packet_received = 0;
 };
 
 namespace detail {

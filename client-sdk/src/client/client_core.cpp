@@ -265,6 +265,11 @@ CallStatistics ClientCore::statistics_of(const Entry& entry) const {
     all.duration = std::chrono::duration_cast<milliseconds>(at - *entry.answered);
   }
   if (entry.media) entry.media->fill(all);
+  if (connection_) {
+    const wire::LinkCounters link = connection_->link_counters();
+    all.wire_bytes_per_packet_sent = wire::wire_bytes_per_packet_out(link);
+    all.wire_bytes_per_packet_received = wire::wire_bytes_per_packet_in(link);
+  }
   return all;
 }
 

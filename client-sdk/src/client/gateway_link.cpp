@@ -84,7 +84,8 @@ Outcome<net::ConnectionOptions> connection_options(const GatewayOptions& options
   }
   net::ConnectionOptions to;
   to.url = options.url;
-  to.trust = {options.trust.ca_file, options.trust.pins, options.trust.insecure};
+  to.trust = {options.trust.ca_file, options.trust.pins, options.trust.insecure,
+              options.trust.key_log};
   to.connect_timeout = options.connect_timeout;
   to.reconnect = options.reconnect;
   to.hello.software = options.software.empty() ? "isthmus-sdk/" ISTHMUS_VERSION : options.software;

@@ -62,6 +62,7 @@ class ClientConnection::Impl final : public wire::LinkHandler,
   void send_media(wire::Channel channel, ByteView bytes);
 
   const wire::Link* link() const { return link_.get(); }
+  wire::LinkCounters link_counters() const { return link_ ? link_->counters() : last_counters_; }
   const wire::ClientSession* session() const { return session_ ? &*session_ : nullptr; }
   std::uint64_t attempts() const { return attempts_; }
 
@@ -82,6 +83,7 @@ class ClientConnection::Impl final : public wire::LinkHandler,
   void act(wire::AuthenticateHello&) {}  // a server's
   void on_session_timer();
   void drop_link(CloseCode code, std::string_view reason);
+  void forget_link();
   void fail(CloseCode code, const std::string& reason, Duration at_least);
   Duration next_delay(Duration at_least);
 
@@ -96,6 +98,7 @@ class ClientConnection::Impl final : public wire::LinkHandler,
   std::unique_ptr<Dialer> dialer_;
   std::unique_ptr<wire::Link> link_;
   std::optional<wire::ClientSession> session_;
+  wire::LinkCounters last_counters_;
   wire::SessionEvents events_;
   bool draining_ = false;
   DeadlineTimer session_timer_;
@@ -160,7 +163,7 @@ void ClientConnection::Impl::on_media(wire::Channel channel, ByteView bytes) {
 }
 
 void ClientConnection::Impl::on_closed(CloseCode code, const std::string& reason) {
-  link_.reset();
+  forget_link();
   fail(code, reason, {});
 }
 
@@ -203,10 +206,15 @@ void ClientConnection::Impl::on_session_timer() {
   drain();
 }
 
+void ClientConnection::Impl::forget_link() {
+  if (link_) last_counters_ = link_->counters();
+  link_.reset();
+}
+
 void ClientConnection::Impl::drop_link(CloseCode code, std::string_view reason) {
   if (!link_) return;
   link_->close(code, reason);
-  link_.reset();  // what it still has to send goes on without us
+  forget_link();  // what it still has to send goes on without us
 }
 
 void ClientConnection::Impl::fail(CloseCode code, const std::string& reason, Duration at_least) {
@@ -315,7 +323,7 @@ wire::SessionStatistics ClientConnection::session_statistics() const {
 }
 
 wire::LinkCounters ClientConnection::link_counters() const {
-  return impl_->link() == nullptr ? wire::LinkCounters{} : impl_->link()->counters();
+  return impl_->link_counters();
 }
 
 wire::MediaFormCounters ClientConnection::media_in() const {

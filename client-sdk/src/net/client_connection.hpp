@@ -79,7 +79,7 @@ class ClientConnection {
   std::string local_text() const;   ///< "192.0.2.7:51034" of the socket in use, empty without one
   std::string remote_text() const;  ///< same, of the gateway
   wire::SessionStatistics session_statistics() const;  ///< of the present or last session
-  wire::LinkCounters link_counters() const;            ///< of the present link
+  wire::LinkCounters link_counters() const;            ///< of the present or last link
   wire::MediaFormCounters media_in() const;            ///< of the present or last session
   wire::MediaFormCounters media_out() const;           ///< same
   std::uint64_t attempts() const;                      ///< since construction

@@ -14,6 +14,7 @@
 #include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "net/asio_error.hpp"
+#include "net/key_log.hpp"
 
 namespace isthmus::net {
 
@@ -166,6 +167,7 @@ Result<std::shared_ptr<ClientTrust>, TrustError> ClientTrust::make(const TrustOp
   SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
   SSL_CTX_set_mode(context.native_handle(), SSL_MODE_RELEASE_BUFFERS);
   trust->insecure_ = options.insecure;
+  if (options.key_log) log_keys(context.native_handle());
   for (const std::string& text : options.pins) {
     const auto pin = Pin::parse(text);
     if (!pin) {

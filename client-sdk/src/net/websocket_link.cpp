@@ -33,6 +33,7 @@ constexpr auto kLastCloseCode = static_cast<std::uint16_t>(CloseCode::forbidden)
 /// Channel (at most 8 bytes as a varint) before the largest reliable frame.
 constexpr std::size_t kMessageBytes = limits::kReliableFrameBytes + 8;
 constexpr std::size_t kReadPart = 4096;
+constexpr std::size_t kTcpIpv4Headers = 20 + 20 + 12, kTcpIpv6Headers = 40 + 20 + 12;  // timestamps
 
 std::uint16_t to_websocket(CloseCode code) {
   if (code == CloseCode::normal) return websocket::close_code::normal;
@@ -103,6 +104,7 @@ class WebSocketLink::Socket : public std::enable_shared_from_this<Socket> {
   void on_read(const error_code& error);
   void on_read_error(const error_code& error);
   void deliver(ByteView message);
+  std::size_t wire_bytes(std::size_t payload, bool out) const;
   void pump();
   void on_write(const error_code& error, std::size_t bytes);
   void begin_close();
@@ -119,6 +121,8 @@ class WebSocketLink::Socket : public std::enable_shared_from_this<Socket> {
                              asio::io_context::executor_type>
       timer_;
   State state_ = State::open;
+  bool client_ = false, ipv6_ = false;
+  std::size_t record_overhead_ = 0;  ///< of TLS
   bool writing_ = false;
   bool broken_ = false;  ///< a write failed; the read that pends will say why
   CloseCode code_ = CloseCode::normal;
@@ -138,6 +142,13 @@ WebSocketLink::Socket::Socket(std::unique_ptr<WebSocketStream> stream, std::shar
   ws.set_option(websocket::stream_base::timeout{limits::kLinkCloseLife,
                                                 websocket::stream_base::none(), false});
   tune(stream_->tcp());
+  SSL* tls = stream_->tls().native_handle();
+  client_ = SSL_is_server(tls) == 0;
+  // Header and tag, and the true content type (RFC 8446 §5.2) or an explicit nonce (RFC 5288 §3).
+  record_overhead_ = SSL_version(tls) >= TLS1_3_VERSION ? 5 + 16 + 1 : 5 + 16 + 8;
+  error_code ignored;
+  const auto local = stream_->tcp().local_endpoint(ignored);
+  ipv6_ = local.address().is_v6() && !local.address().to_v6().is_v4_mapped();
 }
 
 void WebSocketLink::Socket::start(wire::LinkHandler& handler) {
@@ -170,8 +181,8 @@ void WebSocketLink::Socket::send_reliable(wire::Channel channel, ByteView bytes)
 
 void WebSocketLink::Socket::send_media(wire::Channel channel, ByteView bytes) {
   if (state_ != State::open) return;
-  queue_.push_media(channel, bytes, std::chrono::steady_clock::now());
   ++counters_.media_frames_out;
+  queue_.push_media(channel, bytes, std::chrono::steady_clock::now());
   pump();
 }
 
@@ -232,9 +243,14 @@ void WebSocketLink::Socket::deliver(ByteView message) {
     return close(CloseCode::protocol_error, "a text message came, frames are binary");
   }
   wire::FrameReader reader(message);
+  bool first = true;
   while (const auto frame = reader.next()) {
     if (frame->channel >= limits::kFirstMediaChannel) {
       ++counters_.media_frames_in;
+      if (std::exchange(first, false)) {
+        ++counters_.media_messages_in;
+        counters_.media_wire_bytes_in += wire_bytes(message.size(), false);
+      }
       handler_->on_media(frame->channel, frame->bytes);
     } else {
       ++counters_.reliable_frames_in;
@@ -263,6 +279,14 @@ void WebSocketLink::Socket::on_read_error(const error_code& error) {
   finish(CloseCode::going_away, "connection lost: " + to_text(error));
 }
 
+/// What a message costs on the wire: WebSocket header (RFC 6455 §5.2), one TLS record, and the
+/// TCP/IP headers of the segment that TCP_NODELAY gives it.
+std::size_t WebSocketLink::Socket::wire_bytes(std::size_t payload, bool out) const {
+  const bool masked = out == client_;
+  const std::size_t header = (payload < 126 ? 2 : payload < 65536 ? 4 : 10) + (masked ? 4 : 0);
+  return payload + header + record_overhead_ + (ipv6_ ? kTcpIpv6Headers : kTcpIpv4Headers);
+}
+
 void WebSocketLink::Socket::pump() {
   if (writing_ || broken_ || (state_ != State::open && state_ != State::draining)) return;
   const auto message = queue_.pop(std::chrono::steady_clock::now(), limits::kMediaMessageBytes);
@@ -271,6 +295,10 @@ void WebSocketLink::Socket::pump() {
     return;
   }
   writing_ = true;
+  if (queue_.popped_media()) {
+    ++counters_.media_messages_out;
+    counters_.media_wire_bytes_out += wire_bytes(message->size(), true);
+  }
   stream_->websocket.async_write(
       asio::const_buffer(message->data(), message->size()),
       [self = shared_from_this()](const error_code& error, std::size_t bytes) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "app/key_log.hpp"
 #include "app/router_setup.hpp"
 #include "app/state_secret.hpp"
 #include "app/version.hpp"
@@ -150,6 +151,8 @@ void Gateway::open_listener(std::vector<std::string>& faults) {
   options.certificate.state_directory = state_dir_;
   options.certificate.names = config_.websocket.names;
   options.max_connections = config_.websocket.max_connections;
+  options.key_log = config_.websocket.key_log;
+  if (options.key_log) warn_of_key_log(log_);
   auto opened = link::Listener::open(
       io_, options, [this](std::unique_ptr<wire::Link> link) { on_link(std::move(link)); });
   if (!opened) {
@@ -323,6 +326,7 @@ void Gateway::on_over(LinkSession& session, wire::CloseCode code, const std::str
   std::uint64_t id = session.id();
   log_.with({{"session", id}})
       .info("session_over", {{"code", wire::to_text(code)}, {"reason", reason}});
+  ended_links_ += session.link_totals();
   registrar_->session_closed(id);
   host_.session_closed(id);
   router_->remove_session(id);

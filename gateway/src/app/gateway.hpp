@@ -108,6 +108,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   boost::asio::thread_pool password_thread_{1};
   boost::asio::steady_timer drain_timer_;
   std::uint64_t auth_failures_ = 0, sessions_opened_ = 0, sessions_refused_ = 0;
+  LinkTotals ended_links_;
   bool serving_ = false;
 };
 

@@ -30,18 +30,20 @@ json::value Gateway::sessions() const {
     if (!session->established()) continue;
     wire::SessionStatistics statistics = session->statistics();
     wire::LinkCounters counters = session->link_counters();
-    list.push_back(json::object{{"id", id},
-                                {"user", session->identity().user},
-                                {"remote", session->remote().to_string()},
-                                {"software", session->software()},
-                                {"age_s", as_seconds(net::clock_now() - session->opened())},
-                                {"sip_frames_in", statistics.sip_frames_in},
-                                {"sip_frames_out", statistics.sip_frames_out},
-                                {"media_frames_in", counters.media_frames_in},
-                                {"media_frames_out", counters.media_frames_out},
-                                {"media_dropped", counters.media_dropped},
-                                {"bytes_in", counters.bytes_in},
-                                {"bytes_out", counters.bytes_out}});
+    json::object entry{{"id", id},
+                       {"user", session->identity().user},
+                       {"remote", session->remote().to_string()},
+                       {"software", session->software()},
+                       {"age_s", as_seconds(net::clock_now() - session->opened())},
+                       {"sip_frames_in", statistics.sip_frames_in},
+                       {"sip_frames_out", statistics.sip_frames_out},
+                       {"media_frames_in", counters.media_frames_in},
+                       {"media_frames_out", counters.media_frames_out},
+                       {"media_dropped", counters.media_dropped},
+                       {"bytes_in", counters.bytes_in},
+                       {"bytes_out", counters.bytes_out}};
+    append_media(entry, session->link_totals());
+    list.push_back(std::move(entry));
   }
   return list;
 }
@@ -91,6 +93,11 @@ void Gateway::collect_metrics() {
   metrics_.gauge("isthmus_sessions", "Established sessions").set(static_cast<double>(established));
   metrics_.gauge("isthmus_registrations", "Live registrations, built-in and passed through")
       .set(static_cast<double>(registrar_->contact_count() + bindings_.size()));
+  LinkTotals totals = ended_links_;
+  for (const auto& [id, session] : sessions_) {
+    if (!session->over()) totals += session->link_totals();
+  }
+  collect_links(metrics_, totals);
   registrar_host_.collect_metrics(metrics_);
   upstream_.collect(metrics_);
   auto set = [&](const char* name, const char* help, std::uint64_t value) {

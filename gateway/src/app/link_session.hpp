@@ -4,6 +4,7 @@
 #include <string>
 
 #include "app/bridge_host.hpp"
+#include "app/link_metrics.hpp"
 #include "net/deadline_timer.hpp"
 #include "session/authenticator.hpp"
 #include "wire/link.hpp"
@@ -48,8 +49,9 @@ class LinkSession final : public LinkPort, private wire::LinkHandler {
   const std::string& instance() const { return instance_; }
   Instant opened() const { return opened_; }
   wire::SessionStatistics statistics() const { return session_.statistics(); }
-  const wire::MediaFormCounters& media_in() const { return session_.media_in(); }
-  const wire::MediaFormCounters& media_out() const { return session_.media_out(); }
+  LinkTotals link_totals() const {
+    return {link_->counters(), session_.media_in(), session_.media_out()};
+  }
   wire::LinkCounters link_counters() const { return link_->counters(); }
 
  private:

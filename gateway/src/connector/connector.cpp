@@ -6,6 +6,7 @@
 #include <boost/json/object.hpp>
 
 #include "app/admin_json.hpp"
+#include "app/key_log.hpp"
 #include "app/state_secret.hpp"
 #include "app/version.hpp"
 #include "net/clock.hpp"
@@ -94,6 +95,8 @@ std::optional<std::string> Connector::make_connection() {
   options.trust.ca_file = config_.gateway.trust.ca_file;
   if (!config_.gateway.trust.pin.empty()) options.trust.pins = {config_.gateway.trust.pin};
   options.trust.insecure = config_.gateway.trust.insecure;
+  options.trust.key_log = config_.gateway.trust.key_log;
+  if (options.trust.key_log) app::warn_of_key_log(log_);
   options.retry_refused = true;
   options.compact_rtp = config_.media.compact_rtp;
   auto made = net::ClientConnection::make(io_, std::move(options), *this);
@@ -134,6 +137,7 @@ void Connector::on_closed(wire::CloseCode code, const std::string& reason,
 void Connector::end_session() {
   if (!up_) return;
   up_ = false;
+  ended_links_ += link_totals();
   router_.link_down();
   host_.session_closed(session_);
 }
@@ -177,13 +181,15 @@ json::value Connector::status() const {
 json::value Connector::sessions() const {
   if (!up_) return json::array{};
   wire::LinkCounters counters = connection_->link_counters();
-  return json::array{json::object{{"id", session_},
-                                  {"remote", connection_->remote_text()},
-                                  {"media_frames_in", counters.media_frames_in},
-                                  {"media_frames_out", counters.media_frames_out},
-                                  {"media_dropped", counters.media_dropped},
-                                  {"bytes_in", counters.bytes_in},
-                                  {"bytes_out", counters.bytes_out}}};
+  json::object session{{"id", session_},
+                       {"remote", connection_->remote_text()},
+                       {"media_frames_in", counters.media_frames_in},
+                       {"media_frames_out", counters.media_frames_out},
+                       {"media_dropped", counters.media_dropped},
+                       {"bytes_in", counters.bytes_in},
+                       {"bytes_out", counters.bytes_out}};
+  app::append_media(session, link_totals());
+  return json::array{std::move(session)};
 }
 
 json::value Connector::calls() const {
@@ -196,7 +202,14 @@ json::value Connector::registrations() const {
   return list;
 }
 
+app::LinkTotals Connector::link_totals() const {
+  return {connection_->link_counters(), connection_->media_in(), connection_->media_out()};
+}
+
 void Connector::collect_metrics() {
+  app::LinkTotals totals = ended_links_;
+  if (up_) totals += link_totals();
+  app::collect_links(metrics_, totals);
   metrics_.gauge("isthmus_link_up", "1 while the session with the gateway stands").set(up_ ? 1 : 0);
   metrics_.gauge("isthmus_registrations", "Live registrations of phones")
       .set(static_cast<double>(bindings_.size()));

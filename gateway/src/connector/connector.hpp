@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "app/bridge_host.hpp"
+#include "app/link_metrics.hpp"
 #include "net/client_connection.hpp"
 #include "net/system_random.hpp"
 #include "ops/admin_http.hpp"
@@ -51,6 +52,7 @@ class Connector final : public net::ConnectionHandler,
   void collect_metrics();
   std::optional<std::string> make_connection();
   void end_session();
+  app::LinkTotals link_totals() const;  ///< of the present or last link
 
   boost::asio::io_context& io_;
   ops::ConnectorConfig config_;
@@ -68,6 +70,7 @@ class Connector final : public net::ConnectionHandler,
       0;  ///< counts established sessions; the bridge's name for the present one
   bool up_ = false, serving_ = false;
   Endpoint gateway_address_;
+  app::LinkTotals ended_links_;
   boost::asio::steady_timer drain_timer_;
 };
 

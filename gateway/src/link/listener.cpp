@@ -23,6 +23,7 @@
 #include "net/asio_address.hpp"
 #include "net/asio_error.hpp"
 #include "net/clock.hpp"
+#include "net/key_log.hpp"
 #include "net/websocket_link.hpp"
 #include "net/websocket_stream.hpp"
 
@@ -143,6 +144,7 @@ Result<CertificateReport, CertificateError> Listener::Impl::reload() {
   auto certificate = get_certificate(options_.certificate, wall_now());
   if (!certificate) return certificate.error();
   auto context = make_context(*certificate);
+  if (context && options_.key_log) net::log_keys((*context)->native_handle());
   if (!context) return context.error();
   tls_ = std::move(*context);
   report_ = {certificate->pin, certificate->self_signed, certificate->made_now,

@@ -24,6 +24,7 @@ struct ListenerOptions {
   /// Sockets of this listener alive at once, those still shaking hands included; more are closed as
   /// they come.
   std::size_t max_connections = 20'000;
+  bool key_log = false;  ///< write TLS secrets to SSLKEYLOGFILE, if that is set
   /// Bounds TLS and the HTTP request, each.
   Duration handshake_limit = limits::kUnauthenticatedLife;
 };

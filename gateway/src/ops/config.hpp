@@ -28,6 +28,7 @@ struct WebSocketConfig {
   std::string private_key;         ///< PEM; empty together with `certificate`
   std::vector<std::string> names;  ///< in a self-signed certificate
   std::uint32_t max_connections = 10'000;
+  bool key_log = false;  ///< TLS secrets go to SSLKEYLOGFILE
   bool operator==(const WebSocketConfig&) const = default;
 };
 
@@ -205,6 +206,7 @@ struct TrustConfig {
   std::string ca_file;  ///< PEM file of authorities to use in place of the system's
   std::string pin;  ///< SHA-256 of the public key: "sha256//<base64>" or 64 hex digits; empty: none
   bool insecure = false;  ///< accept any certificate: laboratory only
+  bool key_log = false;   ///< TLS secrets go to SSLKEYLOGFILE
   bool operator==(const TrustConfig&) const = default;
 };
 

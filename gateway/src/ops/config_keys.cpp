@@ -13,6 +13,11 @@ namespace {
 
 constexpr std::uint32_t kMostSessions = 1'000'000;
 
+constexpr KeyDoc kKeyLog{
+    "Write TLS secrets to the file that the environment variable SSLKEYLOGFILE names, for "
+    "Wireshark (proto/wireshark): whoever has them reads all that was captured. For "
+    "investigations only."};
+
 void visit_websocket(KeyVisitor& v, WebSocketConfig& c) {
   v.value("address", {"Address to listen on; `::` listens on IPv6 and IPv4."},
           ip_address(c.address));
@@ -32,6 +37,7 @@ void visit_websocket(KeyVisitor& v, WebSocketConfig& c) {
            list_of(c.names, domain_name));
   v.value("max_connections", {"Connections beyond this are closed at once.", "connections"},
           count(c.max_connections, 1, kMostSessions));
+  v.value("key_log", kKeyLog, boolean(c.key_log));
 }
 
 void visit_media(KeyVisitor& v, MediaConfig& c) {
@@ -264,6 +270,7 @@ void visit_upstream(KeyVisitor& v, UpstreamConfig& c) {
                 key_pin(c.trust.pin));
         v.value("insecure", {"Accept any certificate. For a laboratory only."},
                 boolean(c.trust.insecure));
+        v.value("key_log", kKeyLog, boolean(c.trust.key_log));
       });
 }
 

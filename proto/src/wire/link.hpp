@@ -33,9 +33,25 @@ struct LinkCounters {
   std::uint64_t bytes_in = 0, bytes_out = 0;
   std::uint64_t reliable_frames_in = 0, reliable_frames_out = 0;
   std::uint64_t media_frames_in = 0, media_frames_out = 0;  ///< out: accepted for sending
-  std::uint64_t media_dropped = 0;       ///< past the deadline or the queue's bound
+  std::uint64_t media_dropped = 0;  ///< past the deadline or the queue's bound
+  std::uint64_t media_messages_in = 0, media_messages_out = 0;
+  /// Of those messages all that the wire carries: framing, protection and one set of transport and
+  /// IP headers for each (computed, not captured: acknowledgements and retransmissions are not in
+  /// it).
+  std::uint64_t media_wire_bytes_in = 0, media_wire_bytes_out = 0;
   std::uint64_t malformed_messages = 0;  ///< each ended the link
 };
+
+/// Bytes on the wire for each media packet; 0 before the first.
+inline double wire_bytes_per_packet_in(const LinkCounters& of) {
+  const auto packets = static_cast<double>(of.media_frames_in);
+  return packets > 0 ? static_cast<double>(of.media_wire_bytes_in) / packets : 0;
+}
+inline double wire_bytes_per_packet_out(const LinkCounters& of) {
+  const auto packets =
+      static_cast<double>(of.media_frames_out) - static_cast<double>(of.media_dropped);
+  return packets > 0 ? static_cast<double>(of.media_wire_bytes_out) / packets : 0;
+}
 
 class LinkHandler;
 

@@ -26,6 +26,7 @@ class SendQueue {
   /// next call of pop().
   std::optional<ByteView> pop(Instant now, std::size_t max_media_bytes);
 
+  bool popped_media() const { return !last_was_reliable_; }  ///< by the last pop() that gave any
   bool empty() const { return reliable_.empty() && media_count_ == 0; }
   std::size_t reliable_bytes() const { return reliable_bytes_; }
   std::uint64_t media_dropped() const { return media_dropped_; }
