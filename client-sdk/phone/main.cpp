@@ -27,7 +27,7 @@ int list_devices() {
 int main(int argc, char** argv) {
   const phone::Parsed parsed = phone::parse_options(argc, argv);
   if (!parsed.options) return parsed.exit_code;
-  if (parsed.options->gateway.trust.key_log) {
+  if (parsed.options->client.gateway.trust.key_log) {
     const char* file = std::getenv("SSLKEYLOGFILE");
     std::cerr << "isthmus-phone: "
               << (file == nullptr ? "--tls-key-log without SSLKEYLOGFILE: nothing is logged\n"
