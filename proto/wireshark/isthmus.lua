@@ -38,6 +38,12 @@ function isthmus.init()
   links, rebuilt = {}, {}
 end
 
+-- Lua 5.2 (Debian 12) has no operators on bits, and 5.4 no library for them.
+local int = math.floor
+local function has(value, bit)
+  return int(value / bit) % 2 == 1
+end
+
 local function link_of()
   local stream = stream_field()
   local key = stream and stream.value or 0
@@ -54,21 +60,21 @@ end
 local function varint(tvb, offset)
   if offset >= tvb:len() then return nil end
   local first = tvb(offset, 1):uint()
-  local size = 1 << (first >> 6)
+  local size = int(2 ^ int(first / 64))
   if offset + size > tvb:len() then return nil end
-  local value = first & 0x3f
-  for i = 1, size - 1 do value = value << 8 | tvb(offset + i, 1):uint() end
+  local value = first % 64
+  for i = 1, size - 1 do value = value * 256 + tvb(offset + i, 1):uint() end
   return value, size
 end
 
 -- Protobuf's own variable-length integer.
 local function base128(tvb, offset)
-  local value, shift = 0, 0
+  local value, factor = 0, 1
   for i = 0, 9 do
     if offset + i >= tvb:len() then return nil end
     local byte = tvb(offset + i, 1):uint()
-    value = value | (byte & 0x7f) << shift
-    shift = shift + 7
+    value = value + (byte % 128) * factor
+    factor = factor * 128
     if byte < 0x80 then return value, i + 1 end
   end
   return nil
@@ -116,14 +122,15 @@ local function message(tvb, schema, tree, seen)
     if not tag then return false end
     local start = offset
     offset = offset + size
-    local known, wire = schema[tag >> 3], tag & 7
-    local name = known and known[1] or ("field " .. (tag >> 3))
+    local number, wire = int(tag / 8), tag % 8
+    local known = schema[number]
+    local name = known and known[1] or ("field " .. number)
     local kind = known and known[2]
     if wire == 0 then
       local value, bytes = base128(tvb, offset)
       if not value then return false end
       offset = offset + bytes
-      tree:add(f.field, tvb(start, offset - start), name .. ": " .. value)
+      tree:add(f.field, tvb(start, offset - start), name .. ": " .. string.format("%.0f", value))
       seen(name, value)
     elseif wire == 2 then
       local length, bytes = base128(tvb, offset)
@@ -172,11 +179,11 @@ end
 
 local function control(tvb, pinfo, tree, link)
   local tag, size = base128(tvb, 0)
-  local kind = tag and SCHEMA[tag >> 3]
+  local kind = tag and SCHEMA[int(tag / 8)]
   local name = kind and kind[1] or "unknown"
   local item = tree:add(f.control, tvb(), name)
   local length, bytes = nil, nil
-  if tag and tag & 7 == 2 then length, bytes = base128(tvb, size) end
+  if tag and tag % 8 == 2 then length, bytes = base128(tvb, size) end
   if not length or size + bytes + length ~= tvb:len() then
     item:add_proto_expert_info(malformed, "no control message")
     return name
@@ -201,30 +208,30 @@ end
 local function note(link, pinfo, channel, ssrc, sequence)
   local key = reference_key(pinfo, channel, ssrc)
   local known = link.references[key]
-  local ahead = known and (sequence - known) & 0xffff
+  local ahead = known and (sequence - known) % 65536
   if not known or (ahead > 0 and ahead < 0x8000) then link.references[key] = sequence end
 end
 
 -- The 12 bytes that a compact frame stands for, or nothing.
 local function rebuild(tvb, pinfo, link, channel)
   local first = tvb(0, 1):uint()
-  local context = link.contexts[(directions(pinfo)) .. "/" .. channel .. "/" .. (first & 0x0f)]
+  local context = link.contexts[(directions(pinfo)) .. "/" .. channel .. "/" .. (first % 16)]
   if not context then return nil end
   local reference = link.references[reference_key(pinfo, channel, context.ssrc or 0)]
   if not reference then return nil end
   local lowest = reference - BEHIND
-  local sequence = (lowest + ((tvb(1, 1):uint() - lowest) & 0xff)) & 0xffff
+  local sequence = (lowest + (tvb(1, 1):uint() - lowest) % 256) % 65536
   local timestamp
-  if first & 0x10 ~= 0 then
+  if has(first, 16) then
     timestamp = tvb(2, 4):uint()
   else
-    local distance = (sequence - (context.base_sequence or 0)) & 0xffff
+    local distance = (sequence - (context.base_sequence or 0)) % 65536
     if distance >= 0x8000 then distance = distance - 0x10000 end
-    timestamp = ((context.base_timestamp or 0) + distance * (context.timestamp_step or 0)) & 0xffffffff
+    timestamp = ((context.base_timestamp or 0) + distance * (context.timestamp_step or 0)) % 4294967296
   end
   note(link, pinfo, channel, context.ssrc or 0, sequence)
-  local marker = first & 0x20 ~= 0 and 0x80 or 0
-  return string.format("80%02x%04x%08x%08x", marker | (context.payload_type or 0), sequence, timestamp,
+  local marker = has(first, 32) and 128 or 0
+  return string.format("80%02x%04x%08x%08x", marker + (context.payload_type or 0), sequence, timestamp,
     context.ssrc or 0)
 end
 
@@ -235,13 +242,13 @@ end
 
 local function compact(tvb, pinfo, root, tree, link, key, channel)
   local first = tvb(0, 1):uint()
-  local header = first & 0x10 ~= 0 and 6 or 2
+  local header = has(first, 16) and 6 or 2
   if tvb:len() < header then
     tree:add_proto_expert_info(malformed, "a compact frame that ends in its header")
     return "compact RTP?"
   end
-  tree:add(f.context, tvb(0, 1), first & 0x0f)
-  tree:add(f.marker, tvb(0, 1), first & 0x20 ~= 0)
+  tree:add(f.context, tvb(0, 1), first % 16)
+  tree:add(f.marker, tvb(0, 1), has(first, 32))
   tree:add(f.low_sequence, tvb(1, 1))
   if header == 6 then tree:add(f.timestamp, tvb(2, 4)) end
   local id = key .. "/" .. pinfo.number .. "/" .. channel .. "/" .. tvb(0, header):bytes():tohex()
@@ -262,7 +269,7 @@ end
 -- A packet in its own form.
 local function packet(tvb, pinfo, root, tree, link, channel, moves)
   local first = tvb(0, 1):uint()
-  if first >> 6 ~= 2 or tvb:len() < 8 then
+  if int(first / 64) ~= 2 or tvb:len() < 8 then
     tree:add(f.bytes, tvb())
     return "other media"
   end
@@ -285,11 +292,11 @@ local function media(tvb, pinfo, root, tree, link, key, channel)
   local function form(name)
     tree:add(f.form, tvb(0, 1), name)
   end
-  if first >> 6 == 2 or not link.compact then
+  if int(first / 64) == 2 or not link.compact then
     form("as it is")
     return packet(tvb, pinfo, root, tree, link, channel, true)
   end
-  if first >> 6 == 0 then
+  if int(first / 64) == 0 then
     form("compact")
     return compact(tvb, pinfo, root, tree, link, key, channel)
   end
