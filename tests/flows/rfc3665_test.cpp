@@ -1,6 +1,8 @@
 // The call flows of RFC 3665 ("Basic Call Flow Examples") with a gateway between the user agents: a
 // client behind a link on one side, a provider's proxy on the other.
 #include "flows/flow_site.hpp"
+#include "provider/target_book.hpp"
+#include "support/fake_zone.hpp"
 
 namespace isthmus::sim {
 namespace {
@@ -89,6 +91,41 @@ TEST_P(Rfc3665, s3_3_session_with_multiple_proxy_authentication) {
   EXPECT_EQ(beyond.challenges_sent, 1);
   EXPECT_EQ(carol.requests.front().fields(HeaderId::proxy_authorization).size(), 2u);
   hang_up(alice, call);
+}
+
+TEST_P(Rfc3665, s3_4_session_with_proxy_failure) {
+  // Two proxies of the provider by SRV, the first of which is out of service.
+  test::FakeZone zone;
+  zone.srv("_sip._udp.example.org", 1, 1, 5060, "p1.example.org")
+      .srv("_sip._udp.example.org", 2, 1, 5060, "p2.example.org")
+      .a("p1.example.org", "198.51.100.1")
+      .a("p2.example.org", "198.51.100.2");
+  SeededRandom random{GetParam()};
+  provider::TargetBook book{{}, random};
+  book.add_provider("provider", *provider::TargetName::of_uri(*sip::Uri::parse("sip:example.org")),
+                    {});
+  book.on_timeout(world.now);
+  for (auto work = book.take_work(); !work.questions.empty(); work = book.take_work()) {
+    for (const auto& question : work.questions)
+      book.on_answer(question, zone.answer(question), world.now);
+  }
+  gateway.router.set_targets(&book);
+  gateway.router.set_addresses("provider", book.addresses_of("provider"));
+  world.detach_udp(*Endpoint::parse("198.51.100.1:5060"));
+  beyond.locations["carol"] = carol.contact_uri();
+  beyond.accounts["alice"] = alice.password = "secret";
+
+  Talk call = dial(alice, carol);
+  rings(call);
+  answered(call);
+  EXPECT_EQ(proxy.challenges_sent, 0);
+  EXPECT_GE(beyond.challenges_sent, 1);
+  ASSERT_EQ(carol.requests.front().values(HeaderId::record_route).size(), 1u);
+  EXPECT_NE(carol.requests.front().get(HeaderId::record_route)->find("198.51.100.2"),
+            std::string::npos);
+  hang_up(alice, call);
+  nothing_left();
+  gateway.router.set_targets(nullptr);
 }
 
 TEST_P(Rfc3665, s3_5_session_through_a_sip_alg) {

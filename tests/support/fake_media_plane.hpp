@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <set>
+#include <vector>
 
 #include "call/media_plane.hpp"
 
@@ -56,6 +57,19 @@ class FakeMediaPlane final : public call::MediaPlane {
   call::MediaStatistics statistics(call::MediaEndpointId) const override { return {}; }
   std::optional<std::uint64_t> idle_ms(call::MediaEndpointId) const override { return idle; }
 
+  bool play_digit(call::MediaEndpointId to, char digit, unsigned duration_ms) override {
+    if (!ends.at(to).remote.events.plays() || digits_full) return false;
+    played.push_back({to, digit, duration_ms});
+    return true;
+  }
+
+  struct Played {
+    call::MediaEndpointId to;
+    char digit;
+    unsigned duration_ms;
+  };
+  std::vector<Played> played;
+  bool digits_full = false;
   std::map<call::MediaEndpointId, End> ends;
   std::optional<std::uint64_t> idle = 0;  ///< what idle_ms() says of every endpoint
 

@@ -55,6 +55,12 @@ std::optional<std::string> BridgeHost::start(call::Router& router, call::Binding
   config.max_bindings_per_session = options_.max_bindings_per_session;
   config.media_timeout = options_.media.timeout;
   bridge_ = std::make_unique<call::Bridge>(config, router, *relay_, bindings, registrar, random_);
+  relay_->on_digit = [this](const media::HeardDigit& heard) {
+    call::Actions actions;
+    bridge_->on_digit(heard.call, heard.from, {heard.digit, heard.duration_ms}, clock_now(),
+                      actions);
+    carry_out(actions);
+  };
   metrics_.before_scrape([this] { collect_metrics(); });
   arm_tick();
   return std::nullopt;
@@ -356,6 +362,8 @@ void BridgeHost::collect_metrics() {
   set("isthmus_loops_total",
       "Requests refused because they came twice (482) or passed too many hops (483)", calls.loops);
   set("isthmus_media_timeouts_total", "Calls ended for silence", calls.media_timeouts);
+  set("isthmus_digits_converted_total", "DTMF digits brought from INFO to RFC 4733 or back",
+      calls.digits_converted);
   set("isthmus_bad_sdp_total", "Session descriptions that could not be carried", calls.bad_sdp);
 
   const sip::TransactionLayer& layer = bridge_->transactions();
@@ -382,6 +390,8 @@ void BridgeHost::collect_metrics() {
       media.late_packets);
   set("isthmus_media_packets_in_total", "Media packets received", media.packets_in);
   set("isthmus_media_packets_out_total", "Media packets sent", media.packets_out);
+  set("isthmus_media_event_packets_total",
+      "Packets that the conversion of digits took out of media streams", media.event_packets);
   set("isthmus_media_bytes_in_total", "Media bytes received", media.bytes_in);
   set("isthmus_media_bytes_out_total", "Media bytes sent", media.bytes_out);
   for (std::size_t i = 1; i < media::kDropReasons; ++i) {

@@ -52,6 +52,7 @@ std::optional<std::string> RegistrarHost::start(provider::GatewayRouter& router)
       random_);
   registrar_->set_wall_clock(wall_now(), clock_now());
   if (auto fault = open_database()) return fault;
+  router.set_user_directory([this](const std::string& user) { return directory_->has_user(user); });
   if (config_.registrar.authentication == ops::RegistrarAuthentication::digest) {
     sip::DigestServer::Config digest{config_.domain, config_.registrar.algorithms,
                                      config_.registrar.nonce_life};

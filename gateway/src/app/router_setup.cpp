@@ -114,6 +114,18 @@ provider::InboundUser inbound_user_of(ops::InboundUser place) {
   return provider::InboundUser::request_uri;
 }
 
+call::DtmfForm form_of(ops::Dtmf dtmf) {
+  switch (dtmf) {
+    case ops::Dtmf::info:
+      return call::DtmfForm::info;
+    case ops::Dtmf::rfc4733:
+      return call::DtmfForm::rfc4733;
+    case ops::Dtmf::pass:
+      break;
+  }
+  return call::DtmfForm::pass;
+}
+
 /// Who registers at that provider, and how often.
 void set_registration(provider::Provider& provider, const ops::RegistrationConfig& config) {
   provider.registers_itself = config.mode != ops::RegistrationMode::passthrough;
@@ -180,6 +192,7 @@ provider::Provider provider_of(const ops::GatewayConfig& gateway,
   if (config.session_timer.expires > seconds(0)) {
     out.policy.session_expires = config.session_timer.expires;
   }
+  out.policy.dtmf = form_of(config.dtmf);
   out.policy.min_session_expires = config.session_timer.min;
   out.policy.datagram_bytes = config.datagram_bytes.value_or(gateway.sip.udp.datagram_bytes);
   out.transport = config.target.transport_or_default();

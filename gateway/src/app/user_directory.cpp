@@ -1,5 +1,6 @@
 #include "app/user_directory.hpp"
 
+#include "base/limits.hpp"
 #include "ops/registrar_config_keys.hpp"
 
 namespace isthmus::app {
@@ -23,6 +24,11 @@ std::optional<provider::SipUser> UserDirectory::find_sip_user(std::string_view n
   // Hashes that were made for another domain fit no password in this one.
   if (!stored || stored->realm != realm_ || stored->secrets.empty()) return std::nullopt;
   return provider::SipUser{stored->name, stored->secrets, stored->aors};
+}
+
+bool UserDirectory::has_user(std::string_view name) {
+  if (!store_ || name.size() > limits::kUserNameBytes) return false;
+  return store_->has_address(name);
 }
 
 }  // namespace isthmus::app

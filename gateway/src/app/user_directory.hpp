@@ -18,6 +18,9 @@ class UserDirectory final : public provider::SipUserDirectory {
   UserDirectory(const ops::GatewayConfig& config, std::unique_ptr<store::UserStore> store);
 
   std::optional<provider::SipUser> find_sip_user(std::string_view name) override;
+  /// Whether the database holds a user of that name or address; those of the configuration are
+  /// known without it. Reads the whole table, so ask it last.
+  bool has_user(std::string_view name);
   /// Look-ups that the database did not answer.
   std::uint64_t failures() const { return store_ ? store_->failures() : 0; }
 

@@ -284,6 +284,11 @@ void Bridge::on_user_available(std::string_view user, Instant now, Actions& out)
   impl_->run(now, out, [&] { impl_->parked_.on_user_available(user); });
 }
 
+void Bridge::on_digit(CallId call, MediaEndpointId from, const DtmfInfo& digit, Instant now,
+                      Actions& out) {
+  impl_->run(now, out, [&] { impl_->calls_.on_digit(call, from, digit); });
+}
+
 void Bridge::on_timeout(Instant now, Actions& out) {
   impl_->run(now, out, [&] {
     impl_->core_.layer.on_timeout(now, impl_->core_.events);

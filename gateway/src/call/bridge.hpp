@@ -81,6 +81,7 @@ struct BridgeCounters {
   std::uint64_t refreshes_answered = 0;  ///< REGISTERs that the registrar did not need to see
   std::uint64_t rejected_over_limit = 0, unmatched_dialog = 0, loops = 0, bad_sdp = 0,
                 media_timeouts = 0;
+  std::uint64_t digits_converted = 0;  ///< between INFO and RFC 4733
 };
 
 /// A local answerer of REGISTER requests (provider/registrar.hpp implements it).
@@ -122,6 +123,9 @@ class Bridge {
   void on_lookup_done(std::string_view key, Instant now, Actions& out);
   /// A device of this user is there: what waited for it is routed again.
   void on_user_available(std::string_view user, Instant now, Actions& out);
+  /// The media plane took a digit out of what that endpoint received (TelephoneEvents::taken).
+  void on_digit(CallId call, MediaEndpointId from, const DtmfInfo& digit, Instant now,
+                Actions& out);
   void on_timeout(Instant now, Actions& out);
   std::optional<Instant> next_deadline() const;
 

@@ -68,9 +68,10 @@ void BridgeCore::translate(sip::Message& message, const Crossing& crossing) {
 }
 
 sip::TransactionId BridgeCore::send(sip::Message request, const sip::Flow& flow,
-                                    const sip::Flow* from, std::optional<sip::Message>* sent) {
+                                    const sip::Flow* from, std::optional<sip::Message>* sent,
+                                    const sip::Flow* on_behalf) {
   router.dress(request, flow, from);
-  if (credentials.prepare(request, flow) && sent) *sent = request;
+  if (credentials.prepare(request, flow, from ? from : on_behalf) && sent) *sent = request;
   return transmit(std::move(request), flow);
 }
 
@@ -90,10 +91,13 @@ sip::TransactionId BridgeCore::transmit(sip::Message request, const sip::Flow& f
                             sip::FallbackFlow{flow, host_of(flow)});
 }
 
-void BridgeCore::send_bye(sip::Message bye, const sip::Flow& flow) {
+void BridgeCore::send_bye(sip::Message bye, const sip::Flow& flow, const sip::Flow* on_behalf) {
   std::optional<sip::Message> sent;
-  sip::TransactionId client = send(std::move(bye), flow, nullptr, &sent);
-  if (client != 0 && sent) byes_.emplace(client, Bye{std::move(*sent), flow});
+  sip::TransactionId client = send(std::move(bye), flow, nullptr, &sent, on_behalf);
+  if (client == 0 || !sent) return;
+  Bye kept{std::move(*sent), flow, std::nullopt};
+  if (on_behalf) kept.on_behalf = *on_behalf;
+  byes_.emplace(client, std::move(kept));
 }
 
 bool BridgeCore::on_bye_response(sip::TransactionId client, const sip::Message& response) {
@@ -104,7 +108,8 @@ bool BridgeCore::on_bye_response(sip::TransactionId client, const sip::Message& 
   byes_.erase(found);
   auto cseq = bye.sent.cseq();
   if (!cseq || bye.challenges++ == limits::kDigestAttempts) return true;
-  std::optional<sip::Message> again = credentials.answer(bye.sent, response, bye.flow);
+  std::optional<sip::Message> again =
+      credentials.answer(bye.sent, response, bye.flow, bye.on_behalf ? &*bye.on_behalf : nullptr);
   if (!again) return true;
   set_cseq(*again, cseq->number + 1);
   bye.sent = *again;

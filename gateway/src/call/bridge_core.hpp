@@ -47,13 +47,15 @@ struct BridgeCore {
   /// dresses each by it.
   /// @param sent  becomes the request as it went out, where the gateway holds credentials to answer
   /// a challenge to it; else stays as it is.
+  /// @param on_behalf  of one of our own: the leg whose credentials it goes by.
   sip::TransactionId send(sip::Message request, const sip::Flow& flow,
                           const sip::Flow* from = nullptr,
-                          std::optional<sip::Message>* sent = nullptr);
+                          std::optional<sip::Message>* sent = nullptr,
+                          const sip::Flow* on_behalf = nullptr);
   /// Once more what `send` made, under another CSeq and with credentials.
   sip::TransactionId send_again(sip::Message request, const sip::Flow& flow);
   /// A BYE of our own: nobody waits for its end, but a challenge to it is answered.
-  void send_bye(sip::Message bye, const sip::Flow& flow);
+  void send_bye(sip::Message bye, const sip::Flow& flow, const sip::Flow* on_behalf);
   /// @return false: the client transaction is none of those.
   bool on_bye_response(sip::TransactionId client, const sip::Message& response);
   void on_bye_failed(sip::TransactionId client) { byes_.erase(client); }
@@ -90,6 +92,7 @@ struct BridgeCore {
   struct Bye {
     sip::Message sent;
     sip::Flow flow;
+    std::optional<sip::Flow> on_behalf;
     unsigned challenges = 0;
   };
   std::unordered_map<std::uint64_t, Load> sessions_;  ///< only those with anything open

@@ -1,7 +1,6 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,8 +9,10 @@
 #include "base/time.hpp"
 #include "call/dialog_identity.hpp"
 #include "call/dialog_usages.hpp"
+#include "call/dtmf_info.hpp"
 #include "call/failover.hpp"
 #include "call/media_session.hpp"
+#include "call/redirection.hpp"
 #include "call/session_timer.hpp"
 #include "sip/dialog.hpp"
 #include "sip/message.hpp"
@@ -74,16 +75,20 @@ struct Branch {
   std::unique_ptr<MediaSession> media;
   std::unique_ptr<TimedLegs> timers;  ///< where the bridge keeps session timers itself
   std::vector<std::unique_ptr<DialogPair>> dialogs;
-  Failover places;                    ///< where it may still go
-  std::deque<std::string> redirects;  ///< Contacts of a 3xx that are still to be tried, best first
-  std::vector<std::string> tried;     ///< Request-URIs, to find redirections in a circle
-  bool heard = false;                 ///< the place it went to last has sent a response
+  Failover places;                      ///< where it may still go
+  Redirection redirection;              ///< that this place and those before it made
+  bool heard = false;                   ///< the place it went to last has sent a response
   std::optional<sip::Message> failure;  ///< its final failure, translated for the caller
   std::optional<sip::Flow> failed_at;   ///< where it came from; nothing: it is ours
   struct Unwanted {
     std::string tag, ack;
   };
   std::vector<Unwanted> unwanted;  ///< 2xx that were acknowledged and hung up
+  struct Digits {
+    std::vector<DtmfInfo> waiting;  ///< to go in INFOs of ours, in their order
+    bool sending = false;           ///< one at a time: UDP would bring them out of order
+  };
+  std::array<Digits, 2> digits;  ///< toward each leg, where they are converted
 };
 
 enum class CallState : std::uint8_t { setup, answered, ending };

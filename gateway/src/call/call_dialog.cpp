@@ -107,7 +107,9 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
                           sip::Message& request, bool waited) {
   Side to = other(ref.from);
   bool bye = request.method() == Method::bye;
-  if (answer_refresh(ref, server, request) || refuse_glare(ref, server, request)) return;
+  if (answer_refresh(ref, server, request) || take_digit(ref, server, request) ||
+      refuse_glare(ref, server, request))
+    return;
   if (!bye && ref.call->transactions >= limits::kRequestsPerCall) {
     ++core_.counters.rejected_over_limit;
     core_.reject(server, request, 503, "Too many requests wait in this call", 1);
@@ -254,12 +256,13 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
   }
   int status = response.status();
   if (!use.finished && answer_challenge(client, use, response)) return;
-  if (use.sent && status < 300) core_.credentials.accept(*use.sent, response, use.hop);
+  if (status == 503 && try_next_hop(client, HopFailure::response, retry_after_of(response))) return;
+  const sip::Flow& back = use.branch->flow[index_of(use.from)];
+  if (use.sent && status < 300) core_.credentials.accept(*use.sent, response, use.hop, &back);
   if (status < 300 && refreshes_target(use.request.method())) {
     if (auto contact = response.contact())
       use.dialog->remote_target[index_of(answering)] = contact->uri;
   }
-  const sip::Flow& back = use.branch->flow[index_of(use.from)];
   const sip::Flow& far = use.branch->flow[index_of(answering)];
   if (status < 200 && repeat_provisional(use.reliable, use.server, back, far, response)) return;
   const std::string& tag = use.dialog->callee_tag;
@@ -308,7 +311,8 @@ bool CallManager::answer_challenge(sip::TransactionId client, DialogUse& use,
   int status = response.status();
   if ((status != 401 && status != 407) || !use.sent || use.challenges == limits::kDigestAttempts)
     return false;
-  std::optional<sip::Message> again = core_.credentials.answer(*use.sent, response, use.hop);
+  std::optional<sip::Message> again =
+      core_.credentials.answer(*use.sent, response, use.hop, &use.branch->flow[index_of(use.from)]);
   auto cseq = use.request.cseq();
   if (!again || !cseq) return false;
   Side to = other(use.from);
@@ -377,7 +381,7 @@ void CallManager::send_bye(Branch& branch, DialogPair& dialog, Side to, int caus
                            std::string_view reason) {
   sip::Message bye = own_request(dialog, to, "BYE");
   bye.add(HeaderId::reason, reason_value(cause, reason));
-  core_.send_bye(std::move(bye), next_hop(branch, dialog, to));
+  core_.send_bye(std::move(bye), next_hop(branch, dialog, to), &branch.flow[index_of(other(to))]);
 }
 
 /// Ends a call from our side: BYE to both legs of an answered call but for `except`; cancels one in

@@ -28,6 +28,7 @@ std::optional<MediaFault> CallManager::send_branch(Call& call, Branch& branch,
     branch.media.reset();  // gives its ports back before others are taken
     branch.media = std::make_unique<MediaSession>(core_.media, call.caller, target.flow);
   }
+  if (branch.media) branch.media->convert_digits(forms_of(branch), call.id);
   prepare_timers(call, branch, out);
   branch.initial_offer = has_description(out);
   if (std::optional<MediaFault> fault = carry_body(branch, {}, Side::caller, out, true))

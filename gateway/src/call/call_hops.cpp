@@ -100,13 +100,22 @@ void CallManager::be_patient(sip::TransactionId client, const DialogUse& use) {
   if (limit > Duration::zero()) silent_.set(client, core_.now + limit);
 }
 
-/// RFC 3263 §4.3 inside a dialog: another address of the same peer. @return false: there is none.
-bool CallManager::try_next_hop(sip::TransactionId client, HopFailure failure) {
+/// RFC 3263 §4.3 inside a dialog: another address of the same peer, after silence, a transport
+/// fault or a 503. Where the dialog's next hop is one address, there is none, and the failure is
+/// the other side's to hear. @return false: there is none.
+bool CallManager::try_next_hop(sip::TransactionId client, HopFailure failure,
+                               unsigned retry_after_s) {
   DialogUse& use = in_dialog_.at(client);
   InDialogPlaces& places = use.places;
-  if (use.finished || places.heard) return false;
-  core_.router.on_outcome(places.hop, outcome_of(failure, 0), 0, core_.now);
+  bool refused = failure == HopFailure::response;  // by a 503: a 100 before it changes nothing
+  if (use.finished || (places.heard && !refused)) return false;
+  // Where it is the only place, a 503 may be the end point's own word, and says nothing of the
+  // host.
+  if (refused && places.more.empty()) return false;
+  core_.router.on_outcome(places.hop, outcome_of(failure, refused ? 503 : 0), retry_after_s,
+                          core_.now);
   if (places.more.empty()) return false;
+  places.heard = false;
   places.hop = places.more.front();
   places.more.erase(places.more.begin());
   use.hop = places.hop;
@@ -116,7 +125,8 @@ bool CallManager::try_next_hop(sip::TransactionId client, HopFailure failure) {
                   core_.contact_params_of(places.hop));
   silent_.clear(client);
   use.sent.reset();
-  core_.layer.cancel(client, {}, core_.now, core_.events);  // of an INVITE, should it wake up
+  // Of an INVITE, should it wake up.
+  if (!refused) core_.layer.cancel(client, {}, core_.now, core_.events);
   sip::TransactionId next =
       core_.send(std::move(out), places.hop, &use.branch->flow[index_of(use.from)], &use.sent);
   if (next == 0) return false;

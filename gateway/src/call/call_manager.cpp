@@ -16,7 +16,7 @@ bool CallManager::on_response(sip::TransactionId client, sip::Message& response)
     on_dialog_response(client, use->second, response);
     return true;
   }
-  return on_refresh_response(client, response);
+  return on_refresh_response(client, response) || on_digit_response(client, response);
 }
 
 bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure why) {
@@ -28,7 +28,7 @@ bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure
     return true;
   }
   auto found = in_dialog_.find(client);
-  if (found == in_dialog_.end()) return on_refresh_failed(client);
+  if (found == in_dialog_.end()) return on_refresh_failed(client) || on_digit_failed(client);
   HopFailure failure =
       why == sip::ClientFailure::timeout ? HopFailure::timeout : HopFailure::unreachable;
   if (try_next_hop(client, failure)) return true;
@@ -219,6 +219,7 @@ std::optional<DialogBook::Place> CallManager::place_of(std::string_view token) c
 void CallManager::remove(Call& call) {
   session_timers_.clear(call.id);
   std::erase_if(refreshes_, [&](const auto& entry) { return entry.second.call == call.id; });
+  std::erase_if(digits_, [&](const auto& entry) { return entry.second.call == call.id; });
   identifiers_.remember(call);
   for (auto& branch : call.branches) {
     initial_.erase(branch->client);

@@ -39,6 +39,8 @@ class CallManager : private DialogBook {
   /// A 2xx of a client transaction whose call is over: late, or its ACK was lost.
   void on_late_answer(const sip::Flow& flow, const sip::Message& response);
   bool on_client_failed(sip::TransactionId client, sip::ClientFailure why);
+  /// A digit was taken out of the media of that call.
+  void on_digit(CallId id, MediaEndpointId from, const DtmfInfo& digit);
   void on_server_failed(sip::TransactionId server);
   void on_session_closed(std::uint64_t session);
   bool end_call(CallId id, std::string_view reason);
@@ -62,7 +64,7 @@ class CallManager : private DialogBook {
     sip::Flow hop;
     std::vector<sip::Flow> more;
     std::optional<sip::Message> sent;  ///< as it went out, without Via; kept if there are more
-    bool heard = false;                ///< a response came
+    bool heard = false;                ///< a response came that kept the request here
   };
   struct DialogUse {
     Call* call;
@@ -89,11 +91,22 @@ class CallManager : private DialogBook {
     Side to;
     bool invite;  ///< else an UPDATE
     sip::Message sent;
-    sip::Flow hop;
+    sip::Flow hop, on_behalf;
     std::optional<sip::Message> challenged{};  ///< as it went out, where we hold credentials
     unsigned challenges = 0;
-    std::string ack{};  ///< of the 2xx, to repeat until `kept_until`
+    bool tells = false;             ///< it offers what the other leg said in answer to a refresh:
+    std::string told{}, offered{};  ///< in its words, and in those of the leg that is told
+    std::string ack{};              ///< of the 2xx, to repeat until `kept_until`
     Instant kept_until{};
+  };
+  /// A digit of ours that is under way in an INFO.
+  struct DigitUse {
+    CallId call;
+    std::string token;  ///< of its branch
+    Side to;
+    sip::Flow hop;
+    std::optional<sip::Message> sent{};  ///< as it went out, where we hold credentials
+    unsigned challenges = 0;
   };
   struct TokenUse {
     Call* call;
@@ -134,8 +147,9 @@ class CallManager : private DialogBook {
   void finish_if_nobody_left(Call& call);
   void cancel_branches(Call& call, const Branch* except, std::string_view reason);
   void hang_up_answer(Branch& branch, const sip::Message& response, std::string_view reason);
-  std::string acknowledge_and_end(const sip::Flow& flow, const sip::Message& invite,
-                                  const sip::Message& response, std::string_view reason);
+  std::string acknowledge_and_end(const sip::Flow& flow, const sip::Flow* on_behalf,
+                                  const sip::Message& invite, const sip::Message& response,
+                                  std::string_view reason);
   void turn_to_caller(const Call& call, const Branch& branch, sip::Message& response) const;
   bool carry_to_caller(Call& call, Branch& branch, const DialogPair* dialog,
                        sip::Message& response);
@@ -154,11 +168,24 @@ class CallManager : private DialogBook {
   void carry_timer_answer(const DialogUse& use, sip::Message& response);
   void on_session_timer(CallId id);
   void refresh(Call& call, Side to);
+  void note_change(Call& call, Side of, std::string_view answer, const std::string& carried);
+  void tell_change(Call& call, Side to);
+  DialogPair* idle_dialog(const Call& call, Branch& branch, bool for_invite);
+  bool send_refresh(Call& call, DialogPair& dialog, Side to, bool invite, bool tells,
+                    const std::string& description);
   sip::Message own_request(DialogPair& dialog, Side to, std::string_view method) const;
   bool on_refresh_response(sip::TransactionId client, const sip::Message& response);
-  void acknowledge_refresh(Branch& branch, Refresh& refresh, const sip::Message& response);
+  void acknowledge_refresh(Call& call, Refresh& refresh, const sip::Message& response);
   bool answer_refresh_challenge(Refresh& refresh, const sip::Message& response);
   bool on_refresh_failed(sip::TransactionId client);
+
+  // call_digits.cpp
+  std::array<DtmfForm, 2> forms_of(const Branch& branch) const;
+  bool take_digit(const DialogRef& ref, sip::TransactionId server, const sip::Message& request);
+  void send_next_digit(Call& call, Branch& branch, Side to);
+  bool answer_digit_challenge(DigitUse& use, const sip::Message& response);
+  bool on_digit_response(sip::TransactionId client, const sip::Message& response);
+  bool on_digit_failed(sip::TransactionId client);
 
   // call_dialog.cpp
   DialogRef find_dialog(const sip::Flow& flow, const sip::Message& request);
@@ -201,7 +228,7 @@ class CallManager : private DialogBook {
   bool find_hops(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
                  sip::Message& request, bool waited, std::vector<sip::Flow>& hops);
   void be_patient(sip::TransactionId client, const DialogUse& use);
-  bool try_next_hop(sip::TransactionId client, HopFailure failure);
+  bool try_next_hop(sip::TransactionId client, HopFailure failure, unsigned retry_after_s = 0);
   void note_peer(const sip::Flow& flow);
 
   // call_manager.cpp
@@ -227,6 +254,7 @@ class CallManager : private DialogBook {
   AnswerRepeater answers_;
   Deadlines<CallId> session_timers_;
   std::unordered_map<sip::TransactionId, Refresh> refreshes_;
+  std::unordered_map<sip::TransactionId, DigitUse> digits_;
   Deadlines<sip::TransactionId> silent_;  ///< requests that go elsewhere if nothing is heard
   std::unordered_map<Endpoint, Instant, EndpointHash> peers_;  ///< until when each is known
 };

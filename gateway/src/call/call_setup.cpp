@@ -76,7 +76,7 @@ bool CallManager::answer_challenge(Call& call, Branch& branch, const sip::Messag
     return false;
   }
   std::optional<sip::Message> again =
-      core_.credentials.answer(branch.sent, response, branch.flow[1]);
+      core_.credentials.answer(branch.sent, response, branch.flow[1], &branch.flow[0]);
   auto cseq = call.request.cseq();
   if (!again || !cseq) return false;
   std::uint32_t number = branch.identity.numbers[1].carry_again(cseq->number, again->method());
@@ -104,7 +104,7 @@ void CallManager::on_initial_response(Call& call, Branch& branch, sip::Message& 
     return;
   }
   if (branch.credentials && status < 300)
-    core_.credentials.accept(branch.sent, response, branch.flow[1]);
+    core_.credentials.accept(branch.sent, response, branch.flow[1], &branch.flow[0]);
   if (status < 200) {
     if (call.state == CallState::setup && branch.state == BranchState::calling)
       on_provisional(call, branch, response);
@@ -114,7 +114,7 @@ void CallManager::on_initial_response(Call& call, Branch& branch, sip::Message& 
         response;  // in the words of the place that said it, before another is asked
     turn_to_caller(call, branch, told);
     if (follow_redirect(call, branch, response) ||
-        (status < 600 && !branch.redirects.empty() && try_next_contact(call, branch)) ||
+        (status < 600 && try_next_contact(call, branch)) ||
         try_next_place(call, branch, HopFailure::response, status)) {
       keep_failure(branch, std::move(told), &place);
     } else {
@@ -366,13 +366,15 @@ void CallManager::hang_up_answer(Branch& branch, const sip::Message& response,
         SendSip{next_hop(branch.flow[1], dialog.remote_target, dialog.route_set), known.ack});
     return;
   }
-  std::string ack = acknowledge_and_end(branch.flow[1], branch.sent, response, reason);
+  std::string ack =
+      acknowledge_and_end(branch.flow[1], &branch.flow[0], branch.sent, response, reason);
   if (branch.unwanted.size() < limits::kForksPerCall)
     branch.unwanted.push_back({std::move(tag), std::move(ack)});
 }
 
 /// @return the ACK, to repeat.
-std::string CallManager::acknowledge_and_end(const sip::Flow& flow, const sip::Message& invite,
+std::string CallManager::acknowledge_and_end(const sip::Flow& flow, const sip::Flow* on_behalf,
+                                             const sip::Message& invite,
                                              const sip::Message& response,
                                              std::string_view reason) {
   sip::Dialog dialog = sip::Dialog::as_uac(invite, response);
@@ -386,7 +388,7 @@ std::string CallManager::acknowledge_and_end(const sip::Flow& flow, const sip::M
   core_.send_ack(std::move(ack_message), hop, &ack);
   sip::Message bye = dialog.request("BYE");
   bye.add(HeaderId::reason, reason_value(200, reason));
-  core_.send_bye(std::move(bye), hop);
+  core_.send_bye(std::move(bye), hop, on_behalf);
   return ack;
 }
 
@@ -401,7 +403,7 @@ void CallManager::on_late_answer(const sip::Flow& flow, const sip::Message& resp
   for (HeaderId id : {HeaderId::from, HeaderId::call_id, HeaderId::cseq}) {
     invite.add(id, response.get(id).value_or(""));
   }
-  acknowledge_and_end(flow, invite, response, "The call is over");
+  acknowledge_and_end(flow, nullptr, invite, response, "The call is over");
 }
 
 bool CallManager::on_cancel(sip::TransactionId server, const sip::Message& cancel) {

@@ -5,10 +5,13 @@
 //      ├── half the interval, we refresh: UPDATE, else re-INVITE with the last description
 //      ├── 408, 481 or no answer to our refresh ──▶ hung up
 //      └── interval less min(32 s, a third) without a refresh ──▶ hung up
+#include <algorithm>
+
 #include "base/limits.hpp"
 #include "call/body_parts.hpp"
 #include "call/call_manager.hpp"
 #include "call/crossing.hpp"
+#include "call/description_change.hpp"
 
 namespace isthmus::call {
 
@@ -18,6 +21,7 @@ using sip::Method;
 namespace {
 
 constexpr Duration kRefreshAgain = seconds(10);  // after a failure that says nothing of the peer
+constexpr unsigned kOffersAgain = 5;  // after glare; who never takes one does not mean glare
 constexpr const char* kLapsed = "Session timer expired";
 
 bool refreshes_session(Method method) {
@@ -118,6 +122,7 @@ void CallManager::arm_timers(const Call& call) {
   std::optional<Instant> next;
   for (const TimedLeg& leg : *call.winner->timers) {
     if (leg.timer.runs() && (!next || leg.timer.next() < *next)) next = leg.timer.next();
+    if (!leg.untold.empty() && (!next || leg.tell_at < *next)) next = leg.tell_at;
   }
   if (next) session_timers_.set(call.id, *next);
 }
@@ -196,7 +201,9 @@ void CallManager::on_session_timer(CallId id) {
     return;
   }
   for (Side side : {Side::caller, Side::callee}) {
-    SessionTimer& timer = (*call.winner->timers)[index_of(side)].timer;
+    TimedLeg& leg = (*call.winner->timers)[index_of(side)];
+    SessionTimer& timer = leg.timer;
+    if (!leg.untold.empty() && leg.tell_at <= core_.now) tell_change(call, side);
     if (!timer.runs()) continue;
     if (timer.lapses_at <= core_.now) {
       hang_up(call, std::nullopt, 408, kLapsed);
@@ -209,40 +216,96 @@ void CallManager::on_session_timer(CallId id) {
   arm_timers(call);
 }
 
+/// The dialog that a request of ours can go into now; one INVITE at a time (RFC 3261 §14.1).
+DialogPair* CallManager::idle_dialog(const Call& call, Branch& branch, bool for_invite) {
+  auto confirmed = std::find_if(branch.dialogs.begin(), branch.dialogs.end(),
+                                [](const auto& entry) { return entry->confirmed; });
+  if (confirmed == branch.dialogs.end()) return nullptr;
+  if (!for_invite) return confirmed->get();
+  for (const auto& [client, use] : in_dialog_) {
+    if (use.call == &call && !use.finished && use.request.method() == Method::invite)
+      return nullptr;
+  }
+  for (const auto& [client, pending] : refreshes_) {
+    if (pending.call == call.id && pending.invite && pending.ack.empty()) return nullptr;
+  }
+  return branch.media->pending_offer() ? nullptr : confirmed->get();
+}
+
 void CallManager::refresh(Call& call, Side to) {
   Branch& branch = *call.winner;
   TimedLeg& leg = (*branch.timers)[index_of(to)];
-  for (auto& entry : branch.dialogs) {
-    DialogPair& dialog = *entry;
-    if (!dialog.confirmed) continue;
-    bool invite = !leg.knows_update;
-    for (const auto& [client, use] : in_dialog_) {  // one INVITE at a time (RFC 3261 §14.1)
-      if (invite && use.call == &call && !use.finished && use.request.method() == Method::invite)
-        return;
-    }
-    if (invite && (leg.described.empty() || branch.media->pending_offer())) return;
-    sip::Message request = own_request(dialog, to, invite ? "INVITE" : "UPDATE");
-    sip::Flow hop = next_hop(branch, dialog, to);
-    request.add(HeaderId::contact, "<" +
-                                       contact_uri(branch.token[index_of(to)], core_.host_of(hop),
-                                                   core_.contact_params_of(hop)) +
-                                       ">");
+  bool invite = !leg.knows_update;
+  DialogPair* dialog = idle_dialog(call, branch, invite);
+  if (!dialog || (invite && leg.described.empty())) return;
+  if (invite) branch.media->begin_offer(other(to));
+  if (!send_refresh(call, *dialog, to, invite, false, leg.described) && invite)
+    branch.media->end_offer(other(to));
+}
+
+/// @param description  what an INVITE offers
+bool CallManager::send_refresh(Call& call, DialogPair& dialog, Side to, bool invite, bool tells,
+                               const std::string& description) {
+  Branch& branch = *call.winner;
+  const TimedLeg& leg = (*branch.timers)[index_of(to)];
+  sip::Message request = own_request(dialog, to, invite ? "INVITE" : "UPDATE");
+  sip::Flow hop = next_hop(branch, dialog, to);
+  std::string contact =
+      contact_uri(branch.token[index_of(to)], core_.host_of(hop), core_.contact_params_of(hop));
+  request.add(HeaderId::contact, "<" + contact + ">");
+  if (leg.timer.runs()) {
     seconds least = core_.router.policy_of(branch.flow[index_of(to)]).min_session_expires;
-    ask_for_timer(request, leg.timer.interval, std::min(least, leg.timer.interval), true);
-    if (invite) {
-      bool hides = dialog.identity.hides[index_of(to)];
-      request.set_body(hides ? hide_description(leg.described, true) : leg.described,
-                       "application/sdp");
-      branch.media->begin_offer(other(to));
-    }
-    Refresh pending{call.id, &dialog, to, invite, request, hop};
-    sip::TransactionId client = core_.send(std::move(request), hop, nullptr, &pending.challenged);
-    if (client != 0) {
-      refreshes_.emplace(client, std::move(pending));
-    } else if (invite) {
-      branch.media->end_offer(other(to));
-    }
-    return;
+    ask_for_timer(request, leg.timer.interval, std::min(least, leg.timer.interval),
+                  tells ? leg.timer.we_refresh : true);
+  }
+  if (invite) {
+    bool hides = dialog.identity.hides[index_of(to)];
+    request.set_body(hides ? hide_description(description, true) : description, "application/sdp");
+  }
+  Refresh pending{call.id, &dialog, to, invite, request, hop, branch.flow[index_of(other(to))]};
+  pending.tells = tells;
+  if (tells) {
+    pending.told = leg.untold;
+    pending.offered = description;
+  }
+  sip::TransactionId client =
+      core_.send(std::move(request), hop, nullptr, &pending.challenged, &pending.on_behalf);
+  if (client == 0) return false;
+  refreshes_.emplace(client, std::move(pending));
+  return true;
+}
+
+/// A leg answered our refresh with another description than it gave before: it moved, or sends
+/// other codecs, or none. The relay follows it by itself; the other leg is offered what it can
+/// tell apart.
+/// @param carried  the answer in the other leg's terms
+void CallManager::note_change(Call& call, Side of, std::string_view answer,
+                              const std::string& carried) {
+  const TimedLeg& leg = (*call.winner->timers)[index_of(of)];
+  TimedLeg& peer = (*call.winner->timers)[index_of(other(of))];
+  if (!is_news(peer.described, leg.described, carried)) return;
+  peer.untold = std::string(answer);
+  peer.refusals = 0;
+  peer.tell_at = core_.now;
+}
+
+/// Offers that side what it has not been told; again after a while, if something is under way.
+void CallManager::tell_change(Call& call, Side to) {
+  Branch& branch = *call.winner;
+  TimedLeg& leg = (*branch.timers)[index_of(to)];
+  // RFC 3261 §14.1: who does not own the Call-ID waits less, so that both do not collide again.
+  leg.tell_at = core_.now + milliseconds(10 * (1 + core_.random.u32() % 200));
+  DialogPair* dialog = idle_dialog(call, branch, true);
+  if (!dialog) return;
+  auto offer = branch.media->translate(other(to), leg.untold, true, dialog->callee_tag);
+  if (!offer) {
+    ++core_.counters.bad_sdp;
+    branch.media->rollback(other(to), dialog->callee_tag);
+    leg.untold.clear();
+  } else if (send_refresh(call, *dialog, to, true, true, *offer)) {
+    leg.untold.clear();
+  } else {
+    branch.media->rollback(other(to), dialog->callee_tag);
   }
 }
 
@@ -279,10 +342,12 @@ bool CallManager::on_refresh_response(sip::TransactionId client, const sip::Mess
   Branch& branch = *call.winner;
   TimedLeg& leg = (*branch.timers)[index_of(refresh.to)];
   if (status < 300) {
-    take_grant(leg.timer, response, core_.now);
-    leg.timer.we_refresh = leg.timer.we_refresh || !SessionExpires::of(response);
+    if (leg.timer.runs()) {
+      take_grant(leg.timer, response, core_.now);
+      leg.timer.we_refresh = leg.timer.we_refresh || !SessionExpires::of(response);
+    }
     if (refresh.invite) {
-      acknowledge_refresh(branch, refresh, response);
+      acknowledge_refresh(call, refresh, response);
     } else {
       refreshes_.erase(found);
     }
@@ -294,7 +359,15 @@ bool CallManager::on_refresh_response(sip::TransactionId client, const sip::Mess
   if (status == 401 || status == 407) {
     if (answer_refresh_challenge(over, response)) return true;
   }
-  if (over.invite) branch.media->end_offer(other(over.to));
+  if (over.tells) {
+    branch.media->rollback(other(over.to));
+    if (status == 491 && leg.untold.empty() && leg.refusals++ < kOffersAgain) {  // RFC 3261 §14.1
+      leg.untold = over.told;
+      leg.tell_at = core_.now + milliseconds(10 * (1 + core_.random.u32() % 200));
+    }
+  } else if (over.invite) {
+    branch.media->end_offer(other(over.to));
+  }
   if (status == 408 || status == 481) {
     hang_up(call, std::nullopt, 408, kLapsed);
     return true;
@@ -304,18 +377,29 @@ bool CallManager::on_refresh_response(sip::TransactionId client, const sip::Mess
   if (longer) leg.timer.interval = seconds(*least);
   bool by_invite = !over.invite && (status == 405 || status == 501);
   if (by_invite) leg.knows_update = false;
+  if (over.tells) {  // it goes on as it was told before, as after any offer that is refused
+    arm_timers(call);
+    return true;
+  }
   leg.timer.refresh_at = core_.now + (longer || by_invite ? Duration::zero() : kRefreshAgain);
   arm_timers(call);
   return true;
 }
 
-void CallManager::acknowledge_refresh(Branch& branch, Refresh& refresh,
-                                      const sip::Message& response) {
+void CallManager::acknowledge_refresh(Call& call, Refresh& refresh, const sip::Message& response) {
+  Branch& branch = *call.winner;
   DialogPair& dialog = *refresh.dialog;
   if (auto contact = response.contact()) dialog.remote_target[index_of(refresh.to)] = contact->uri;
   if (std::optional<std::string_view> answer = description_in(response)) {
     auto taken = branch.media->translate(refresh.to, *answer, false, dialog.callee_tag);
-    if (!taken) ++core_.counters.bad_sdp;  // it was the same before, and media flows
+    if (!taken) {
+      ++core_.counters.bad_sdp;  // media flows as before
+    } else if (refresh.tells) {  // told no further: two that never agree would have no end
+      (*branch.timers)[index_of(refresh.to)].described = refresh.offered;
+      (*branch.timers)[index_of(other(refresh.to))].described = *taken;
+    } else {
+      note_change(call, refresh.to, *answer, *taken);
+    }
   }
   branch.media->end_offer(other(refresh.to));
   sip::Message ack = sip::Message::request("ACK", "sip:invalid.invalid");
@@ -336,7 +420,7 @@ void CallManager::acknowledge_refresh(Branch& branch, Refresh& refresh,
 bool CallManager::answer_refresh_challenge(Refresh& refresh, const sip::Message& response) {
   if (!refresh.challenged || refresh.challenges == limits::kDigestAttempts) return false;
   std::optional<sip::Message> again =
-      core_.credentials.answer(*refresh.challenged, response, refresh.hop);
+      core_.credentials.answer(*refresh.challenged, response, refresh.hop, &refresh.on_behalf);
   if (!again) return false;
   set_cseq(*again, refresh.dialog->identity.numbers[index_of(refresh.to)].next_own());
   refresh.sent = *again;

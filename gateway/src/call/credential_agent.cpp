@@ -8,7 +8,8 @@ using sip::HeaderId;
 using sip::Method;
 
 CredentialAgent::Client* CredentialAgent::client_for(const sip::Message& request,
-                                                     const sip::Flow& to) {
+                                                     const sip::Flow& to,
+                                                     const sip::Flow* on_behalf) {
   Method method = request.method();
   // An ACK repeats its INVITE's, a CANCEL cannot be sent again (RFC 3261 §22.1).
   if (to.is_link() || method == Method::register_ || method == Method::ack ||
@@ -16,14 +17,13 @@ CredentialAgent::Client* CredentialAgent::client_for(const sip::Message& request
     return nullptr;
   }
   Result<sip::NameAddr, sip::Fault> from = request.from();
-  Result<sip::Uri, sip::Fault> uri = from ? sip::Uri::parse(from->uri) : sip::Uri::parse("");
-  std::string user = uri && uri->is_sip() ? uri->decoded_user() : std::string();
-  std::optional<Credentials> held = router_.credentials_for(to, user);
+  std::optional<Credentials> held =
+      router_.credentials_for(to, from ? std::string_view(from->uri) : "", on_behalf);
   if (!held) return nullptr;
 
   std::string key = router_.owner_of(to);
   key += '\n';
-  key += user;
+  key += held->user;
   auto known = clients_.find(key);
   if (known != clients_.end()) {
     Client& client = *known->second;
@@ -43,27 +43,29 @@ CredentialAgent::Client* CredentialAgent::client_for(const sip::Message& request
   return &recent_.front();
 }
 
-bool CredentialAgent::prepare(sip::Message& request, const sip::Flow& to) {
-  Client* client = client_for(request, to);
+bool CredentialAgent::prepare(sip::Message& request, const sip::Flow& to,
+                              const sip::Flow* on_behalf) {
+  Client* client = client_for(request, to, on_behalf);
   if (client) client->digest.anticipate(request);
   return client != nullptr;
 }
 
 std::optional<sip::Message> CredentialAgent::answer(const sip::Message& sent,
                                                     const sip::Message& response,
-                                                    const sip::Flow& to) {
-  Client* client = client_for(sent, to);
+                                                    const sip::Flow& to,
+                                                    const sip::Flow* on_behalf) {
+  Client* client = client_for(sent, to, on_behalf);
   if (!client) return std::nullopt;
   sip::Message again = sent;
   if (!client->digest.authorize(again, response)) return std::nullopt;
   return again;
 }
 
-void CredentialAgent::accept(const sip::Message& sent, sip::Message& response,
-                             const sip::Flow& to) {
+void CredentialAgent::accept(const sip::Message& sent, sip::Message& response, const sip::Flow& to,
+                             const sip::Flow* on_behalf) {
   if (!response.has(HeaderId::authentication_info) && !response.get("Proxy-Authentication-Info"))
     return;
-  Client* client = client_for(sent, to);
+  Client* client = client_for(sent, to, on_behalf);
   if (!client || !client->digest.learn(sent, response)) return;
   response.remove(HeaderId::authentication_info);
   response.remove("Proxy-Authentication-Info");

@@ -19,14 +19,16 @@ class CredentialAgent {
   CredentialAgent(const Router& router, Random& random) : router_(router), random_(random) {}
 
   /// Puts credentials on a request that is about to go there, for realms that asked before.
+  /// @param on_behalf  here and below: the leg that the request is from; null: not known.
   /// @return whether a challenge from there would be answered; then keep the request as it is now.
-  bool prepare(sip::Message& request, const sip::Flow& to);
+  bool prepare(sip::Message& request, const sip::Flow& to, const sip::Flow* on_behalf);
   /// What to send after a 401 or 407: the request once more, with credentials. Its CSeq still is
   /// the old one. Nothing: no credentials, or they are refused; the response passes.
   std::optional<sip::Message> answer(const sip::Message& sent, const sip::Message& response,
-                                     const sip::Flow& to);
+                                     const sip::Flow& to, const sip::Flow* on_behalf);
   /// Takes the next nonce from a 2xx, and takes off what answers our own credentials.
-  void accept(const sip::Message& sent, sip::Message& response, const sip::Flow& to);
+  void accept(const sip::Message& sent, sip::Message& response, const sip::Flow& to,
+              const sip::Flow* on_behalf);
   std::size_t size() const { return clients_.size(); }
 
  private:
@@ -35,8 +37,8 @@ class CredentialAgent {
     Credentials credentials;
     sip::DigestClient digest;
   };
-  /// The client of that place and From user; nothing where we hold no credentials.
-  Client* client_for(const sip::Message& request, const sip::Flow& to);
+  /// The client of that place and account; nothing where we hold no credentials.
+  Client* client_for(const sip::Message& request, const sip::Flow& to, const sip::Flow* on_behalf);
 
   const Router& router_;
   Random& random_;

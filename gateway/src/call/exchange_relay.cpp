@@ -32,7 +32,7 @@ void ExchangeRelay::start(sip::TransactionId server, const sip::Flow& flow, sip:
   std::size_t sent = 0;
   for (const RouteTarget& target : route.targets) {
     if (sent++ == limits::kForksPerCall) break;
-    send(id, target, Failover(target, route.failover_on));
+    send(id, target, {Failover(target, route.failover_on)});
   }
   if (exchange.open.empty()) {
     core_.reject(server, exchange.request, 503, "Too many transactions", 5);
@@ -40,7 +40,7 @@ void ExchangeRelay::start(sip::TransactionId server, const sip::Flow& flow, sip:
   }
 }
 
-bool ExchangeRelay::send(std::uint64_t id, const RouteTarget& target, Failover places) {
+bool ExchangeRelay::send(std::uint64_t id, const RouteTarget& target, Onward onward) {
   Exchange& exchange = exchanges_.at(id);
   sip::Message out = exchange.request;
   make_outgoing_request(out);
@@ -50,6 +50,7 @@ bool ExchangeRelay::send(std::uint64_t id, const RouteTarget& target, Failover p
                   core_.contact_params_of(target.flow));
   DialogIdentity identity = core_.name_legs(exchange.request, exchange.from, target.flow);
   identity.carry_request(out, Side::caller);
+  std::string uri(out.request_uri());
   std::string at = contact_of(exchange.request);
   core_.translate(out, {exchange.from, target.flow, identity.hides[1], at});
   std::optional<sip::Message> sent;
@@ -57,10 +58,12 @@ bool ExchangeRelay::send(std::uint64_t id, const RouteTarget& target, Failover p
   if (client == 0) return false;
   exchange.open.push_back(client);
   Duration limit = patience(core_.router.policy_of(target.flow), false);
-  if (!places.exhausted() && limit > Duration::zero()) silent_.set(client, core_.now + limit);
+  if (!onward.places.exhausted() && limit > Duration::zero())
+    silent_.set(client, core_.now + limit);
   clients_.emplace(client, Attempt{.exchange = id,
                                    .flow = target.flow,
-                                   .places = std::move(places),
+                                   .onward = std::move(onward),
+                                   .uri = std::move(uri),
                                    .identity = std::move(identity),
                                    .sent = std::move(sent)});
   return true;
@@ -74,20 +77,89 @@ bool ExchangeRelay::answer_challenge(sip::TransactionId client, const sip::Messa
       attempt.challenges == limits::kDigestAttempts) {
     return false;
   }
-  std::optional<sip::Message> again =
-      core_.credentials.answer(*attempt.sent, response, attempt.flow);
+  std::optional<sip::Message> again = core_.credentials.answer(
+      *attempt.sent, response, attempt.flow, &exchanges_.at(attempt.exchange).from);
   auto cseq = attempt.sent->cseq();
   if (!again || !cseq) return false;
   set_cseq(*again, cseq->number + 1);
   sip::TransactionId next = core_.send_again(*again, attempt.flow);
   if (next == 0) return false;
-  std::vector<sip::TransactionId>& open = exchanges_.at(attempt.exchange).open;
-  std::replace(open.begin(), open.end(), client, next);
+  attempt.sent = std::move(again);
+  ++attempt.challenges;
+  rename(client, next);
+  return true;
+}
+
+/// The attempt goes on under another id.
+void ExchangeRelay::rename(sip::TransactionId client, sip::TransactionId to) {
   auto moved = clients_.extract(client);
-  moved.key() = next;
-  moved.mapped().sent = std::move(again);
-  ++moved.mapped().challenges;
+  std::vector<sip::TransactionId>& open = exchanges_.at(moved.mapped().exchange).open;
+  std::replace(open.begin(), open.end(), client, to);
+  moved.key() = to;
   clients_.insert(std::move(moved));
+}
+
+/// The attempt is over; its exchange may not be.
+void ExchangeRelay::leave(sip::TransactionId client) {
+  std::erase(exchanges_.at(clients_.at(client).exchange).open, client);
+  clients_.erase(client);
+  silent_.clear(client);
+}
+
+/// A 3xx that is followed here, as for an INVITE (call_redirect.cpp).
+/// @return true: another place has been asked, or waits for its address. False: the failure stands;
+///   `response` is 482 then if the Contacts only lead in a circle.
+bool ExchangeRelay::follow_redirect(sip::TransactionId client, sip::Message& response) {
+  Attempt& attempt = clients_.at(client);
+  if (exchanges_.at(attempt.exchange).answered ||
+      !Redirection::follows(response, core_.router.policy_of(attempt.flow))) {
+    return false;
+  }
+  if (!attempt.onward.redirection.take(response, attempt.uri)) {
+    ++core_.counters.loops;
+    response.set_status(482, "Redirected in a circle");
+    response.remove(HeaderId::contact);
+    return false;
+  }
+  attempt.onward.places = Failover();  // its other hosts have nothing to add
+  return try_next_contact(client);
+}
+
+bool ExchangeRelay::try_next_contact(sip::TransactionId client) {
+  if (exchanges_.at(clients_.at(client).exchange).answered) return false;
+  while (std::optional<std::string> uri = clients_.at(client).onward.redirection.next()) {
+    if (send_to_contact(client, *uri, false)) return true;
+  }
+  return false;
+}
+
+/// @param waited  for a lookup already.
+/// @return false: nothing was sent, and the attempt is where it was.
+bool ExchangeRelay::send_to_contact(sip::TransactionId client, const std::string& uri,
+                                    bool waited) {
+  std::string lookup;
+  std::vector<sip::Flow> flows =
+      core_.router.locate(uri, clients_.at(client).flow, core_.now, lookup);
+  if (flows.empty() && !lookup.empty() && !waited) {
+    sip::TransactionId waiting = ++next_waiting_;
+    rename(client, waiting);
+    silent_.clear(client);
+    bool asked = core_.ask(lookup, [this, waiting, uri](bool) {
+      if (!clients_.contains(waiting)) return;
+      if (send_to_contact(waiting, uri, true) || try_next_contact(waiting)) return;
+      on_hop_failed(waiting, HopFailure::unreachable);
+    });
+    if (!asked) rename(waiting, client);
+    return asked;
+  }
+  const Attempt& attempt = clients_.at(client);
+  // A name that leads nowhere is the provider's own: it is asked for that user.
+  if (flows.empty()) flows = {attempt.flow};
+  RouteTarget target{flows.front(), uri};
+  for (std::size_t i = 1; i < flows.size(); ++i) target.alternatives.push_back({flows[i], uri});
+  if (!send(attempt.exchange, target, {Failover(target, {}), attempt.onward.redirection}))
+    return false;
+  leave(client);
   return true;
 }
 
@@ -95,7 +167,7 @@ bool ExchangeRelay::answer_challenge(sip::TransactionId client, const sip::Messa
 void ExchangeRelay::turn_back(const Exchange& exchange, const Attempt& attempt,
                               sip::Message& response) const {
   if (attempt.sent && response.status() < 300)
-    core_.credentials.accept(*attempt.sent, response, attempt.flow);
+    core_.credentials.accept(*attempt.sent, response, attempt.flow, &exchange.from);
   make_outgoing_response(response, exchange.request);
   const DialogIdentity& identity = attempt.identity;
   identity.carry_response(response, exchange.request,
@@ -110,11 +182,9 @@ bool ExchangeRelay::try_next_place(sip::TransactionId client, HopFailure failure
   std::uint64_t id = attempt.exchange;
   Exchange& exchange = exchanges_.at(id);
   if (exchange.answered) return false;
-  while (std::optional<RouteTarget> next = attempt.places.next(failure, status)) {
-    if (send(id, *next, attempt.places)) {  // `attempt` may have moved
-      std::erase(exchange.open, client);
-      clients_.erase(client);
-      silent_.clear(client);
+  while (std::optional<RouteTarget> next = attempt.onward.places.next(failure, status)) {
+    if (send(id, *next, attempt.onward)) {
+      leave(client);
       return true;
     }
     failure = HopFailure::unreachable;
@@ -128,6 +198,7 @@ void ExchangeRelay::on_hop_failed(sip::TransactionId client, HopFailure failure)
     core_.router.on_outcome(attempt.flow, outcome_of(failure, 0), 0, core_.now);
     if (try_next_place(client, failure, 0)) return;
   }
+  if (try_next_contact(client)) return;
   const Exchange& exchange = exchanges_.at(clients_.at(client).exchange);
   sip::Message response = answer_for(failure, exchange.request, core_.random.token(12));
   response.add(HeaderId::server, core_.config.software);
@@ -169,11 +240,14 @@ bool ExchangeRelay::on_response(sip::TransactionId client, const sip::Flow& from
   silent_.clear(client);
   int status = response.status();
   if (answer_challenge(client, response)) return true;
+  if (status >= 300 && follow_redirect(client, response)) return true;
+  status = response.status();
   if (status > 100) turn_back(exchange, attempt, response);
   if (status >= 200) {
     core_.router.on_outcome(attempt.flow, outcome_of(HopFailure::response, status),
                             retry_after_of(response), core_.now);
-    if (status >= 300 && try_next_place(client, HopFailure::response, status)) {
+    if (status >= 300 && (try_next_place(client, HopFailure::response, status) ||
+                          (status < 600 && try_next_contact(client)))) {
       keep_failure(exchange, std::move(response), &from);
       return true;
     }
@@ -195,9 +269,7 @@ void ExchangeRelay::on_final(sip::TransactionId client, sip::Message response,
                              const sip::Flow* from) {
   std::uint64_t id = clients_.at(client).exchange;
   Exchange& exchange = exchanges_.at(id);
-  std::erase(exchange.open, client);
-  clients_.erase(client);
-  silent_.clear(client);
+  leave(client);
   int status = response.status();
   if (!from) make_outgoing_response(response, exchange.request);
   if (status < 300 && !exchange.answered) {

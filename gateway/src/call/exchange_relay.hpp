@@ -6,6 +6,7 @@
 #include "call/bridge_core.hpp"
 #include "call/deadlines.hpp"
 #include "call/failover.hpp"
+#include "call/redirection.hpp"
 
 namespace isthmus::call {
 
@@ -36,18 +37,29 @@ class ExchangeRelay {
     bool answered = false;
   };
 
+  /// Where a request goes when the place that it is at does not serve it.
+  struct Onward {
+    Failover places;
+    Redirection redirection{};
+  };
   /// One target of an exchange, and the place that it is tried at now.
   struct Attempt {
     std::uint64_t exchange = 0;
     sip::Flow flow;
-    Failover places;
+    Onward onward;
+    std::string uri{};  ///< Request-URI there
     DialogIdentity identity{};
     std::optional<sip::Message> sent{};  ///< as it went out, where we hold credentials
     unsigned challenges = 0;             ///< that were answered with them
     bool heard = false;
   };
 
-  bool send(std::uint64_t id, const RouteTarget& target, Failover places);
+  bool send(std::uint64_t id, const RouteTarget& target, Onward onward);
+  void rename(sip::TransactionId client, sip::TransactionId to);
+  void leave(sip::TransactionId client);
+  bool follow_redirect(sip::TransactionId client, sip::Message& response);
+  bool try_next_contact(sip::TransactionId client);
+  bool send_to_contact(sip::TransactionId client, const std::string& uri, bool waited);
   static void keep_failure(Exchange& exchange, sip::Message response, const sip::Flow* from);
   void close(std::uint64_t id);
   void forget(std::uint64_t id);
@@ -57,8 +69,11 @@ class ExchangeRelay {
   void on_hop_failed(sip::TransactionId client, HopFailure failure);
   void on_final(sip::TransactionId client, sip::Message response, const sip::Flow* from);
 
+  /// Above all ids of transactions: of attempts that wait for an address and have none.
+  static constexpr sip::TransactionId kWaiting = sip::TransactionId{1} << 63;
+
   BridgeCore& core_;
-  std::uint64_t next_id_ = 1;
+  std::uint64_t next_id_ = 1, next_waiting_ = kWaiting;
   std::unordered_map<std::uint64_t, std::size_t> of_link_;  ///< open exchanges of each session
   std::unordered_map<std::uint64_t, Exchange> exchanges_;
   std::unordered_map<sip::TransactionId, Attempt> clients_;

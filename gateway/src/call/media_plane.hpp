@@ -1,4 +1,5 @@
 #pragma once
+#include <bitset>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -27,6 +28,20 @@ struct LocalMedia {
   std::uint16_t port = 0;  ///< RTP; RTCP on port + 1. Always even.
 };
 
+/// Telephone events (RFC 4733) of one side, where a call converts digits (call/event_terms.hpp).
+/// By default they are packets like all others.
+struct TelephoneEvents {
+  static constexpr std::uint8_t kNone = 0xff;
+  std::uint8_t type = kNone;        ///< payload type it wants them with; none: it knows no events
+  std::uint32_t clock_rate = 8000;  ///< of that type, and of those it sends
+  std::bitset<128> taken;           ///< payload types of events that are told, not relayed
+  std::uint64_t call = 0;           ///< whose digits they are: told with each
+
+  bool plays() const { return type != kNone; }
+  std::uint32_t clock() const { return clock_rate != 0 ? clock_rate : 8000; }
+  bool operator==(const TelephoneEvents&) const = default;
+};
+
 /// Where the other side of a leg wants to receive, from its SDP.
 struct RemoteMedia {
   IpAddress address;       ///< ignored on a link
@@ -37,6 +52,7 @@ struct RemoteMedia {
   std::uint32_t clock_rate = 8000;  ///< of the first audio format, for jitter
   std::uint8_t payload_type =
       0;  ///< of the first audio format; a tone service toward it plays 0 (PCMU) or 8 (PCMA)
+  TelephoneEvents events{};
   bool operator==(const RemoteMedia&) const = default;
 };
 
@@ -69,6 +85,10 @@ class MediaPlane {
   virtual MediaStatistics statistics(MediaEndpointId id) const = 0;
   /// Time since a packet came in on it, in milliseconds; nothing if none ever did.
   virtual std::optional<std::uint64_t> idle_ms(MediaEndpointId id) const = 0;
+  /// Plays a digit toward that side as telephone events, in the place of what its peer sends
+  /// meanwhile; several follow one another.
+  /// @return false: it wants no events, the digit is none, or limits::kDtmfQueueDigits wait.
+  virtual bool play_digit(MediaEndpointId to, char digit, unsigned duration_ms) = 0;
 };
 
 }  // namespace isthmus::call

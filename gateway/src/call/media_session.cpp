@@ -162,6 +162,7 @@ void MediaSession::learn_remote(Fork& fork, std::size_t index, std::size_t from,
       tell(index, 1 - from, offerer);
     }
   }
+  remote.events = terms.remote[from].events;  // until an answer says otherwise
   terms.remote[from] = remote;
   std::optional<sdp::Connection> connection = description.connection_of(media);
   bool nowhere = connection && connection->ip && connection->ip->is_unspecified();  // RFC 2543 hold
@@ -218,6 +219,7 @@ Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::str
       terms.used = true;
     }
     learn_remote(fork, i, from, description, media, offer);
+    if (converts()) carry_events(fork, i, from, media, offer);
     const LocalMedia& local = streams_[i].local[to];
     address = local.address;
     if (std::optional<std::uint16_t> rtcp = media.rtcp_port()) {
@@ -229,6 +231,53 @@ Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::str
   release_unused();
   if (address) description.set_address(*address);
   return description.to_string();
+}
+
+void MediaSession::convert_digits(std::array<DtmfForm, 2> forms, std::uint64_t call) {
+  forms_ = forms;
+  call_ = call;
+}
+
+/// What events become once the answer is known; before, they pass or wait for it.
+void MediaSession::carry_events(Fork& fork, std::size_t index, std::size_t from,
+                                sdp::SessionDescription::Media& media, bool offer) {
+  Terms& terms = fork.terms[index];
+  terms.events.carry(forms_, from, media, offer);
+  if (offer) return;
+  for (std::size_t side : {std::size_t{0}, std::size_t{1}}) {
+    TelephoneEvents events = terms.events.events_of(forms_, side);
+    events.call = call_;
+    if (events == terms.remote[side].events) continue;
+    terms.remote[side].events = events;
+    tell(index, side, terms.remote[side]);
+  }
+}
+
+std::optional<std::size_t> MediaSession::stream_with_events(Side to) const {
+  const Fork& fork = fork_of(active_);
+  for (std::size_t i = 0; i < fork.terms.size(); ++i) {
+    const Terms& terms = fork.terms[i];
+    if (terms.used && streams_[i].open && terms.remote[index_of(to)].events.plays()) return i;
+  }
+  return std::nullopt;
+}
+
+bool MediaSession::plays_digits(Side to) const {
+  return converts() && stream_with_events(to).has_value();
+}
+
+bool MediaSession::play_digit(Side to, char digit, unsigned duration_ms) {
+  std::optional<std::size_t> stream = stream_with_events(to);
+  return stream && plane_.play_digit(streams_[*stream].local[index_of(to)].id, digit, duration_ms);
+}
+
+std::optional<Side> MediaSession::side_of(MediaEndpointId id) const {
+  for (const Stream& stream : streams_) {
+    if (!stream.open) continue;
+    if (stream.local[0].id == id) return Side::caller;
+    if (stream.local[1].id == id) return Side::callee;
+  }
+  return std::nullopt;
 }
 
 void MediaSession::rollback(Side offerer, std::string_view dialog) {

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "call/event_terms.hpp"
 #include "call/media_plane.hpp"
 #include "sdp/session_description.hpp"
 #include "sip/flow.hpp"
@@ -38,6 +39,17 @@ class MediaSession {
   ~MediaSession();
   MediaSession(const MediaSession&) = delete;
   MediaSession& operator=(const MediaSession&) = delete;
+
+  /// Digits are converted between the forms of the two legs from the next description on; not at
+  /// all if both are DtmfForm::pass.
+  /// @param call  told with each digit that was heard (TelephoneEvents::call)
+  void convert_digits(std::array<DtmfForm, 2> forms, std::uint64_t call);
+  /// Whether digits for that side are to be played to it as telephone events.
+  bool plays_digits(Side to) const;
+  /// @return false: too many wait
+  bool play_digit(Side to, char digit, unsigned duration_ms);
+  /// Whose endpoint that is.
+  std::optional<Side> side_of(MediaEndpointId id) const;
 
   /// The callee is somewhere else now, before anything came from it. @return false: it needs
   /// another kind of endpoint (address family, link), so this session is of no use.
@@ -97,6 +109,7 @@ class MediaSession {
     std::array<std::optional<Before>, 2> before;  ///< by offering side
     bool mux_offered = false;                     ///< a=rtcp-mux in the last offer
     std::array<bool, 2> held{};                   ///< by the last description of that side
+    EventTerms events;                            ///< where digits are converted
     bool used = false;
   };
   struct Fork {
@@ -116,6 +129,10 @@ class MediaSession {
                     const sdp::SessionDescription::Media& media, bool offer);
   static void keep_or_settle(Fork& fork, std::size_t from, bool offer);
   Result<LocalMedia, MediaError> open_end(const sip::Flow& flow);
+  bool converts() const { return forms_ != std::array<DtmfForm, 2>{}; }
+  void carry_events(Fork& fork, std::size_t index, std::size_t from,
+                    sdp::SessionDescription::Media& media, bool offer);
+  std::optional<std::size_t> stream_with_events(Side to) const;
 
   MediaPlane& plane_;
   std::array<sip::Flow, 2> flows_;
@@ -123,6 +140,8 @@ class MediaSession {
   std::vector<Fork> forks_{Fork{}};  ///< [0]: the first offer's, and the call's once settled
   std::string active_;               ///< whose terms the plane knows
   bool settled_ = false;
+  std::array<DtmfForm, 2> forms_{};
+  std::uint64_t call_ = 0;
 };
 
 /// Whether a message body is a session description that must be rewritten.

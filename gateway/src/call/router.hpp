@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/time.hpp"
+#include "call/event_terms.hpp"
 #include "call/media_plane.hpp"
 #include "sip/flow.hpp"
 #include "sip/message.hpp"
@@ -61,7 +62,8 @@ using Route = std::variant<RouteTargets, RouteToService, RouteToRegistrar, Route
 struct LegPolicy {
   bool topology_hiding =
       false;  ///< Call-ID, tags, software and hosts of the other leg are not shown
-  bool follow_redirects = false;  ///< a 3xx is followed here, not passed to the caller
+  DtmfForm dtmf = DtmfForm::pass;  ///< in which form digits go to it and come from it
+  bool follow_redirects = false;   ///< a 3xx is followed here, not passed to the caller
   /// Silence after which an INVITE moves on to the next place, if there is one; other requests wait
   /// twice as long. RFC 3263 §4.3 leaves it free. Zero: as long as the transaction lives (32 s).
   Duration failover_after = seconds(4);
@@ -127,12 +129,16 @@ class Router {
     static_cast<void>(flow);
     return {};
   }
-  /// Credentials that we hold for challenges from there to requests of that user (From's user
-  /// part); nothing: challenges pass to the client.
+  /// Credentials that we hold for challenges from there to requests of that caller; nothing:
+  /// challenges pass to the client.
+  /// @param caller_uri  of From, which may say nothing of who calls (RFC 3323 §4.1.1.3)
+  /// @param on_behalf  of whose leg; nothing: not known
   virtual std::optional<Credentials> credentials_for(const sip::Flow& to,
-                                                     std::string_view user) const {
+                                                     std::string_view caller_uri,
+                                                     const sip::Flow* on_behalf) const {
     static_cast<void>(to);
-    static_cast<void>(user);
+    static_cast<void>(caller_uri);
+    static_cast<void>(on_behalf);
     return std::nullopt;
   }
   /// Places where a URI of a Contact, Route or Refer-To leads, best first (RFC 3263), for a request

@@ -229,8 +229,8 @@ void ServiceAgent::send_answer(ServiceCall& call, const std::string& sdp) {
   call.answer = answer;
   call.acknowledged = false;
   call.resend_after = core_.config.timers.t1;
-  call.resend_at = core_.now + call.resend_after;
   call.give_up_at = core_.now + core_.config.timers.timeout();
+  repeats_.set(call.token, core_.now + call.resend_after);
   core_.respond(call.server, std::move(answer));
 }
 
@@ -312,6 +312,7 @@ bool ServiceAgent::on_ack(const sip::Flow& flow, const sip::Message& ack) {
   if (!call) return false;
   bool first = !call->acknowledged;
   call->acknowledged = true;
+  repeats_.clear(call->token);
   if (first && call->we_offered) {
     call->we_offered = false;
     std::optional<MediaFault> fault = is_sdp(ack.content_type())
@@ -323,26 +324,16 @@ bool ServiceAgent::on_ack(const sip::Flow& flow, const sip::Message& ack) {
 }
 
 void ServiceAgent::on_timeout() {
-  std::vector<std::string> unanswered;
-  for (auto& [token, call] : calls_) {
-    if (call->acknowledged || core_.now < call->resend_at) continue;
-    if (core_.now >= call->give_up_at) {
-      unanswered.push_back(token);
+  while (std::optional<std::string> token = repeats_.take_due(core_.now)) {
+    ServiceCall& call = *calls_.at(*token);
+    if (core_.now >= call.give_up_at) {
+      hang_up(call, 408, "No ACK");
       continue;
     }
-    core_.respond(call->server, call->answer);
-    call->resend_after = std::min(call->resend_after * 2, core_.config.timers.t2);
-    call->resend_at = core_.now + call->resend_after;
+    core_.respond(call.server, call.answer);
+    call.resend_after = std::min(call.resend_after * 2, core_.config.timers.t2);
+    repeats_.set(*token, core_.now + call.resend_after);
   }
-  for (const std::string& token : unanswered) hang_up(*calls_.at(token), 408, "No ACK");
-}
-
-std::optional<Instant> ServiceAgent::next_deadline() const {
-  std::optional<Instant> next;
-  for (const auto& [token, call] : calls_) {
-    if (!call->acknowledged && (!next || call->resend_at < *next)) next = call->resend_at;
-  }
-  return next;
 }
 
 void ServiceAgent::sweep() {
@@ -396,6 +387,7 @@ void ServiceAgent::end(ServiceCall& call, std::string_view reason) {
   auto [first, last] = by_call_id_.equal_range(call.dialog.call_id);
   by_call_id_.erase(
       std::find_if(first, last, [&](const auto& entry) { return entry.second == &call; }));
+  repeats_.clear(call.token);
   calls_.erase(std::string(call.token));
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "call/bridge_core.hpp"
+#include "call/deadlines.hpp"
 #include "sdp/session_description.hpp"
 #include "sip/dialog.hpp"
 
@@ -27,7 +28,7 @@ class ServiceAgent {
   void on_session_closed(std::uint64_t session);
   bool end_call(CallId id, std::string_view reason);
   void on_timeout();  ///< 2xx retransmission until ACK
-  std::optional<Instant> next_deadline() const;
+  std::optional<Instant> next_deadline() const { return repeats_.next(); }
   void sweep();  ///< silent calls end after BridgeConfig::media_timeout
 
   std::size_t size() const { return calls_.size(); }
@@ -50,7 +51,7 @@ class ServiceAgent {
     bool acknowledged = false;
     bool held = false;
     Duration resend_after{};
-    Instant started{}, resend_at{}, give_up_at{};
+    Instant started{}, give_up_at{};
   };
 
   std::optional<MediaFault> open_media(ServiceCall& call);
@@ -69,6 +70,7 @@ class ServiceAgent {
   CallId next_id_ = CallId{1} << 48;  ///< apart from the CallManager's
   std::unordered_map<std::string, std::unique_ptr<ServiceCall>> calls_;  ///< by token
   std::unordered_multimap<std::string, ServiceCall*> by_call_id_;
+  Deadlines<std::string> repeats_;  ///< by token: when the 2xx goes again, or is given up
 };
 
 }  // namespace isthmus::call

@@ -36,6 +36,9 @@ struct TimedLeg {
   SessionTimer timer;
   bool knows_update = false;  ///< its Allow says so
   std::string described;      ///< the description that it was given last
+  std::string untold;         ///< what the other side says now, and this one has to be offered
+  Instant tell_at{};
+  unsigned refusals = 0;  ///< 491 to that
 };
 using TimedLegs = std::array<TimedLeg, 2>;
 

@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "media/stream.hpp"
+#include "media/event_stream.hpp"
 #include "rtp/emodel.hpp"
 #include "rtp/rtp_packet.hpp"
 
@@ -68,6 +68,13 @@ const char* to_text(DropReason reason) {
   return "unknown";
 }
 
+Relay::Stream::Stream(Relay& relay, SourcePolicy policy)
+    : media_latch(policy),
+      control_latch(policy),
+      media(relay, *this, false),
+      control(relay, *this, true) {}
+Relay::Stream::~Stream() = default;
+
 Relay::Relay(boost::asio::io_context& io, const RelayConfig& config, Random& random)
     : io_(io),
       config_(config),
@@ -78,6 +85,7 @@ Relay::Relay(boost::asio::io_context& io, const RelayConfig& config, Random& ran
                limits::kSparePairLatePackets},
               ports_, counters_.late_packets),
       tone_timer_(io),
+      event_timer_(io),
       self_(std::make_shared<Relay*>(this)) {}
 
 Relay::~Relay() {
@@ -225,6 +233,8 @@ void Relay::set_remote(MediaEndpointId id, const RemoteMedia& remote) {
   const Instant now = std::chrono::steady_clock::now();
   stream->remote = remote;
   stream->received.set_clock_rate(remote.clock_rate != 0 ? remote.clock_rate : 8000);
+  watch_events(*stream);
+  if (Stream* peer = find(stream->peer)) watch_events(*peer);
   if (stream->kind == Stream::Kind::link) {
     stream->has_destination = is_media_channel(remote.port);
     return;
@@ -246,6 +256,8 @@ void Relay::join(MediaEndpointId a, MediaEndpointId b) {
   }
   first->peer = b;
   second->peer = a;
+  watch_events(*first);
+  watch_events(*second);
 }
 
 void Relay::leave_session(Stream& stream) {

@@ -3,6 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -19,6 +20,8 @@
 #include "media/source_latch.hpp"
 #include "media/spare_pairs.hpp"
 #include "media/tone.hpp"
+#include "rtp/digit_collector.hpp"
+#include "rtp/rtp_packet.hpp"
 #include "transport/udp_socket.hpp"
 
 namespace isthmus::media {
@@ -50,9 +53,18 @@ struct RelayCounters {
   std::uint64_t packets_in = 0, bytes_in = 0, packets_out = 0, bytes_out = 0;
   std::uint64_t service_packets = 0;  ///< taken by an echo or tone service
   std::uint64_t late_packets = 0;     ///< to ports whose call is over; in no other count
+  std::uint64_t event_packets = 0;    ///< events taken out, and what gave way to played ones
   std::uint64_t receive_errors = 0;   ///< of the receive call; the loop went on
   std::array<std::uint64_t, kDropReasons> drops{};  ///< by DropReason; [none] stays 0
   std::uint64_t dropped(DropReason reason) const { return drops[static_cast<std::size_t>(reason)]; }
+};
+
+/// A digit that was taken out of a stream (call::TelephoneEvents::taken).
+struct HeardDigit {
+  call::MediaEndpointId from = 0;
+  std::uint64_t call = 0;
+  char digit = '\0';
+  unsigned duration_ms = 0;
 };
 
 /// Relays RTP and RTCP between network sockets, links and services, byte for byte and blind to
@@ -91,6 +103,8 @@ class Relay final : public call::MediaPlane {
   void close(call::MediaEndpointId id) override;
   call::MediaStatistics statistics(call::MediaEndpointId id) const override;
   std::optional<std::uint64_t> idle_ms(call::MediaEndpointId id) const override;
+  bool play_digit(call::MediaEndpointId to, char digit, unsigned duration_ms) override;
+  std::function<void(const HeardDigit&)> on_digit;  ///< never from inside another call
 
   const RelayCounters& counters() const { return counters_; }
   std::size_t open_endpoints() const { return open_; }
@@ -102,6 +116,7 @@ class Relay final : public call::MediaPlane {
   struct Stream;
   struct Port;
   struct Session;
+  struct EventStream;
   class Dispatch;
 
   // Streams (relay.cpp)
@@ -128,8 +143,17 @@ class Relay final : public call::MediaPlane {
   DropReason send_to(Stream& to, ByteView bytes, bool control);
   DropReason send_to_network(Stream& to, ByteView bytes, bool control);
   DropReason send_to_link(Stream& to, ByteView bytes, bool control);
+  DropReason forward_rtp(Stream& from, const rtp::RtpView& packet, ByteView bytes, Instant now);
   DropReason echo(Stream& service, Stream& from, ByteView bytes, Instant now);
   void count(Stream* stream, DropReason outcome);
+
+  // Telephone events (relay_events.cpp)
+  void watch_events(Stream& stream);
+  DropReason forward_spliced(Stream& from, const rtp::RtpView& packet, ByteView bytes, Instant now);
+  void report(const Stream& from, const rtp::DigitCollector::Digit& digit);
+  void schedule_events();
+  void play_events(Instant now);
+  bool play_event(Stream& from, Stream& to, Instant now);
 
   boost::asio::io_context& io_;
   RelayConfig config_;
@@ -148,7 +172,10 @@ class Relay final : public call::MediaPlane {
   Tone tone_;
   boost::asio::steady_timer tone_timer_;
   bool tones_scheduled_ = false;
-  std::shared_ptr<Relay*> self_;  ///< emptied on destruction, for the timer
+  boost::asio::steady_timer event_timer_;
+  std::vector<call::MediaEndpointId> playing_;  ///< to which digits are played
+  std::vector<HeardDigit> heard_;               ///< not told yet
+  std::shared_ptr<Relay*> self_;                ///< emptied on destruction, for the timer
 };
 
 }  // namespace isthmus::media

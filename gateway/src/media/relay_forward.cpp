@@ -80,7 +80,7 @@ DropReason Relay::on_network_packet(Stream& stream, bool control_port, const End
   stream.received.on_packet(packet->sequence(), packet->timestamp(), packet->ssrc(),
                             packet->payload().size(), now);
   stream.last_packet = now;
-  return forward(stream, bytes, false, now);
+  return forward_rtp(stream, *packet, bytes, now);
 }
 
 void Relay::on_link_media(std::uint64_t session, std::uint32_t channel, ByteView bytes,
@@ -118,7 +118,7 @@ DropReason Relay::on_link_packet(std::uint64_t session, std::uint32_t channel, B
   stream->received.on_packet(packet->sequence(), packet->timestamp(), packet->ssrc(),
                              packet->payload().size(), now);
   stream->last_packet = now;
-  return forward(*stream, bytes, false, now);
+  return forward_rtp(*stream, *packet, bytes, now);
 }
 
 /// UDPTL from the network. Its packets begin with a sequence number, which proves a stream from
@@ -144,6 +144,12 @@ DropReason Relay::on_control(Stream& stream, ByteView bytes, Instant now) {
     if (Stream* to = find(peer)) to->round_trip.on_sent(*glance.sender_report, now);
   }
   return outcome;
+}
+
+DropReason Relay::forward_rtp(Stream& from, const rtp::RtpView& packet, ByteView bytes,
+                              Instant now) {
+  if (from.events) return forward_spliced(from, packet, bytes, now);
+  return forward(from, bytes, false, now);
 }
 
 DropReason Relay::forward(Stream& from, ByteView bytes, bool control, Instant now) {

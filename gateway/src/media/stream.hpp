@@ -31,11 +31,8 @@ struct Relay::Port final : transport::UdpReader {
 struct Relay::Stream {
   enum class Kind : std::uint8_t { network, link, echo, tone };
 
-  Stream(Relay& relay, SourcePolicy policy)
-      : media_latch(policy),
-        control_latch(policy),
-        media(relay, *this, false),
-        control(relay, *this, true) {}
+  Stream(Relay& relay, SourcePolicy policy);  ///< relay.cpp, where EventStream is whole
+  ~Stream();
 
   call::MediaEndpointId id = 0, peer = 0;
   Kind kind = Kind::network;
@@ -52,6 +49,8 @@ struct Relay::Stream {
   std::uint64_t tone_packets = 0;
   std::uint32_t tone_timestamp = 0;
   bool tone_playing = false;
+
+  std::unique_ptr<EventStream> events;  ///< where digits are converted, else null
 
   rtp::ReceiveStatistics received;
   RoundTrip round_trip;

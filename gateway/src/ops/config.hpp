@@ -74,6 +74,7 @@ struct TokensConfig {
 };
 
 enum class Redirects : std::uint8_t { pass, follow };
+enum class Dtmf : std::uint8_t { pass, info, rfc4733 };
 
 enum class RegistrationMode : std::uint8_t { passthrough, account, trunk };
 enum class RegisterWhen : std::uint8_t { when_present, always, none };
@@ -122,6 +123,7 @@ struct ProviderConfig {
   std::string user_agent;  ///< replaces User-Agent in requests to it; empty: as the client says
   bool topology_hiding = false;  ///< it is not shown Call-IDs, tags, software and hosts of others
   Redirects redirects = Redirects::pass;
+  Dtmf dtmf = Dtmf::pass;  ///< in which form digits go to it and come from it
   SessionTimerConfig session_timer;
   seconds failover_timeout{4};  ///< silence after which an INVITE tries the next host; 0: 32 s
   seconds probe_interval{0};    ///< OPTIONS to its hosts; 0: only to those that failed

@@ -178,6 +178,12 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
           {"What becomes of a 3xx of the provider: `pass` hands it to the client, Contacts as they "
            "are; `follow` sends the request to the Contacts, best first."},
           choice(c.redirects));
+  v.value("dtmf",
+          {"In which form the provider takes and sends digits: `info` makes INFO "
+           "(application/dtmf-relay) of telephone events toward it, and events of its INFOs; "
+           "`rfc4733` makes telephone events of INFOs that clients send; `pass` leaves both as "
+           "they come."},
+          choice(c.dtmf));
   v.section("session_timer",
             "Session timers (RFC 4028) that the gateway keeps with the provider by itself, so that "
             "a call "

@@ -435,6 +435,12 @@ Scalar choice(Redirects& value) {
   return one_of<Redirects>(value, kNames);
 }
 
+Scalar choice(Dtmf& value) {
+  static constexpr std::pair<std::string_view, Dtmf> kNames[] = {
+      {"pass", Dtmf::pass}, {"info", Dtmf::info}, {"rfc4733", Dtmf::rfc4733}};
+  return one_of<Dtmf>(value, kNames);
+}
+
 Scalar choice(RegistrationMode& value) {
   static constexpr std::pair<std::string_view, RegistrationMode> kNames[] = {
       {"passthrough", RegistrationMode::passthrough},

@@ -77,6 +77,7 @@ Scalar choice(RegisterWhen& value);
 Scalar choice(AccountFrom& value);
 Scalar choice(InboundUser& value);
 Scalar choice(Redirects& value);
+Scalar choice(Dtmf& value);
 Scalar choice(LogLevel& value);
 Scalar choice(LogFormat& value);
 

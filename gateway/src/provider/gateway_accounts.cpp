@@ -36,16 +36,41 @@ std::optional<RouteRejection> GatewayRouter::refuse_account_of_another(
   return RouteRejection{403, "From is not an account of this session"};
 }
 
-/// Requests from a link to a provider with accounts go by the account of their From address: one of
-/// our domain or of the provider's, which were both checked against the session.
-std::optional<RouteRejection> GatewayRouter::use_account(const Provider& provider,
-                                                         std::string_view caller_uri,
-                                                         RouteTarget& target) const {
-  if (!accounts_ || !provider.registers_itself) return std::nullopt;
+/// The account by which requests of a caller go to that provider: that of the From address, if it
+/// is one of our domain or of the provider's, which were both checked against the session. A From
+/// that is anonymous (RFC 3323 §4.1.1.3), or names somebody elsewhere, says nothing of whose
+/// account it is; then it is the session's own: of its user, or of the first of its addresses that
+/// has one. Null: none, and no trunk.
+const UpstreamAccount* GatewayRouter::account_for(const Provider& provider,
+                                                  std::string_view caller_uri,
+                                                  std::optional<std::uint64_t> session) const {
+  if (!accounts_) return nullptr;
   Result<sip::Uri, sip::Fault> caller = sip::Uri::parse(caller_uri);
   bool ours = caller && (is_own_host(*caller) || belongs_to(provider, caller->host));
   const UpstreamAccount* account =
       accounts_->find(provider.name, ours ? caller->decoded_user() : std::string());
+  if (account && !account->trunk()) return account;
+  auto identity = session ? sessions_.find(*session) : sessions_.end();
+  if (identity == sessions_.end()) return account;
+  const SessionIdentity& who = identity->second;
+  auto own = [&](const std::string& aor) {
+    const UpstreamAccount* found = accounts_->find(provider.name, aor);
+    return found && found->aor == aor ? found : nullptr;
+  };
+  if (may_use(sip::Flow::link(*session), who.user)) {
+    if (const UpstreamAccount* found = own(who.user)) return found;
+  }
+  for (const std::string& aor : who.aors) {
+    if (const UpstreamAccount* found = aor.empty() ? nullptr : own(aor)) return found;
+  }
+  return account;
+}
+
+std::optional<RouteRejection> GatewayRouter::use_account(const Provider& provider,
+                                                         const RouteSubject& subject,
+                                                         RouteTarget& target) const {
+  if (!accounts_ || !provider.registers_itself) return std::nullopt;
+  const UpstreamAccount* account = account_for(provider, subject.from.uri, subject.session);
   if (!account) return RouteRejection{403, "The caller has no account at " + provider.name};
   std::string route;  // RFC 3608 §5
   for (const std::string& hop : accounts_->service_route(*account))
@@ -81,10 +106,13 @@ std::optional<std::string> GatewayRouter::account_called(const sip::Message& req
 }
 
 std::optional<call::Credentials> GatewayRouter::credentials_for(const sip::Flow& to,
-                                                                std::string_view user) const {
+                                                                std::string_view caller_uri,
+                                                                const sip::Flow* on_behalf) const {
   const Provider* provider = accounts_ && !to.is_link() ? provider_at(to.remote) : nullptr;
   if (!provider) return std::nullopt;
-  const UpstreamAccount* account = accounts_->find(provider->name, user);
+  std::optional<std::uint64_t> session;
+  if (on_behalf && on_behalf->is_link()) session = on_behalf->session;
+  const UpstreamAccount* account = account_for(*provider, caller_uri, session);
   if (!account || account->password.empty()) return std::nullopt;
   return call::Credentials{account->auth_user, account->password};
 }

@@ -208,6 +208,7 @@ RouteSubject GatewayRouter::subject_of(const sip::Message& request, const sip::F
   RouteSubject subject;
   subject.from_link = from.is_link();
   if (from.is_link()) {
+    subject.session = from.session;
     auto session = sessions_.find(from.session);
     if (session != sessions_.end()) {
       subject.session_user = session->second.user;
@@ -332,7 +333,7 @@ Route GatewayRouter::to_providers(const std::vector<std::string>& names,
       if (!otherwise) otherwise = RouteRejection{503, "Too many calls of provider " + name, 5};
       continue;
     }
-    Route route = to_provider(*provider, subject.from.uri, now);
+    Route route = to_provider(*provider, subject, now);
     auto* found = std::get_if<RouteTargets>(&route);
     if (!found || found->targets.empty()) {
       if (!otherwise) otherwise = std::move(route);
@@ -403,7 +404,8 @@ bool GatewayRouter::waits(const sip::Message& request) const {
 bool GatewayRouter::knows_user(const std::string& user) const {
   return (registrar_ && registrar_->knows(user)) || contains(config_.local_users, user) ||
          std::any_of(sessions_.begin(), sessions_.end(),
-                     [&](const auto& entry) { return contains(entry.second.aors, user); });
+                     [&](const auto& entry) { return contains(entry.second.aors, user); }) ||
+         (directory_has_ && directory_has_(user));
 }
 
 }  // namespace isthmus::provider

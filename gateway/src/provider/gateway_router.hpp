@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -67,6 +68,11 @@ class GatewayRouter final : public call::Router {
   /// "host" and "host:port" that mean this gateway, known once its sockets are open.
   void set_own_hosts(std::vector<std::string> hosts) { config_.own_hosts = std::move(hosts); }
   void set_registrar(const Registrar* registrar) { registrar_ = registrar; }
+  /// Asked for users of our domain whom neither the configuration nor a session nor a registration
+  /// knows. Must not block for long: it is asked for each call to such a name.
+  void set_user_directory(std::function<bool(const std::string&)> has_user) {
+    directory_has_ = std::move(has_user);
+  }
   void set_link_policy(const call::LegPolicy& policy) { link_policy_ = policy; }
   /// What the gateway is known as at its providers; must outlive the router.
   void set_accounts(const UpstreamRegistrations* accounts) { accounts_ = accounts; }
@@ -100,8 +106,8 @@ class GatewayRouter final : public call::Router {
   bool follows_targets(const sip::Flow& flow) const override { return !flow.is_link(); }
   std::string owner_of(const sip::Flow& flow) const override;
   call::LegPolicy policy_of(const sip::Flow& flow) const override;
-  std::optional<call::Credentials> credentials_for(const sip::Flow& to,
-                                                   std::string_view user) const override;
+  std::optional<call::Credentials> credentials_for(const sip::Flow& to, std::string_view caller_uri,
+                                                   const sip::Flow* on_behalf) const override;
   void dress(sip::Message& message, const sip::Flow& to, const sip::Flow* from) const override;
   std::vector<sip::Flow> locate(std::string_view uri, const sip::Flow& near, Instant now,
                                 std::string& lookup) override;
@@ -136,15 +142,17 @@ class GatewayRouter final : public call::Router {
                          Instant now);
   bool waits(const sip::Message& request) const;
   bool knows_user(const std::string& user) const;
-  call::Route to_provider(const Provider& provider, std::string_view caller_uri, Instant now) const;
+  call::Route to_provider(const Provider& provider, const RouteSubject& subject, Instant now) const;
   call::Route to_providers(const std::vector<std::string>& names,
                            const std::vector<int>& failover_on, const RouteSubject& subject,
                            Instant now) const;
   const Provider* provider_named(std::string_view name) const;
   std::optional<call::RouteRejection> refuse_account_of_another(const sip::Flow& from,
                                                                 const sip::Uri& caller) const;
+  const UpstreamAccount* account_for(const Provider& provider, std::string_view caller_uri,
+                                     std::optional<std::uint64_t> session) const;
   std::optional<call::RouteRejection> use_account(const Provider& provider,
-                                                  std::string_view caller_uri,
+                                                  const RouteSubject& subject,
                                                   call::RouteTarget& target) const;
   void dress_as_account(sip::Message& request, const Provider& provider) const;
   /// The user or number that a request to an account or trunk of ours is for.
@@ -156,6 +164,7 @@ class GatewayRouter final : public call::Router {
   Admission admission_;
   call::BindingTable& bindings_;
   const Registrar* registrar_ = nullptr;
+  std::function<bool(const std::string&)> directory_has_;
   call::LegPolicy link_policy_;
   const UpstreamRegistrations* accounts_ = nullptr;
   std::vector<Provider> providers_;

@@ -29,7 +29,7 @@ std::vector<sip::Flow> GatewayRouter::flows_to(std::string_view provider, Instan
 
 /// The best host, with the others as its alternatives. When all are dead, the caller is told so at
 /// once, and may try another provider: waiting for a timeout would tell nothing new.
-Route GatewayRouter::to_provider(const Provider& provider, std::string_view caller_uri,
+Route GatewayRouter::to_provider(const Provider& provider, const RouteSubject& subject,
                                  Instant now) const {
   TargetBook::Choice choice;
   if (targets_ && targets_->has_provider(provider.name)) {
@@ -47,7 +47,7 @@ Route GatewayRouter::to_provider(const Provider& provider, std::string_view call
   for (std::size_t i = 1; i < count; ++i) {
     target.alternatives.push_back({choice.live[i].flow(), {}});
   }
-  if (auto refusal = use_account(provider, caller_uri, target)) return *refusal;
+  if (auto refusal = use_account(provider, subject, target)) return *refusal;
   return RouteTargets{{std::move(target)}};
 }
 

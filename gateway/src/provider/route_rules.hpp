@@ -72,6 +72,7 @@ inline constexpr std::string_view kToLocal = "local", kToEcho = "service:echo",
 /// What rules decide on, and change.
 struct RouteSubject {
   bool from_link = false;
+  std::optional<std::uint64_t> session{};
   std::string session_user{};  ///< whose link
   std::string provider{};      ///< from the network: whose address it is; empty: nobody's
   std::optional<IpAddress> address{};

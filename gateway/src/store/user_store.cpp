@@ -12,6 +12,11 @@ constexpr int kWriteTimeout_ms = 5000;
 
 #define ISTHMUS_USER_COLUMNS "name, password_hash, realm, ha1_md5, ha1_sha256, ha1_sha512_256, aors"
 constexpr std::string_view kFind = "SELECT " ISTHMUS_USER_COLUMNS " FROM users WHERE name = ?1";
+// aors holds words with one space between them; none has a space of its own.
+constexpr std::string_view kHasAddress =
+    "SELECT 1 FROM users WHERE lower(name) = lower(?1) OR "
+    "(instr(?1, ' ') = 0 AND instr(' ' || lower(aors) || ' ', ' ' || lower(?1) || ' ') > 0) LIMIT "
+    "1";
 constexpr std::string_view kAll = "SELECT " ISTHMUS_USER_COLUMNS " FROM users ORDER BY name";
 constexpr std::string_view kPut =
     "INSERT OR REPLACE INTO users (" ISTHMUS_USER_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -44,7 +49,9 @@ Result<UserStore, StoreError> UserStore::with(Result<Database, StoreError> datab
   if (!database) return database.error();
   auto find = database->prepare(kFind);
   if (!find) return find.error();
-  return UserStore(std::move(*database), std::move(*find));
+  auto has_address = database->prepare(kHasAddress);
+  if (!has_address) return has_address.error();
+  return UserStore(std::move(*database), std::move(*find), std::move(*has_address));
 }
 
 Result<UserStore, StoreError> UserStore::open(const std::string& path) {
@@ -64,6 +71,15 @@ std::optional<StoredUser> UserStore::find(std::string_view name) {
   failures_ += step == Statement::Step::failed;
   find_.reset();  // or the row's snapshot would be held on to
   return user;
+}
+
+bool UserStore::has_address(std::string_view user_part) {
+  has_address_.reset();
+  has_address_.bind(1, user_part);
+  Statement::Step step = has_address_.step();
+  failures_ += step == Statement::Step::failed;
+  has_address_.reset();
+  return step == Statement::Step::row;
 }
 
 Result<std::vector<StoredUser>, StoreError> UserStore::all() {

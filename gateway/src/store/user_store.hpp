@@ -30,6 +30,9 @@ class UserStore {
 
   /// @return nothing, too, when the database fails: `failures()` tells
   std::optional<StoredUser> find(std::string_view name);
+  /// Whether a user has this name, or this user part among its addresses, whatever the case.
+  /// @return false, too, when the database fails
+  bool has_address(std::string_view user_part);
   Result<std::vector<StoredUser>, StoreError> all();
   /// Adds the user, or replaces the one of that name.
   std::optional<StoreError> put(const StoredUser& user);
@@ -38,12 +41,14 @@ class UserStore {
   std::uint64_t failures() const { return failures_; }
 
  private:
-  UserStore(Database database, Statement find)
-      : database_(std::move(database)), find_(std::move(find)) {}
+  UserStore(Database database, Statement find, Statement has_address)
+      : database_(std::move(database)),
+        find_(std::move(find)),
+        has_address_(std::move(has_address)) {}
   static Result<UserStore, StoreError> with(Result<Database, StoreError> database);
 
   Database database_;
-  Statement find_;
+  Statement find_, has_address_;
   std::uint64_t failures_ = 0;
 };
 

@@ -215,6 +215,8 @@ inline constexpr Duration kAdminIdle = seconds(30);  ///< also the time a reques
 // Media
 /// digits waiting to be played; a calling card's number and PIN
 inline constexpr std::size_t kDtmfQueueDigits = 64;
+/// after the last packet of an event whose end was lost: three packets of the usual 50 ms
+inline constexpr Duration kDtmfEndLost = milliseconds(150);
 /// one digit; an INFO may ask for any length
 inline constexpr Duration kDtmfEventLife = seconds(60);
 /// source learning after the remote SDP is known

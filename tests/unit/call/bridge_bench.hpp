@@ -60,12 +60,17 @@ class BenchRouter final : public Router {
                   Instant) override {
     outcomes.push_back({to, outcome, retry_after_s});
   }
-  std::optional<Credentials> credentials_for(const sip::Flow& to,
-                                             std::string_view user) const override {
-    auto known = credentials.find(std::string(user));
+  std::optional<Credentials> credentials_for(const sip::Flow& to, std::string_view caller_uri,
+                                             const sip::Flow* on_behalf) const override {
+    auto uri = sip::Uri::parse(caller_uri);
+    std::string user = uri ? uri->decoded_user() : std::string();
+    if (user == "anonymous" && on_behalf) user = owners.at(*on_behalf);
+    auto known = credentials.find(user);
     if (to.is_link() || known == credentials.end()) return std::nullopt;
-    return Credentials{std::string(user), known->second};
+    return Credentials{user, known->second};
   }
+  std::map<sip::Flow, std::string>
+      owners;  ///< flow → user, of callers that do not say who they are
   std::map<std::string, std::string> credentials;  ///< toward networks: user → password
 };
 

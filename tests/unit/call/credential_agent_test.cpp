@@ -49,6 +49,25 @@ struct BridgeCredentials : BridgeBench {
   }
 };
 
+/// Who hides behind an anonymous From has an account all the same: that of the leg.
+TEST_F(BridgeCredentials, anonymous_caller_is_answered_for_by_its_legs_account) {
+  router.owners[alice] = "alice";
+  sip::Message hidden = request("INVITE", "sip:carol@example.org", sdp());
+  hidden.set(HeaderId::from, "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=x1");
+  give(hidden, alice);
+  give(challenge(last(carol, "INVITE"), 407, "n1"), carol);
+  sip::Message again = last(carol, "INVITE");
+  EXPECT_TRUE(answers(again, HeaderId::proxy_authorization, "n1"));
+  EXPECT_EQ(again.from()->uri, "sip:anonymous@anonymous.invalid");
+  give(response(again, 200, "c1", sdp()), carol);
+  give(by_caller(last(alice, "INVITE", 200), "ACK", 1), alice);
+  close_session(1);  // the BYE is ours, and goes by the same account
+  sip::Message bye = last(carol, "BYE");
+  EXPECT_TRUE(answers(bye, HeaderId::proxy_authorization, "n1", "00000002"));
+  give(challenge(bye, 407, "n2"), carol);
+  EXPECT_TRUE(answers(last(carol, "BYE"), HeaderId::proxy_authorization, "n2"));
+}
+
 TEST_F(BridgeCredentials, challenged_invite_is_answered_and_every_later_request_numbered_ahead) {
   sip::Message ok = challenged_call();
   EXPECT_EQ(count(alice, "INVITE", 407), 0u);

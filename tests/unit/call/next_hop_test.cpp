@@ -94,6 +94,40 @@ TEST_F(NextHopBench, next_address_of_the_peer_is_tried_inside_a_dialog_too) {
   expect_nothing_left();
 }
 
+/// RFC 3263 §4.3 knows no exception for requests inside a dialog, where its next hop is a name.
+TEST_F(NextHopBench, next_address_is_tried_after_a_503_inside_a_dialog) {
+  router.places[kUri] = {desk, spare};
+  sip::Message ok = answered_at_desk();
+  give(by_caller(ok, "ACK", 1), alice);
+  give(by_caller(ok, "INVITE", 2, sdp("a=sendonly\r\n")), alice);
+  give(response(last(desk, "INVITE"), 100), desk);
+  sip::Message busy = response(last(desk, "INVITE"), 503, "c1");
+  busy.add(HeaderId::retry_after, "30");
+  give(busy, desk);
+  EXPECT_EQ(count(desk, "ACK"), 2u);  // of the call's 200, and of this
+  EXPECT_EQ(count(alice, "INVITE", 503), 0u);
+  EXPECT_EQ(router.outcomes.back().outcome, HopOutcome::unavailable);
+  EXPECT_EQ(router.outcomes.back().retry_after_s, 30u);
+  sip::Message held = response(last(spare, "INVITE"), 200, "c1", sdp("a=recvonly\r\n"));
+  held.set(HeaderId::contact, "<" + std::string(kUri) + ">");
+  give(held, spare);
+  EXPECT_EQ(count(alice, "INVITE", 200), 2u);
+  // The last address that refuses has the last word.
+  give(by_caller(ok, "INFO", 3), alice);
+  give(response(last(desk, "INFO"), 503, "c1"), desk);
+  give(response(last(spare, "INFO"), 503, "c1"), spare);
+  EXPECT_EQ(count(alice, "INFO", 503), 1u);
+}
+
+TEST_F(NextHopBench, a_503_inside_a_dialog_with_one_address_is_the_callers_to_hear) {
+  router.places[kUri] = {desk};
+  sip::Message ok = answered_at_desk();
+  give(by_caller(ok, "INFO", 2), alice);
+  give(response(last(desk, "INFO"), 503, "c1"), desk);
+  EXPECT_EQ(count(alice, "INFO", 503), 1u);
+  EXPECT_EQ(bridge.call_count(), 1u);
+}
+
 TEST_F(NextHopBench, route_set_comes_before_the_contact) {
   router.places["sip:edge.example;lr"] = {desk};
   give(request("INVITE", "sip:carol@example.org", sdp()), alice);

@@ -120,5 +120,66 @@ TEST_F(RedirectBench, use_proxy_and_others_pass) {
   }
 }
 
+/// Requests without a dialog were left where the redirection found them.
+TEST_F(RedirectBench, message_goes_to_the_contacts_too_best_first_until_one_takes_it) {
+  router.places["sip:b@other.example"] = {other};
+  give(request("MESSAGE", "sip:carol@example.org"), alice);
+  redirect(last(carol, "MESSAGE"), "<sip:c@nowhere.example>;q=0.1, <sip:b@other.example>;q=0.9");
+  sip::Message second = last(other, "MESSAGE");
+  EXPECT_EQ(second.request_uri(), "sip:b@other.example");
+  give(response(second, 404, "o1"), other);
+  sip::Message third = last(other, "MESSAGE");
+  EXPECT_EQ(third.request_uri(), "sip:c@nowhere.example");
+  give(response(third, 200, "o2"), other);
+  EXPECT_EQ(count(alice, "MESSAGE", 200), 1u);
+  EXPECT_EQ(count(alice, "MESSAGE", 302) + count(alice, "MESSAGE", 404), 0u);
+  expect_nothing_left();
+}
+
+TEST_F(RedirectBench, message_whose_contacts_all_fail_gets_what_the_best_of_them_said) {
+  give(request("MESSAGE", "sip:carol@example.org"), alice);
+  redirect(last(carol, "MESSAGE"), "<sip:b@example.org>, <sip:c@example.org>");
+  give(response(last(carol, "MESSAGE"), 486, "b"), carol);
+  EXPECT_EQ(last(carol, "MESSAGE").request_uri(), "sip:c@example.org");
+  flow_failed(carol);
+  EXPECT_EQ(count(alice, "MESSAGE", 486), 1u);
+  expect_nothing_left();
+}
+
+TEST_F(RedirectBench, options_sent_in_a_circle_end_with_482) {
+  give(request("OPTIONS", "sip:carol@example.org"), alice);
+  redirect(last(carol, "OPTIONS"), "<sip:b@example.org>");
+  redirect(last(carol, "OPTIONS"), "<sip:carol@example.org>");
+  EXPECT_EQ(count(alice, "OPTIONS", 482), 1u);
+  EXPECT_EQ(bridge.counters().loops, 1u);
+  expect_nothing_left();
+}
+
+TEST_F(RedirectBench, message_waits_for_the_address_of_a_contact) {
+  router.lookups["sip:b@far.example"] = "far";
+  give(request("MESSAGE", "sip:carol@example.org"), alice);
+  redirect(last(carol, "MESSAGE"), "<sip:b@far.example>");
+  EXPECT_EQ(lookups_asked, std::vector<std::string>{"far"});
+  EXPECT_EQ(count(carol, "MESSAGE"), 1u);
+  router.places["sip:b@far.example"] = {other};
+  lookup_done("far");
+  give(response(last(other, "MESSAGE"), 202, "o"), other);
+  EXPECT_EQ(count(alice, "MESSAGE", 202), 1u);
+  // Who asked may be gone by then.
+  router.places.clear();
+  give(request("MESSAGE", "sip:carol@example.org"), alice);
+  redirect(last(carol, "MESSAGE"), "<sip:b@far.example>");
+  close_session(1);
+  lookup_done("far");
+  EXPECT_EQ(count(other, "MESSAGE"), 1u);
+}
+
+TEST_F(RedirectBench, redirected_message_passes_where_it_is_not_to_be_followed) {
+  router.policies.clear();
+  give(request("MESSAGE", "sip:carol@example.org"), alice);
+  redirect(last(carol, "MESSAGE"), "<sip:b@other.example>");
+  EXPECT_EQ(last(alice, "MESSAGE", 302).contact()->uri, "sip:b@other.example");
+}
+
 }  // namespace
 }  // namespace isthmus::call

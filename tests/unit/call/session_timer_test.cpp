@@ -106,6 +106,71 @@ TEST_F(SessionTimers, without_update_the_last_description_is_offered_again) {
   EXPECT_EQ(count(alice, "INVITE"), 1u);
 }
 
+/// What carol answers to a refresh of ours is news for the relay, or for alice.
+struct ChangedInRefresh : SessionTimers {
+  ChangedInRefresh() {
+    start();
+    answer("600;refresher=uac", "INVITE, ACK, BYE");
+  }
+  /// Waits for the next refresh and answers it so.
+  void refresh(const std::string& description) {
+    std::size_t before = count(carol, "INVITE");
+    pass(milliseconds(300'100));
+    ASSERT_EQ(count(carol, "INVITE"), before + 1);
+    sip::Message ok = response(last(carol, "INVITE"), 200, {}, description);
+    ok.add(HeaderId::session_expires, "600;refresher=uac");
+    give(ok, carol);
+    pass(milliseconds(1));
+  }
+  const RemoteMedia& carols_media() {
+    for (auto& [id, end] : media.ends) {
+      if (!end.link) return end.remote;
+    }
+    ADD_FAILURE() << "no such end";
+    static const RemoteMedia none;
+    return none;
+  }
+};
+
+TEST_F(ChangedInRefresh, another_port_is_followed_by_the_relay_and_told_to_nobody) {
+  refresh(sdp({}, 47000, "10.0.0.9"));
+  EXPECT_EQ(carols_media().port, 47000);
+  EXPECT_EQ(carols_media().address.to_string(), "10.0.0.9");
+  EXPECT_EQ(count(alice, "INVITE"), 0u);
+}
+
+TEST_F(ChangedInRefresh, another_direction_is_offered_to_the_other_leg_once) {
+  refresh(sdp("a=sendonly\r\n"));
+  ASSERT_EQ(count(alice, "INVITE"), 1u);
+  sip::Message told = last(alice, "INVITE");
+  EXPECT_NE(told.body().find("a=sendonly"), std::string::npos);
+  EXPECT_NE(told.body().find("c=IN IP4 192.0.0.8"), std::string::npos);
+  EXPECT_FALSE(told.has(HeaderId::session_expires)) << "alice keeps no timer";
+  EXPECT_EQ(told.from_tag(), "c1");
+  sip::Message ok = sip::Message::response_to(told, 200);
+  ok.add(HeaderId::contact, "<sip:alice@alice.invalid>");
+  ok.set_body(sdp("a=recvonly\r\n"), "application/sdp");
+  give(ok, alice);
+  EXPECT_EQ(last(alice, "ACK").cseq()->number, told.cseq()->number);
+  refresh(sdp("a=sendonly\r\n"));  // to what alice says now, which is what was agreed on
+  EXPECT_NE(last(carol, "INVITE").body().find("a=recvonly"), std::string::npos);
+  EXPECT_EQ(count(alice, "INVITE"), 1u);
+  EXPECT_EQ(bridge.call_count(), 1u);
+}
+
+TEST_F(ChangedInRefresh, offer_that_meets_one_of_the_other_leg_is_made_again) {
+  refresh(sdp("a=inactive\r\n"));
+  give(sip::Message::response_to(last(alice, "INVITE"), 491), alice);
+  EXPECT_EQ(count(alice, "INVITE"), 1u);
+  pass(seconds(3));
+  ASSERT_EQ(count(alice, "INVITE"), 2u);
+  EXPECT_NE(last(alice, "INVITE").body().find("a=inactive"), std::string::npos);
+  give(sip::Message::response_to(last(alice, "INVITE"), 488), alice);  // then it is as it was
+  pass(seconds(30));
+  EXPECT_EQ(count(alice, "INVITE"), 2u);
+  EXPECT_EQ(bridge.call_count(), 1u);
+}
+
 // Found in review: what was offered again had not been hidden.
 TEST_F(SessionTimers, description_that_is_offered_again_shows_no_more_than_the_first) {
   router.policies[carol].topology_hiding = true;

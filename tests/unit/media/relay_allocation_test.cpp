@@ -85,5 +85,40 @@ TEST(RelayAllocation, a_thousand_packets_each_way_cost_no_allocation) {
   EXPECT_EQ(1010u, link.frames);
 }
 
+/// Where digits are converted, packets are numbered anew once events were taken out.
+TEST(RelayAllocation, a_stream_whose_events_are_converted_costs_none_either) {
+  boost::asio::io_context io;
+  SeededRandom random(1);
+  RelayConfig config;
+  config.bind_v4 = test::own_loopback();
+  Relay relay(io, config, random);
+  CountingLink link, other;
+  relay.add_session(1, link);
+  relay.add_session(2, other);
+  const auto from = relay.open_link(1), to = relay.open_link(2);
+  ASSERT_TRUE(from);
+  ASSERT_TRUE(to);
+  call::RemoteMedia remote;
+  remote.port = 40;
+  remote.events.taken.set(101);
+  remote.events.call = 1;
+  relay.join(from->id, to->id);
+  relay.set_remote(to->id, remote);
+  relay.set_remote(from->id, remote);
+  std::vector<Bytes> packets;
+  for (std::uint16_t i = 0; i < 1000; ++i) {
+    const std::uint8_t type = i % 50 < 5 ? 101 : 0;
+    packets.push_back(test::rtp_packet(i, 0x1111, type));
+  }
+  allocations = 0;
+  counting = true;
+  for (const Bytes& packet : packets)
+    relay.on_link_media(1, from->port, packet, std::chrono::steady_clock::now());
+  counting = false;
+  EXPECT_EQ(900u, other.frames);
+  EXPECT_EQ(100u, relay.counters().event_packets);
+  EXPECT_LE(allocations, 12u) << "those of the few digits that were told";
+}
+
 }  // namespace
 }  // namespace isthmus::media

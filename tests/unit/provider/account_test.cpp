@@ -153,18 +153,45 @@ TEST_F(Accounts, from_and_credentials_are_the_accounts) {
   sip::Message invite = request("INVITE", "sip:555@carrier.example", "sip:ann@home.example");
   router.dress(invite, carrier, &ann);
   EXPECT_EQ(invite.get(HeaderId::from), "\"A\" <sip:1001@carrier.example>;tag=1");
-  auto credentials = router.credentials_for(carrier, "1001");
+  auto credentials = router.credentials_for(carrier, "sip:1001@carrier.example", &ann);
   ASSERT_TRUE(credentials);
   EXPECT_EQ(credentials->user, "1001-auth");
   EXPECT_EQ(credentials->password, "pw-1001");
-  EXPECT_FALSE(router.credentials_for(carrier, "nobody"));
-  EXPECT_FALSE(router.credentials_for(ann, "1001"));
-  EXPECT_FALSE(
-      router.credentials_for(sip::Flow::udp(*Endpoint::parse("203.0.113.5:5060")), "1001"));
-  EXPECT_EQ(router.credentials_for(trunk, "anyone")->user, "pbx-auth");
+  EXPECT_FALSE(router.credentials_for(carrier, "sip:nobody@carrier.example", nullptr));
+  EXPECT_FALSE(router.credentials_for(ann, "sip:1001@carrier.example", &ann));
+  EXPECT_FALSE(router.credentials_for(sip::Flow::udp(*Endpoint::parse("203.0.113.5:5060")),
+                                      "sip:1001@carrier.example", &ann));
+  EXPECT_EQ(router.credentials_for(trunk, "sip:anyone@x.example", nullptr)->user, "pbx-auth");
   sip::Message over_trunk = request("INVITE", "sip:555@trunk.example", "sip:ann@home.example");
   router.dress(over_trunk, trunk, &ann);
   EXPECT_EQ(over_trunk.from()->uri, "sip:ann@home.example");
+}
+
+/// A From that says nothing of who calls was a 403 at providers with accounts.
+TEST_F(Accounts, anonymous_caller_goes_by_the_account_of_its_session) {
+  const char* nobody = "sip:anonymous@anonymous.invalid";
+  sip::Message invite = request("INVITE", "sip:555@carrier.example", nobody);
+  EXPECT_EQ(status_of(invite, ann), 0);
+  router.dress(invite, carrier, &ann);
+  EXPECT_EQ(invite.from()->uri, nobody);
+  auto credentials = router.credentials_for(carrier, nobody, &ann);
+  ASSERT_TRUE(credentials);
+  EXPECT_EQ(credentials->user, "1001-auth");
+  EXPECT_FALSE(router.credentials_for(carrier, nobody, nullptr));
+  // Who has no account earns none by hiding, and none by a name at a stranger's domain.
+  EXPECT_EQ(status_of(invite, ben), 403);
+  EXPECT_FALSE(router.credentials_for(carrier, nobody, &ben));
+  EXPECT_FALSE(router.credentials_for(carrier, "sip:1001@elsewhere.example", &ben));
+  EXPECT_EQ(router.credentials_for(carrier, "sip:1002@elsewhere.example", &ann)->user, "1001-auth");
+}
+
+TEST_F(Accounts, session_of_several_addresses_goes_by_the_first_that_has_an_account) {
+  router.add_session(3, {"office", {"fax", "eve", "ann"}});
+  const sip::Flow office = sip::Flow::link(3);
+  EXPECT_EQ(router.credentials_for(carrier, "sip:anonymous@anonymous.invalid", &office)->user,
+            "1002-auth");
+  EXPECT_EQ(router.credentials_for(carrier, "sip:ann@home.example", &office)->user, "1001-auth");
+  EXPECT_EQ(router.credentials_for(carrier, "sip:fax@home.example", &office)->user, "1002-auth");
 }
 
 TEST(InboundUserOf, each_place_and_what_stands_in_for_it) {

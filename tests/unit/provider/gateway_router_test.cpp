@@ -38,5 +38,19 @@ TEST_F(FromLinks, nobody_is_another_user_by_any_of_our_own_names) {
   EXPECT_EQ(status("sip:bob@example.org", "sip:carol@example.org"), 0);  // its registrar judges
 }
 
+/// A user of the database who never registered was told to be nobody.
+TEST_F(FromLinks, user_of_the_directory_without_a_device_is_unavailable_and_a_stranger_unknown) {
+  std::vector<std::string> asked;
+  router.set_user_directory([&](const std::string& user) {
+    asked.push_back(user);
+    return user == "dora";
+  });
+  router.add_session(2, {"bob", {"bob"}});
+  EXPECT_EQ(status("sip:alice@home.example", "sip:dora@home.example"), 480);
+  EXPECT_EQ(status("sip:alice@home.example", "sip:nobody@home.example"), 404);
+  EXPECT_EQ(status("sip:alice@home.example", "sip:bob@home.example"), 480);
+  EXPECT_EQ(asked, (std::vector<std::string>{"dora", "nobody"}));  // bob was known without it
+}
+
 }  // namespace
 }  // namespace isthmus::provider

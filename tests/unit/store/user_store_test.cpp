@@ -82,6 +82,19 @@ TEST_F(Users, reading_one_while_another_program_writes_does_not_wait) {
   EXPECT_EQ(reader->failures(), 0u) << "not there, and not: could not be read";
 }
 
+TEST_F(Users, are_known_by_name_and_by_each_address_and_by_no_part_of_one) {
+  auto users = UserStore::open_to_change(path);
+  ASSERT_TRUE(users);
+  ASSERT_FALSE(users->put(alice()));
+  auto reader = UserStore::open(path);
+  ASSERT_TRUE(reader);
+  for (const char* known : {"alice", "ALICE", "+4930123"})
+    EXPECT_TRUE(reader->has_address(known)) << known;
+  for (const char* unknown : {"", " ", "+4930", "30123", "alice +4930123", "%", "bob"})
+    EXPECT_FALSE(reader->has_address(unknown)) << unknown;
+  EXPECT_EQ(reader->failures(), 0u);
+}
+
 TEST_F(Users, failed_look_ups_are_counted) {
   auto gateway = ContactStore::open(path);
   ASSERT_TRUE(gateway);
