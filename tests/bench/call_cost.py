@@ -18,7 +18,8 @@ import ssl
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "interop"))
 # pylint: disable=wrong-import-position
 import support  # noqa: E402
 from lab.kamailio import module_directory  # noqa: E402
@@ -278,7 +279,7 @@ def through_kamailio(test, uas_port):
             test.programs,
             site.provider,
             f"uac-{seconds}",
-            "uac",
+            HERE / "call_uac.xml",
             site.provider_address,
             site.provider.port(5067),
             *["-r", options.rate, "-m", calls, "-d", int(1000 * options.talk)],
@@ -294,11 +295,17 @@ def through_kamailio(test, uas_port):
 def run(test):
     site = test.site
     port = site.provider.port(5062)
-    uas = Sipp(test.programs, site.provider, "uas", "uas", site.provider_address, port)
+    scenario = HERE / "call_uas.xml"
+    uas = Sipp(test.programs, site.provider, "uas", scenario, site.provider_address, port)
     site.provider.wait_udp(port)
     gateway_ms = through_gateway(test, port)
     kamailio_ms = through_kamailio(test, port)
-    test.equal(uas.results()["failed"], 0, "failed calls at the called SIPp")
+    calls = 2 * (1 + test.arguments.seconds) * test.arguments.rate
+    until = time.monotonic() + 5  # it writes its statistics once a second
+    while uas.results()["successful"] < calls and time.monotonic() < until:
+        time.sleep(0.2)
+    test.equal(uas.results()["successful"], calls, "calls to their BYE at the called SIPp")
+    test.equal(uas.results()["failed"], 0, "failed calls there")
     print(
         f"   gateway   {gateway_ms:.3f} ms of processor time per call (TLS link, media ports, B2BUA)"
     )

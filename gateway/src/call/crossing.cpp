@@ -46,11 +46,9 @@ std::string changed_from(const sip::Message& came, const sip::Message& sent) {
 
 std::string contact_uri(std::string_view token, std::string_view host,
                         std::string_view uri_params) {
-  std::string uri = "sip:";
-  uri += token;
-  uri += '@';
-  uri += host;
-  uri += uri_params;
+  std::string uri;
+  uri.reserve(5 + token.size() + host.size() + uri_params.size());
+  uri.append("sip:").append(token).append("@").append(host).append(uri_params);
   return uri;
 }
 

@@ -355,6 +355,7 @@ void SessionDescription::remove_session_attribute(std::string_view name) {
 
 std::string SessionDescription::to_string() const {
   std::string text;
+  text.reserve(512);  // what a phone with one stream sends
   const auto write = [&text](const std::vector<Line>& lines) {
     for (const Line& line : lines) {
       // Only a line that came last may lack its end; one put after it makes up for that.

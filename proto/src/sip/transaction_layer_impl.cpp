@@ -403,7 +403,9 @@ std::string TransactionLayer::Impl::put_via(Message& message, const Flow& flow,
   std::string branch = std::string(kBranchCookie) + random.token(20);
   // On a link the Via says TLS: that is what a link is to SIP (its sent-by ends in .invalid, as in
   // RFC 7118 §5).
-  std::string via = "SIP/2.0/";
+  std::string via;
+  via.reserve(128);
+  via += "SIP/2.0/";
   via += to_text(flow.is_link() ? Transport::tls : flow.transport);
   via += ' ';
   via += sent_by;
