@@ -84,18 +84,36 @@ const IdentifierMap::Alias* IdentifierMap::alias_of(const DialogWords& told,
   if (alias.owner != core_.router.owner_of(by)) return nullptr;
   const DialogWords& words = alias.words;
   auto is = [&](const std::string& tag, const std::string& given) {
-    return given == core_.aliases.tag(alias.owner, words.call_id, tag);
+    return given == told_tag(alias, tag);
   };
   bool straight = is(words.local_tag, told.local_tag) && is(words.remote_tag, told.remote_tag);
   bool crossed = is(words.remote_tag, told.local_tag) && is(words.local_tag, told.remote_tag);
   return straight || crossed ? &alias : nullptr;
 }
 
+std::string IdentifierMap::told_tag(const Alias& alias, const std::string& tag) const {
+  return alias.plain ? tag : core_.aliases.tag(alias.owner, alias.words.call_id, tag);
+}
+
+/// A dialog between others, of which a side tells that is not told of others' itself (a provider's
+/// phone refers ours to its colleague, with Replaces): when the receiver names it back, it is that
+/// side's own, and not to be put into words of ours.
+void IdentifierMap::note_plain(const DialogWords& words, const Crossing& crossing) {
+  if (!core_.router.policy_of(crossing.from).topology_hiding) return;
+  std::string key = alias_key(words.call_id, words.local_tag);
+  if (!aliases_.contains(key)) bound(aliases_);
+  aliases_[std::move(key)] = {core_.router.owner_of(crossing.to), words, crossing.from,
+                              core_.now + limits::kReferralLife, true};
+}
+
 /// Tells of a dialog that the receiver has no part in.
 /// @param ours  the dialog runs through us; else it is one of the sender's side.
 std::optional<DialogWords> IdentifierMap::in_our_words(const DialogWords& words,
                                                        const Crossing& crossing, bool ours) {
-  if (!crossing.hides) return std::nullopt;
+  if (!crossing.hides) {
+    if (!ours) note_plain(words, crossing);
+    return std::nullopt;
+  }
   std::string owner = core_.router.owner_of(crossing.to);
   DialogWords told{core_.aliases.call_id(owner, words.call_id),
                    core_.aliases.tag(owner, words.call_id, words.local_tag),
@@ -106,7 +124,7 @@ std::optional<DialogWords> IdentifierMap::in_our_words(const DialogWords& words,
     bound(aliases_);
     known = aliases_.emplace(std::move(key), Alias{}).first;
   }
-  known->second = {owner, words, std::nullopt, core_.now + limits::kReferralLife};
+  known->second = {owner, words, std::nullopt, core_.now + limits::kReferralLife, false};
   if (!ours) known->second.origin = crossing.from;
   return told;
 }
@@ -120,8 +138,7 @@ std::optional<DialogWords> IdentifierMap::translate(const DialogWords& words,
   DialogWords plain = words;
   if (!match) {
     if (const Alias* alias = alias_of(words, crossing.from)) {
-      bool straight = core_.aliases.tag(alias->owner, alias->words.call_id,
-                                        alias->words.local_tag) == words.local_tag;
+      bool straight = told_tag(*alias, alias->words.local_tag) == words.local_tag;
       plain = alias->words;
       if (!straight) std::swap(plain.local_tag, plain.remote_tag);
       if (alias->origin && same_side(*alias->origin, crossing.to)) return plain;

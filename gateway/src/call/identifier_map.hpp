@@ -79,12 +79,13 @@ class IdentifierMap {
     std::string uri;
     Instant expires{};
   };
-  /// A dialog that somebody was told of in our own words.
+  /// A dialog that somebody was told of, in our own words as a rule.
   struct Alias {
     std::string owner;                ///< who was told
     DialogWords words;                ///< as it is called where it is
     std::optional<sip::Flow> origin;  ///< of a dialog that is not ours: where it is
     Instant expires{};
+    bool plain = false;  ///< who was told heard those very words
   };
   struct PastCall {
     std::array<std::string, 2> call_id;
@@ -98,6 +99,8 @@ class IdentifierMap {
                                        std::optional<Match>* match = nullptr);
   std::optional<DialogWords> in_our_words(const DialogWords& words, const Crossing& crossing,
                                           bool ours);
+  void note_plain(const DialogWords& words, const Crossing& crossing);
+  std::string told_tag(const Alias& alias, const std::string& tag) const;
   const Alias* alias_of(const DialogWords& told, const sip::Flow& by) const;
   std::string map_call_id(std::string_view call_id, const Crossing& crossing) const;
   std::optional<std::string> map_uri(std::string_view uri, const Crossing& crossing,

@@ -405,6 +405,35 @@ TEST_P(IdentifierMapTest, redirection_of_a_client_to_itself_can_be_followed) {
   EXPECT_EQ(last(alice, "INVITE").request_uri(), "sip:alice@desk.invalid");
 }
 
+/// Found with linphone: the provider's phone refers ours to its colleague. Their dialog never came
+/// through here, so that it was taken for one of ours that the provider must not see.
+TEST_F(BridgeBench,
+       replaces_of_a_dialog_that_only_the_provider_has_comes_back_as_the_provider_said) {
+  router.policies[carol].topology_hiding = true;
+  sip::Message invited = request("INVITE", "sip:carol@example.org", sdp());
+  give(invited, alice);
+  sip::Message far = last(carol, "INVITE");
+  give(response(far, 200, "c1", sdp()), carol);
+  give(by_caller(last(alice, "INVITE", 200), "ACK", 1), alice);
+
+  const std::string words = "there;to-tag=colleague;from-tag=carol2";
+  sip::Message refer = by_callee(far, "c1", "REFER", 1);
+  refer.add(HeaderId::refer_to, "<sip:colleague@example.org?Replaces=" + escape(words) + ">");
+  give(refer, carol);
+  auto told = sip::NameAddr::parse(*last(alice, "REFER").get(HeaderId::refer_to));
+  EXPECT_EQ(told->uri, "sip:colleague@example.org?Replaces=" + escape(words));
+
+  sip::Message joined = request("INVITE", "sip:colleague@example.org", sdp());
+  joined.add(HeaderId::replaces, words);
+  give(joined, alice);
+  EXPECT_EQ(last(carol, "INVITE").get(HeaderId::replaces), words);
+
+  sip::Message by_another = request("INVITE", "sip:colleague@example.org", sdp());
+  by_another.add(HeaderId::replaces, words);
+  give(by_another, dave);
+  EXPECT_NE(last(carol, "INVITE").get(HeaderId::replaces), words) << "who was told nothing";
+}
+
 INSTANTIATE_TEST_SUITE_P(Legs, IdentifierMapTest, testing::Bool(), [](const auto& entry) {
   return entry.param ? "that_hide" : "in_the_open";
 });
