@@ -1,13 +1,13 @@
 #include "app/push_webhook.hpp"
 
 #include <openssl/hmac.h>
+#include <openssl/x509_vfy.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -47,6 +47,27 @@ std::string hmac_sha256_hex(std::string_view key, std::string_view text) {
   return hex;
 }
 
+std::string problem_of(const boost::system::error_code& error) {
+  return error == beast::error::timeout ? "no answer in time" : error.message();
+}
+
+/// Whose certificate it must be. OpenSSL's own check, for it says what is wrong.
+void expect_name(SSL* connection, const std::string& host) {
+  if (IpAddress::parse(host)) {
+    ::X509_VERIFY_PARAM_set1_ip_asc(::SSL_get0_param(connection), host.c_str());
+  } else {
+    ::SSL_set1_host(connection, host.c_str());
+  }
+}
+
+/// OpenSSL's own words for a handshake that a certificate ended say no more than "verify failed".
+std::string tls_problem(SSL* connection, const boost::system::error_code& error) {
+  const long verdict = ::SSL_get_verify_result(connection);
+  if (verdict == X509_V_OK) return problem_of(error);
+  return std::string("the server's certificate is not acceptable: ") +
+         ::X509_verify_cert_error_string(verdict);
+}
+
 }  // namespace
 
 std::optional<WebhookUrl> WebhookUrl::parse(std::string_view text) {
@@ -80,6 +101,12 @@ struct PushWebhook::Result {
   std::string problem;
   bool delivered() const { return status >= 200 && status < 300; }
   bool again() const { return status == 0 || status >= 500; }
+  std::string_view why() const {
+    if (!problem.empty()) return problem;
+    if (status >= 500) return "the server failed";
+    if (status >= 300 && status < 400) return "the server redirects, which is not followed";
+    return "the server refused";
+  }
 };
 
 PushWebhook::PushWebhook(asio::io_context& io, ops::PushConfig config, std::string domain,
@@ -169,7 +196,9 @@ asio::awaitable<void> PushWebhook::deliver(std::shared_ptr<PushWebhook> self, st
   Result result = co_await post(self, body);
   if (config_.retry && result.again() && !stopped_) result = co_await post(self, body);
   if (!result.delivered()) {
-    log_.warning("push_failed", {{"status", result.status}, {"problem", result.problem}});
+    log_.warning("push_failed", {{"server", url_.host + ":" + url_.port},
+                                 {"status", result.status},
+                                 {"problem", result.why()}});
   }
   finish(result.delivered());
 }
@@ -185,16 +214,16 @@ asio::awaitable<PushWebhook::Result> PushWebhook::post(std::shared_ptr<PushWebho
   beast::tcp_stream& plain = beast::get_lowest_layer(stream);
   plain.expires_after(config_.timeout);
   auto [refused, endpoint] = co_await plain.async_connect(endpoints, kTuple);
-  if (refused) co_return Result{0, refused.message()};
+  if (refused) co_return Result{0, problem_of(refused)};
   if (url_.tls) {
     // RFC 6066 §3: a literal address is no server name.
     if (!IpAddress::parse(url_.host)) {
       ::SSL_ctrl(stream.native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
                  const_cast<char*>(url_.host.c_str()));  // the macro casts in C's way
     }
-    stream.set_verify_callback(asio::ssl::host_name_verification(url_.host));
+    expect_name(stream.native_handle(), url_.host);
     auto [untrusted] = co_await stream.async_handshake(asio::ssl::stream_base::client, kTuple);
-    if (untrusted) co_return Result{0, untrusted.message()};
+    if (untrusted) co_return Result{0, tls_problem(stream.native_handle(), untrusted)};
   }
 
   http::request<http::string_body> request(http::verb::post, url_.target, 11);
@@ -211,7 +240,7 @@ asio::awaitable<PushWebhook::Result> PushWebhook::post(std::shared_ptr<PushWebho
   request.prepare_payload();
   auto [unsent, written] = url_.tls ? co_await http::async_write(stream, request, kTuple)
                                     : co_await http::async_write(plain, request, kTuple);
-  if (unsent) co_return Result{0, unsent.message()};
+  if (unsent) co_return Result{0, problem_of(unsent)};
 
   beast::flat_buffer buffer(limits::kPushResponseBytes);
   http::response_parser<http::string_body> parser;  // only the status is of interest
@@ -220,7 +249,7 @@ asio::awaitable<PushWebhook::Result> PushWebhook::post(std::shared_ptr<PushWebho
                                  : co_await http::async_read_header(plain, buffer, parser, kTuple);
   boost::system::error_code ignored;
   plain.socket().close(ignored);
-  if (unread) co_return Result{0, unread.message()};
+  if (unread) co_return Result{0, problem_of(unread)};
   co_return Result{parser.get().result_int(), {}};
 }
 
