@@ -79,14 +79,19 @@ sip::TransactionId BridgeCore::send_again(sip::Message request, const sip::Flow&
   return transmit(std::move(request), flow);
 }
 
-/// By the flow, or, when it is too large for UDP, by TCP to the same place first.
-sip::TransactionId BridgeCore::transmit(sip::Message request, const sip::Flow& flow) {
+/// The flow, or, when the request is too large for UDP, TCP to the same place (RFC 3261 §18.1.1).
+sip::Flow BridgeCore::way_of(const sip::Message& request, const sip::Flow& flow) {
   const std::size_t limit =
       flow.transport == sip::Transport::udp ? router.policy_of(flow).datagram_bytes : 0;
-  if (!large.by_tcp(request, flow, limit, now)) {
+  if (!large.by_tcp(request, flow, limit, now)) return flow;
+  return sip::Flow::to(sip::Transport::tcp, flow.remote);
+}
+
+sip::TransactionId BridgeCore::transmit(sip::Message request, const sip::Flow& flow) {
+  const sip::Flow tcp = way_of(request, flow);
+  if (tcp == flow) {
     return layer.send_request(std::move(request), flow, host_of(flow), now, events);
   }
-  const sip::Flow tcp = sip::Flow::to(sip::Transport::tcp, flow.remote);
   return layer.send_request(std::move(request), tcp, host_of(tcp), now, events,
                             sip::FallbackFlow{flow, host_of(flow)});
 }
@@ -118,13 +123,26 @@ bool BridgeCore::on_bye_response(sip::TransactionId client, const sip::Message& 
   return true;
 }
 
-void BridgeCore::send_ack(sip::Message ack, const sip::Flow& flow, std::string* sent,
-                          const sip::Flow* from) {
-  router.dress(ack, flow, from);
-  layer.add_via(ack, flow, host_of(flow));
-  std::string bytes = ack.serialize();
-  if (sent) *sent = bytes;
-  emit(SendSip{flow, std::move(bytes)});
+SentAck BridgeCore::send_ack(sip::Message ack, const sip::Flow& hop, const sip::Flow* from) {
+  router.dress(ack, hop, from);
+  SentAck sent{hop, way_of(ack, hop)};
+  layer.add_via(ack, sent.flow, host_of(sent.flow));
+  sent.bytes = ack.serialize();
+  emit(SendSip{sent.flow, sent.bytes});
+  return sent;
+}
+
+/// No transaction moves an ACK on when TCP is refused: the next 2xx finds it moved.
+void BridgeCore::repeat_ack(SentAck& ack) {
+  if (ack.flow != ack.hop && large.refused(ack.hop, now)) {
+    if (auto message = sip::Message::parse(ack.bytes)) {
+      ack.flow = ack.hop;
+      message->remove_first_value(HeaderId::via);
+      layer.add_via(*message, ack.flow, host_of(ack.flow));
+      ack.bytes = message->serialize();
+    }
+  }
+  emit(SendSip{ack.flow, ack.bytes});
 }
 
 void BridgeCore::respond(sip::TransactionId server, sip::Message response, const sip::Flow* from) {

@@ -9,6 +9,7 @@
 #include "call/large_requests.hpp"
 #include "call/lookups.hpp"
 #include "call/merged_requests.hpp"
+#include "call/sent_ack.hpp"
 #include "call/topology.hpp"
 
 namespace isthmus::call {
@@ -59,8 +60,9 @@ struct BridgeCore {
   /// @return false: the client transaction is none of those.
   bool on_bye_response(sip::TransactionId client, const sip::Message& response);
   void on_bye_failed(sip::TransactionId client) { byes_.erase(client); }
-  void send_ack(sip::Message ack, const sip::Flow& flow, std::string* sent = nullptr,
-                const sip::Flow* from = nullptr);
+  /// The ACK of a 2xx. @return what went out, for repeat_ack().
+  SentAck send_ack(sip::Message ack, const sip::Flow& hop, const sip::Flow* from = nullptr);
+  void repeat_ack(SentAck& ack);
   void respond(sip::TransactionId server, sip::Message response, const sip::Flow* from = nullptr);
   /// How both legs of a request outside dialogs name what comes of it, as yet without the callee's
   /// tag: alike, or, where the far leg hides others, in words of ours there.
@@ -85,6 +87,7 @@ struct BridgeCore {
   void emit(Action action) { out->push_back(std::move(action)); }
 
  private:
+  sip::Flow way_of(const sip::Message& request, const sip::Flow& flow);
   sip::TransactionId transmit(sip::Message request, const sip::Flow& flow);
   struct Load {
     std::size_t calls = 0, subscriptions = 0;

@@ -13,6 +13,7 @@
 #include "call/failover.hpp"
 #include "call/media_session.hpp"
 #include "call/redirection.hpp"
+#include "call/sent_ack.hpp"
 #include "call/session_timer.hpp"
 #include "sip/dialog.hpp"
 #include "sip/message.hpp"
@@ -43,9 +44,8 @@ struct DialogPair {
   DialogUsages usages;  ///< subscriptions beside the INVITE
   bool confirmed = false;
   struct Ack {
-    std::string bytes;
+    SentAck sent;
     std::uint32_t cseq = 0;
-    sip::Flow hop;
   };
   std::array<Ack, 2> last_ack;  ///< that went to that leg for its last 2xx, to repeat
   /// A 2xx that went to that leg and waits for its ACK.
@@ -81,7 +81,8 @@ struct Branch {
   std::optional<sip::Message> failure;  ///< its final failure, translated for the caller
   std::optional<sip::Flow> failed_at;   ///< where it came from; nothing: it is ours
   struct Unwanted {
-    std::string tag, ack;
+    std::string tag;
+    SentAck ack;
   };
   std::vector<Unwanted> unwanted;  ///< 2xx that were acknowledged and hung up
   struct Digits {

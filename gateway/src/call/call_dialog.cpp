@@ -233,8 +233,7 @@ bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack, bool waited) 
   auto cseq = ack.cseq();
   DialogPair::Ack& kept = ref.dialog->last_ack[index_of(to)];
   kept.cseq = cseq ? cseq->number : 0;
-  kept.hop = hop;
-  core_.send_ack(std::move(ack), hop, &kept.bytes, &flow);
+  kept.sent = core_.send_ack(std::move(ack), hop, &flow);
   return true;
 }
 
@@ -248,10 +247,8 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
   if (use.finished) {
     // A retransmitted 2xx of a re-INVITE whose ACK was lost, or has not come yet.
     auto cseq = response.cseq();
-    const DialogPair::Ack& ack = use.dialog->last_ack[index_of(answering)];
-    if (cseq && !ack.bytes.empty() && ack.cseq == cseq->number) {
-      core_.emit(SendSip{ack.hop, ack.bytes});
-    }
+    DialogPair::Ack& ack = use.dialog->last_ack[index_of(answering)];
+    if (cseq && !ack.sent.empty() && ack.cseq == cseq->number) core_.repeat_ack(ack.sent);
     return;  // without an ACK yet, the 2xx is repeated by our own clock
   }
   int status = response.status();

@@ -64,7 +64,9 @@ bool CallManager::try_next_place(Call& call, Branch& branch, HopFailure failure,
     initial_.erase(branch.client);
     silent_.clear(branch.client);
     branch.client = 0;
+    const sip::Flow left = branch.flow[1];
     if (!send_branch(call, branch, *next)) {
+      core_.router.on_moved(left, branch.flow[1], outcome_of(failure, status));
       call.owner[1] = core_.router.owner_of(branch.flow[1]);
       return true;
     }

@@ -1,5 +1,6 @@
 // CallManager: where requests inside a dialog go, and elsewhere when a place fails.
 #include <memory>
+#include <utility>
 
 #include "call/call_manager.hpp"
 #include "call/crossing.hpp"
@@ -116,7 +117,7 @@ bool CallManager::try_next_hop(sip::TransactionId client, HopFailure failure,
                           core_.now);
   if (places.more.empty()) return false;
   places.heard = false;
-  places.hop = places.more.front();
+  const sip::Flow left = std::exchange(places.hop, places.more.front());
   places.more.erase(places.more.begin());
   use.hop = places.hop;
   sip::Message out = *places.sent;
@@ -130,6 +131,7 @@ bool CallManager::try_next_hop(sip::TransactionId client, HopFailure failure,
   sip::TransactionId next =
       core_.send(std::move(out), places.hop, &use.branch->flow[index_of(use.from)], &use.sent);
   if (next == 0) return false;
+  core_.router.on_moved(left, places.hop, outcome_of(failure, refused ? 503 : 0));
   note_peer(places.hop);
   auto entry = in_dialog_.extract(client);
   entry.key() = next;

@@ -96,7 +96,7 @@ class CallManager : private DialogBook {
     unsigned challenges = 0;
     bool tells = false;             ///< it offers what the other leg said in answer to a refresh:
     std::string told{}, offered{};  ///< in its words, and in those of the leg that is told
-    std::string ack{};              ///< of the 2xx, to repeat until `kept_until`
+    SentAck ack{};                  ///< of the 2xx, to repeat until `kept_until`
     Instant kept_until{};
   };
   /// A digit of ours that is under way in an INFO.
@@ -147,9 +147,9 @@ class CallManager : private DialogBook {
   void finish_if_nobody_left(Call& call);
   void cancel_branches(Call& call, const Branch* except, std::string_view reason);
   void hang_up_answer(Branch& branch, const sip::Message& response, std::string_view reason);
-  std::string acknowledge_and_end(const sip::Flow& flow, const sip::Flow* on_behalf,
-                                  const sip::Message& invite, const sip::Message& response,
-                                  std::string_view reason);
+  SentAck acknowledge_and_end(const sip::Flow& flow, const sip::Flow* on_behalf,
+                              const sip::Message& invite, const sip::Message& response,
+                              std::string_view reason);
   void turn_to_caller(const Call& call, const Branch& branch, sip::Message& response) const;
   bool carry_to_caller(Call& call, Branch& branch, const DialogPair* dialog,
                        sip::Message& response);

@@ -269,10 +269,8 @@ void CallManager::on_repeated_answer(Branch& branch, sip::Message& response) {
   for (auto& dialog : branch.dialogs) {
     if (dialog->callee_tag != tag || !dialog->confirmed) continue;
     auto cseq = response.cseq();
-    const DialogPair::Ack& ack = dialog->last_ack[index_of(Side::callee)];
-    if (cseq && !ack.bytes.empty() && ack.cseq == cseq->number) {
-      core_.emit(SendSip{ack.hop, ack.bytes});
-    }
+    DialogPair::Ack& ack = dialog->last_ack[index_of(Side::callee)];
+    if (cseq && !ack.sent.empty() && ack.cseq == cseq->number) core_.repeat_ack(ack.sent);
     // Without an ACK yet: the 2xx is repeated to the caller by our own clock.
     return;
   }
@@ -359,33 +357,26 @@ void CallManager::hang_up_answer(Branch& branch, const sip::Message& response,
                                  std::string_view reason) {
   if (branch.sent.method() != sip::Method::invite) return;
   std::string tag = response.to_tag();
-  for (const Branch::Unwanted& known : branch.unwanted) {
-    if (known.tag != tag) continue;
-    sip::Dialog dialog = sip::Dialog::as_uac(branch.sent, response);
-    core_.emit(
-        SendSip{next_hop(branch.flow[1], dialog.remote_target, dialog.route_set), known.ack});
-    return;
+  for (Branch::Unwanted& known : branch.unwanted) {
+    if (known.tag == tag) return core_.repeat_ack(known.ack);
   }
-  std::string ack =
-      acknowledge_and_end(branch.flow[1], &branch.flow[0], branch.sent, response, reason);
+  SentAck ack = acknowledge_and_end(branch.flow[1], &branch.flow[0], branch.sent, response, reason);
   if (branch.unwanted.size() < limits::kForksPerCall)
     branch.unwanted.push_back({std::move(tag), std::move(ack)});
 }
 
 /// @return the ACK, to repeat.
-std::string CallManager::acknowledge_and_end(const sip::Flow& flow, const sip::Flow* on_behalf,
-                                             const sip::Message& invite,
-                                             const sip::Message& response,
-                                             std::string_view reason) {
+SentAck CallManager::acknowledge_and_end(const sip::Flow& flow, const sip::Flow* on_behalf,
+                                         const sip::Message& invite, const sip::Message& response,
+                                         std::string_view reason) {
   sip::Dialog dialog = sip::Dialog::as_uac(invite, response);
   sip::Flow hop = next_hop(flow, dialog.remote_target, dialog.route_set);
   auto cseq = response.cseq();
-  std::string ack;
   sip::Message ack_message = dialog.request("ACK", cseq ? cseq->number : 1);
   for (HeaderId header : {HeaderId::authorization, HeaderId::proxy_authorization}) {
     for (std::string_view value : invite.fields(header)) ack_message.add(header, value);
   }
-  core_.send_ack(std::move(ack_message), hop, &ack);
+  SentAck ack = core_.send_ack(std::move(ack_message), hop);
   sip::Message bye = dialog.request("BYE");
   bye.add(HeaderId::reason, reason_value(200, reason));
   core_.send_bye(std::move(bye), hop, on_behalf);

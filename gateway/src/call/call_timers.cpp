@@ -331,7 +331,7 @@ bool CallManager::on_refresh_response(sip::TransactionId client, const sip::Mess
   int status = response.status();
   if (status < 200) return true;
   if (!refresh.ack.empty()) {  // a 2xx again: our ACK was lost
-    core_.emit(SendSip{refresh.hop, refresh.ack});
+    core_.repeat_ack(refresh.ack);
     return true;
   }
   Call& call = *calls_.at(refresh.call);
@@ -414,7 +414,7 @@ void CallManager::acknowledge_refresh(Call& call, Refresh& refresh, const sip::M
   address_to(dialog, refresh.to, ack);
   refresh.hop = next_hop(branch, dialog, refresh.to);
   refresh.kept_until = core_.now + core_.config.timers.timeout();
-  core_.send_ack(std::move(ack), refresh.hop, &refresh.ack);
+  refresh.ack = core_.send_ack(std::move(ack), refresh.hop);
 }
 
 bool CallManager::answer_refresh_challenge(Refresh& refresh, const sip::Message& response) {

@@ -182,9 +182,11 @@ bool ExchangeRelay::try_next_place(sip::TransactionId client, HopFailure failure
   std::uint64_t id = attempt.exchange;
   Exchange& exchange = exchanges_.at(id);
   if (exchange.answered) return false;
+  const sip::Flow left = attempt.flow;
   while (std::optional<RouteTarget> next = attempt.onward.places.next(failure, status)) {
     if (send(id, *next, attempt.onward)) {
       leave(client);
+      core_.router.on_moved(left, next->flow, outcome_of(failure, status));
       return true;
     }
     failure = HopFailure::unreachable;

@@ -15,16 +15,20 @@ bool LargeRequests::by_tcp(const sip::Message& request, const sip::Flow& flow, s
   if (flow.transport != sip::Transport::udp || limit == 0) return false;
   if (request.most_bytes() + kViaBytes <= limit) return false;  // spares the writing of most
   if (request.serialize().size() + kViaBytes <= limit) return false;
-  const auto refused = refused_.find(flow.remote);
-  if (refused == refused_.end()) return true;
-  if (now < refused->second) return false;
-  refused_.erase(refused);
-  return true;
+  return !refused(flow, now);
+}
+
+bool LargeRequests::refused(const sip::Flow& flow, Instant now) const {
+  const auto found = refused_.find(flow.remote);
+  return found != refused_.end() && now < found->second;
 }
 
 void LargeRequests::on_flow_failed(const sip::Flow& flow, Instant now) {
   if (flow.transport != sip::Transport::tcp || flow.connection != 0) return;
-  if (refused_.size() >= limits::kRefusedTcp) refused_.clear();
+  if (refused_.size() >= limits::kRefusedTcp) {
+    std::erase_if(refused_, [now](const auto& entry) { return entry.second <= now; });
+    if (refused_.size() >= limits::kRefusedTcp) refused_.clear();
+  }
   refused_[flow.remote] = now + kRefusalLife;
 }
 

@@ -15,6 +15,8 @@ class LargeRequests {
  public:
   /// @param limit  bytes that may go by UDP; 0: any number
   bool by_tcp(const sip::Message& request, const sip::Flow& flow, std::size_t limit, Instant now);
+  /// Whether that place has refused TCP not long ago.
+  bool refused(const sip::Flow& flow, Instant now) const;
   void on_flow_failed(const sip::Flow& flow, Instant now);
 
  private:

@@ -29,6 +29,12 @@ bool OwnRequests::send_next(OwnRequestId id, Open& open) {
   return false;
 }
 
+bool OwnRequests::move_on(OwnRequestId id, Open& open, const sip::Flow& left, HopOutcome why) {
+  if (!send_next(id, open)) return false;
+  core_.router.on_moved(left, open.request.flows[open.next_flow - 1], why);
+  return true;
+}
+
 bool OwnRequests::on_response(sip::TransactionId client, sip::Message& response) {
   auto found = clients_.find(client);
   if (found == clients_.end()) return false;
@@ -41,7 +47,7 @@ bool OwnRequests::on_response(sip::TransactionId client, sip::Message& response)
   core_.router.on_outcome(flow, unavailable ? HopOutcome::unavailable : HopOutcome::answered,
                           unavailable ? retry_after_of(response) : 0, core_.now);
   // RFC 3263 §4.3: a 503 leads to the next server.
-  if (unavailable && send_next(id, open)) return true;
+  if (unavailable && move_on(id, open, flow, HopOutcome::unavailable)) return true;
   finish(id, {id, flow, std::move(response), {}});
   return true;
 }
@@ -53,10 +59,10 @@ bool OwnRequests::on_client_failed(sip::TransactionId client, sip::ClientFailure
   clients_.erase(found);
   Open& open = requests_.at(id);
   sip::Flow flow = open.request.flows[open.next_flow - 1];
-  bool timeout = why == sip::ClientFailure::timeout;
-  core_.router.on_outcome(flow, timeout ? HopOutcome::timeout : HopOutcome::unreachable, 0,
-                          core_.now);
-  if (!send_next(id, open)) finish(id, {id, flow, std::nullopt, why});
+  HopOutcome outcome =
+      why == sip::ClientFailure::timeout ? HopOutcome::timeout : HopOutcome::unreachable;
+  core_.router.on_outcome(flow, outcome, 0, core_.now);
+  if (!move_on(id, open, flow, outcome)) finish(id, {id, flow, std::nullopt, why});
   return true;
 }
 

@@ -28,6 +28,7 @@ class OwnRequests {
   };
 
   bool send_next(OwnRequestId id, Open& open);
+  bool move_on(OwnRequestId id, Open& open, const sip::Flow& left, HopOutcome why);
   void finish(OwnRequestId id, OwnResponse response);
 
   BridgeCore& core_;

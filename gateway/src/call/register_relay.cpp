@@ -139,8 +139,12 @@ bool RegisterRelay::send(std::uint64_t id, const RouteTarget& target) {
 /// RFC 3263 §4.3. @return false: the failure stands.
 bool RegisterRelay::try_next_place(std::uint64_t id, HopFailure failure, int status) {
   Exchange& exchange = exchanges_.at(id);
+  const sip::Flow left = exchange.flow;
   while (std::optional<RouteTarget> next = exchange.places.next(failure, status)) {
-    if (send(id, *next)) return true;
+    if (send(id, *next)) {
+      core_.router.on_moved(left, next->flow, outcome_of(failure, status));
+      return true;
+    }
     failure = HopFailure::unreachable;
   }
   return false;

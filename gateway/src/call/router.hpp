@@ -152,6 +152,12 @@ class Router {
     static_cast<void>(lookup);
     return {};
   }
+  /// A request left a place that failed it for the next one (RFC 3263 §4.3, or the route's list).
+  virtual void on_moved(const sip::Flow& from, const sip::Flow& to, HopOutcome why) {
+    static_cast<void>(from);
+    static_cast<void>(to);
+    static_cast<void>(why);
+  }
   /// A request sent there got its final response, or none.
   virtual void on_outcome(const sip::Flow& to, HopOutcome outcome, unsigned retry_after_s,
                           Instant now) {

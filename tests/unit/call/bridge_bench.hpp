@@ -19,6 +19,12 @@ struct Outcome {
   unsigned retry_after_s;
 };
 
+/// And of a request that went on to the next one.
+struct Move {
+  sip::Flow from, to;
+  HopOutcome why;
+};
+
 /// Sends by the user part, unless the test decides: "carol" to a provider, "pair" to two devices at
 /// once, "echo" to the service, "dave" to a second link, anything else back where it came from.
 class BenchRouter final : public Router {
@@ -60,6 +66,10 @@ class BenchRouter final : public Router {
                   Instant) override {
     outcomes.push_back({to, outcome, retry_after_s});
   }
+  void on_moved(const sip::Flow& from, const sip::Flow& to, HopOutcome why) override {
+    moves.push_back({from, to, why});
+  }
+  std::vector<Move> moves;
   std::optional<Credentials> credentials_for(const sip::Flow& to, std::string_view caller_uri,
                                              const sip::Flow* on_behalf) const override {
     auto uri = sip::Uri::parse(caller_uri);

@@ -24,6 +24,19 @@ struct FailoverBench : BridgeBench {
     give(sent_request, alice);
     return sent_request;
   }
+  /// "carol>other timeout; " for every step from place to place.
+  std::string moved() {
+    const auto name = [this](const sip::Flow& flow) {
+      return flow == carol ? "carol" : flow == other ? "other" : "third";
+    };
+    static const char* const kNames[] = {"answered", "timeout", "unreachable", "unavailable"};
+    std::string text;
+    for (const Move& move : router.moves) {
+      text += std::string(name(move.from)) + ">" + name(move.to) + " " +
+              kNames[static_cast<std::size_t>(move.why)] + "; ";
+    }
+    return text;
+  }
   /// "carol timeout", "other unavailable 7"… in order.
   std::string told() {
     std::string text;
@@ -55,6 +68,7 @@ TEST_F(FailoverBench, second_host_answers_when_the_first_is_silent) {
   give(by_caller(ok, "ACK", 1), alice);
   EXPECT_EQ(count(alice, "INVITE", 408), 0u);
   EXPECT_EQ(told(), "carol timeout; other answered; ");
+  EXPECT_EQ(moved(), "carol>other timeout; ");
   ASSERT_EQ(bridge.calls(now).size(), 1u);
   EXPECT_EQ(bridge.calls(now)[0].owner[1], other.to_string());
   give(by_caller(ok, "BYE", 2), alice);
@@ -93,6 +107,7 @@ TEST_F(FailoverBench, transport_faults_and_503_move_on_at_once) {
   EXPECT_EQ(count(alice, "INVITE", 404), 1u);
   EXPECT_EQ(count(alice, "INVITE", 503), 0u);
   EXPECT_EQ(told(), "carol unreachable; other unavailable 7; third answered; ");
+  EXPECT_EQ(moved(), "carol>other unreachable; other>third unavailable; ");
   expect_nothing_left();
 }
 
@@ -101,6 +116,7 @@ TEST_F(FailoverBench, named_statuses_go_to_another_provider_and_skip_the_hosts_o
   start();
   give(response(last(carol, "INVITE"), 500, "c1"), carol);
   EXPECT_EQ(count(other, "INVITE"), 0u);
+  EXPECT_EQ(moved(), "carol>third answered; ") << "a status that the route names";
   give(response(last(third, "INVITE"), 486, "t1"), third);
   EXPECT_EQ(count(alice, "INVITE", 486), 1u);
   expect_nothing_left();
@@ -184,6 +200,7 @@ TEST_F(FailoverBench, bound_is_the_providers_and_zero_is_none) {
 TEST_F(FailoverBench, requests_outside_calls_move_on_too) {
   for (const char* method : {"MESSAGE", "OPTIONS", "SUBSCRIBE", "FROBNICATE"}) {
     router.outcomes.clear();
+    router.moves.clear();
     start(method);
     sip::Message first = last(carol, method);
     pass(milliseconds(7900));
@@ -193,6 +210,7 @@ TEST_F(FailoverBench, requests_outside_calls_move_on_too) {
     give(response(last(third, method), 202, "t1"), third);
     EXPECT_EQ(count(alice, method, 202), 1u) << method;
     EXPECT_EQ(told(), "carol timeout; other unavailable; third answered; ") << method;
+    EXPECT_EQ(moved(), "carol>other timeout; other>third unavailable; ") << method;
     give(response(first, 200, "c1"), carol);  // too late to be of interest
     EXPECT_EQ(count(alice, method, 200), 0u) << method;
   }

@@ -70,6 +70,63 @@ TEST_F(LargeRequestTest, goes_by_udp_after_all_when_tcp_is_refused_and_the_next_
   EXPECT_EQ(count(tcp, "INVITE"), 2u) << "a refusal is not remembered for ever";
 }
 
+/// An INVITE without an offer: the answer, and so the size, is in the ACK.
+struct LargeAckTest : LargeRequestTest {
+  sip::Message ok = sip::Message::request("NONE", "sip:none.invalid");
+  void call_late() {
+    give(request("INVITE", "sip:carol@example.org"), alice);
+    ok = response(last(carol, "INVITE"), 200, "c1", sdp());
+    give(ok, carol);
+    sip::Message ack = by_caller(last(alice, "INVITE", 200), "ACK", 1, sdp());
+    ack.add("X-Filler", std::string(1300, 'x'));
+    give(ack, alice);
+  }
+};
+
+TEST_F(LargeAckTest, goes_by_tcp_as_often_as_the_2xx_comes) {
+  call_late();
+  EXPECT_EQ(count(carol, "ACK"), 0u);
+  ASSERT_EQ(count(tcp, "ACK"), 1u);
+  EXPECT_EQ(last(tcp, "ACK").top_via()->transport, "TCP");
+  give(ok, carol);
+  ASSERT_EQ(count(tcp, "ACK"), 2u);
+  EXPECT_EQ(sent.back().message.serialize(), last(tcp, "ACK").serialize());
+  EXPECT_EQ(last(tcp, "ACK").body(), last(tcp, "ACK").body());
+}
+
+TEST_F(LargeAckTest, goes_by_udp_after_all_when_tcp_was_refused) {
+  call_late();
+  ASSERT_EQ(count(tcp, "ACK"), 1u);
+  const std::string body(last(tcp, "ACK").body());
+  flow_failed(tcp);
+  give(ok, carol);
+  give(ok, carol);
+  EXPECT_EQ(count(tcp, "ACK"), 1u);
+  ASSERT_EQ(count(carol, "ACK"), 2u);
+  const sip::Message ack = last(carol, "ACK");
+  EXPECT_EQ(ack.top_via()->transport, "UDP");
+  EXPECT_EQ(ack.fields(HeaderId::via).size(), 1u);
+  EXPECT_EQ(ack.body(), body);
+}
+
+TEST_F(LargeRequestTest, that_fails_is_acknowledged_by_the_transport_that_it_took) {
+  give(large(), alice);
+  give(response(last(tcp, "INVITE"), 486, "c1"), tcp);
+  EXPECT_EQ(count(alice, "INVITE", 486), 1u);
+  ASSERT_EQ(count(tcp, "ACK"), 1u) << "RFC 3261 §17.1.1.3: small as it is";
+  EXPECT_EQ(last(tcp, "ACK").top_via()->branch(), last(tcp, "INVITE").top_via()->branch());
+  EXPECT_EQ(count(carol, "ACK"), 0u);
+}
+
+TEST_F(LargeRequestTest, is_cancelled_by_the_transport_that_it_took) {
+  const sip::Message invited = large();
+  give(invited, alice);
+  give(response(last(tcp, "INVITE"), 180, "c1"), tcp);
+  give(cancel_of(invited), alice);
+  EXPECT_EQ(count(tcp, "CANCEL"), 1u);
+  EXPECT_EQ(count(carol, "CANCEL"), 0u);
+}
+
 TEST_F(LargeRequestTest, stays_on_udp_where_the_policy_says_so) {
   router.policies[carol].datagram_bytes = 0;
   give(large(), alice);
