@@ -192,6 +192,19 @@ def scenes(test, gateway, caller, first, second, a, b):
         metrics = gateway.metrics()
         name = f'isthmus_provider_target_up{{provider="trunk",target="udp {a}"}}'
         test.equal(metrics.get(name), 1.0, name)
+        moved = {
+            why: int(
+                metrics[
+                    f'isthmus_provider_failovers_total{{provider="trunk",to="host",why="{why}"}}'
+                ]
+            )
+            for why in ("timeout", "unreachable", "unavailable", "refused")
+        }
+        test.equal(
+            moved,
+            {"timeout": 1, "unreachable": 1, "unavailable": 2, "refused": 0},
+            "requests that went on to the other host",
+        )
 
 
 def by_naptr(test, gateway, caller, stream):

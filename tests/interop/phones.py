@@ -62,6 +62,8 @@ class Scene:
 
     def heard(self, phone, speaker):
         """What the phone recorded last, against what was said."""
+        if isinstance(phone, Linphone):
+            phone.wait_recorded()
         path = phone.recorded()[-1] if isinstance(phone, Baresip) else phone.heard
         score = audio.compare(self.speech[speaker], audio.read_wav(path)).score
         self.test.check(score >= 0.8, f"{phone.name} hears {speaker}: correlation {score:.3f}")

@@ -366,9 +366,24 @@ def strangers(test, gateway):
             (3, 5),
             "counted",
         )
+        scanner.close()
+        for _ in range(2):
+            knock = test.site.provider.socket(socket.AF_INET, socket.SOCK_STREAM)
+            knock.settimeout(3)
+            knock.bind((STRANGER, 0))
+            knock.connect((gateway.sip_address, gateway.sip_port))
+            try:
+                got = knock.recv(100)
+            except ConnectionResetError:
+                got = b""
+            test.equal(got, b"", "a connection is closed without a byte")
+            knock.close()
+        metrics = gateway.metrics()
+        test.equal(metrics["isthmus_strangers_answered_total"], 3, "no answers beyond those")
+        test.equal(metrics["isthmus_strangers_silenced_total"], 7, "connections are counted")
+        test.equal(metrics["isthmus_sip_connections_accepted_total"], 0, "and not taken")
         lines = [line for line in gateway.program.output().splitlines() if "sip_stranger" in line]
         test.equal(len(lines), 1, "one log line for all of them")
-        scanner.close()
 
 
 def push(test, gateway, certificate):

@@ -3,6 +3,8 @@
 connection for each call, a phone that sends a byte at a time, certificates right and wrong,
 requests too large for UDP, a provider that only IPv6 leads to."""
 
+import shutil
+import signal
 import time
 
 import support
@@ -10,7 +12,6 @@ from lab.sip_stream import AnsweringPeer, Authority, StreamSocket, header
 from lab.sipp import Sipp
 
 CALLS, RATE = 20, 10
-IPV6_GATEWAY, IPV6_PROVIDER = "2001:db8:5::1", "2001:db8:5::10"
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 192.168.50.10\r\ns=-\r\nc=IN IP4 192.168.50.10\r\nt=0 0\r\n"
     "m=audio 40000 RTP/AVP 0\r\n"
@@ -72,23 +73,13 @@ def sipp_calls(test, title, host, address, target, user, transport, port):
     )
 
 
-def add_ipv6(site):
-    for host, name, address in (
-        (site.gateway, "prov0", IPV6_GATEWAY),
-        (site.provider, "eth0", IPV6_PROVIDER),
-    ):
-        for scope in ("all", "default", "lo", name):
-            host.run("sh", "-c", f"echo 0 > /proc/sys/net/ipv6/conf/{scope}/disable_ipv6")
-        host.run("ip", "-6", "address", "add", f"{address}/64", "dev", name, "nodad")
-
-
 def provider(name, target, **more):
     return {"name": name, "target": target, "domains": [f"{name}.example.net"], **more}
 
 
 def run(test):
     site = test.site
-    add_ipv6(site)
+    _, _, ipv6_gateway, ipv6_provider = site.add_ipv6()
     authority = Authority(test.directory)
     good = authority.issue("provider", "DNS:secure.example.net")
     phone_side = authority.issue("connector", f"IP:{site.office_address}")
@@ -99,8 +90,8 @@ def run(test):
             "sip": {
                 "udp": {"address": site.gateway_address},
                 "listeners": [
-                    {"transport": "udp", "address": IPV6_GATEWAY},
-                    {"transport": "tcp", "address": IPV6_GATEWAY},
+                    {"transport": "udp", "address": ipv6_gateway},
+                    {"transport": "tcp", "address": ipv6_gateway},
                 ],
             },
             "providers": [
@@ -109,7 +100,7 @@ def run(test):
                 provider("impostor", f"sips:{at}:5074", tls={**trust, "name": "other.example.net"}),
                 provider("large", f"sip:{at}:5072"),
                 provider("old", f"sip:{at}:5073"),
-                provider("six", f"sip:[{IPV6_PROVIDER}]:5062;transport=udp"),
+                provider("six", f"sip:[{ipv6_provider}]:5062;transport=udp"),
             ],
             "routes": [
                 {"match": {"domain": "gateway.example.net", "user_prefix": "tcp"}, "to": "tcp"},
@@ -195,6 +186,29 @@ def run(test):
         test.check(stream.message() is None, "ends the connection")
         stream.close()
 
+    with support.scene("the connector's certificate is renewed"):
+        earlier = StreamSocket.connect(
+            site.desk, connector.sip_address, 5061, authority.client_context()
+        )
+        renewed = authority.issue("renewed", f"IP:{site.office_address}")
+        for new, old in zip(renewed, phone_side):
+            shutil.copyfile(new, old)
+        connector.program.process.send_signal(signal.SIGHUP)
+        connector.program.wait_output("certificate_reloaded", 5)
+        later = StreamSocket.connect(
+            site.desk, connector.sip_address, 5061, authority.client_context()
+        )
+        names = [
+            dict(part[0] for part in one.socket.getpeercert()["subject"])["commonName"]
+            for one in (earlier, later)
+        ]
+        test.equal(names, ["connector", "renewed"], "who the connector is, before and after SIGHUP")
+        for one in (earlier, later):
+            test.equal(
+                Phone(one, "TLS").call("sip:a@secure.example.net"), 200, "a call by that connection"
+            )
+            one.close()
+
     with support.scene("requests too large for UDP"):
         large = AnsweringPeer(site.provider, at, 5072, ["udp", "tcp"])
         old = AnsweringPeer(site.provider, at, 5073, ["udp"])
@@ -210,7 +224,7 @@ def run(test):
         stream.close()
 
     with support.scene("a provider on IPv6, phones on IPv4"):
-        six = Sipp(test.programs, site.provider, "uas-six", "uas", IPV6_PROVIDER, 5062)
+        six = Sipp(test.programs, site.provider, "uas-six", "uas", ipv6_provider, 5062)
         site.provider.wait_listening("udp6", 5062)
         sipp_calls(test, "to IPv6", site.desk, site.desk_address, to_connector,
                    "six1", "u1", 5068)  # fmt: skip

@@ -11,11 +11,11 @@ debug={debug}
 log_stderror=yes
 fork=yes
 children=2
-disable_tcp=yes
+{streams}
 auto_aliases=no
 dns=off
 rev_dns=off
-listen=udp:{address}:{port}
+{listens}
 alias="{domain}"
 
 mpath="{modules}"
@@ -31,9 +31,12 @@ loadmodule "registrar.so"
 loadmodule "auth.so"
 loadmodule "htable.so"
 loadmodule "xlog.so"
+{tls_module}
 
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "max_expires", {max_expires})
+# Requests inside dialogs are not looked up here, which GRUUs (RFC 5627) would need.
+modparam("registrar", "gruu_enabled", 0)
 modparam("auth", "nonce_expire", 300)
 modparam("htable", "htable", "users=>size=6;")
 modparam("htable", "htable", "static=>size=6;")
@@ -44,6 +47,7 @@ event_route[htable:mod-init] {{
 }}
 
 request_route {{
+{tls_route}
   if (!mf_process_maxfwd_header("10")) {{
     sl_send_reply("483", "Too Many Hops");
     exit;
@@ -113,6 +117,12 @@ request_route {{
 """
 
 
+# Whom it takes each request's connection for, on the log: certificate and server name (SNI).
+_TLS_ROUTE = """  if ($proto == "tls") {
+    xlog("L_ALERT", "by TLS: $rm $rU@$rd server=$tls_peer_server_name client=$tls_peer_subject_cn\\n");
+  }"""
+
+
 def module_directory():
     found = glob.glob("/usr/lib/*/kamailio/modules/") + glob.glob("/usr/lib/kamailio/modules/")
     if not found:
@@ -123,14 +133,36 @@ def module_directory():
 class Kamailio:
     """Runs on the host until the programs are stopped."""
 
-    def __init__(self, programs, host, address, domain, users, debug=1, max_expires=3600, static=None):
+    def __init__(
+        self,
+        programs,
+        host,
+        address,
+        domain,
+        users,
+        debug=1,
+        max_expires=3600,
+        static=None,
+        listens=(),
+        tls=None,
+    ):
+        """`listens`: more places, as "tcp:192.0.2.1:5060"; `tls`: text of its TLS profiles."""
         program = shutil.which("kamailio") or "/usr/sbin/kamailio"
         self.address, self.port, self.domain, self.users = address, host.port(5060), domain, users
+        listens = [f"udp:{address}:{self.port}", *listens]
+        tls_profiles = programs.directory / "kamailio-tls.cfg"
+        tls_profiles.write_text(tls or "", encoding="utf-8")
+        streams = any(not place.startswith("udp:") for place in listens)
         configuration = programs.directory / "kamailio.cfg"
         configuration.write_text(
             _CONFIGURATION.format(
-                address=address,
-                port=self.port,
+                streams=("disable_tcp=no\ntcp_children=2" if streams else "disable_tcp=yes")
+                + ("\nenable_tls=yes" if tls else ""),
+                listens="\n".join(f"listen={place}" for place in listens),
+                tls_module=f'loadmodule "tls.so"\nmodparam("tls", "config", "{tls_profiles}")'
+                if tls
+                else "",
+                tls_route=_TLS_ROUTE if tls else "",
                 domain=domain,
                 debug=debug,
                 max_expires=max_expires,
@@ -150,7 +182,10 @@ class Kamailio:
         self.program = programs.start(
             host,
             "kamailio",
-            [program, "-f", configuration, "-DD", "-E", "-m", "16", "-M", "4", "-Y", runtime],
+            [
+                *[program, "-f", configuration, "-DD", "-E", "-Y", runtime],
+                *["-m", "64" if tls else "16", "-M", "16" if tls else "4"],
+            ],
         )
         host.wait_udp(self.port)
 

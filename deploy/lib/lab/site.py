@@ -31,6 +31,20 @@ class Site:
         self.gateway_address = self.gateway.address("prov0")
         self.provider_address = self.provider.address("eth0")
 
+    def add_ipv6(self):
+        """Addresses on the desk's and the provider's cable: (connector, desk, gateway, provider)."""
+        places = (
+            (self.office, "lan0", "2001:db8:50::1"),
+            (self.desk, "lan0", "2001:db8:50::10"),
+            (self.gateway, "prov0", "2001:db8:5::1"),
+            (self.provider, "eth0", "2001:db8:5::10"),
+        )
+        for host, name, address in places:
+            for scope in ("all", "default", "lo", name):
+                host.run("sh", "-c", f"echo 0 > /proc/sys/net/ipv6/conf/{scope}/disable_ipv6")
+            host.run("ip", "-6", "address", "add", f"{address}/64", "dev", name, "nodad")
+        return tuple(address for _, _, address in places)
+
     def url(self, gateway, from_host):
         """Where a client on office or mobile finds the gateway program."""
         interface = "office0" if from_host is self.office else "mobile0"

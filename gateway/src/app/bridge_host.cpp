@@ -141,7 +141,7 @@ bool BridgeHost::allowed(const Endpoint& source) {
 
 /// Tells nothing but the status: no software, no methods, no names.
 void BridgeHost::on_refused(std::string_view text, const Endpoint& source) {
-  if (!on_stranger || !on_stranger(source)) return;
+  if (!on_stranger || !on_stranger(source, false)) return;
   auto request = sip::Message::parse(std::string(text));
   if (!request || !request->is_request() || request->check() ||
       request->method() == sip::Method::ack) {
@@ -170,7 +170,8 @@ void BridgeHost::on_flow_failed(const sip::Flow& flow, Instant now) {
   call::Actions actions;
   bridge_->on_flow_failed(flow, now, actions);
   // Who sends there names no listener of ours; the report does.
-  const sip::Flow plain = sip::Flow::to(flow.transport, flow.remote);
+  sip::Flow plain = flow;
+  plain.local = 0;
   if (flow.connection == 0 && flow != plain) bridge_->on_flow_failed(plain, now, actions);
   carry_out(actions);
 }

@@ -70,6 +70,10 @@ class BridgeHost final : private transport::SipHandler {
   void set_tls_peer(const Endpoint& endpoint, transport::TlsPeer peer) {
     sockets_.set_tls_peer(endpoint, std::move(peer));
   }
+  /// The same by Flow::identity.
+  void set_tls_identity(std::uint32_t identity, transport::TlsPeer peer) {
+    sockets_.set_tls_identity(identity, std::move(peer));
+  }
   /// Certificates of SIP over TLS are read again. @return what is wrong with them
   std::optional<std::string> reload_certificates() { return sockets_.reload_certificates(); }
   using OwnHandler = std::function<void(call::OwnResponse&)>;
@@ -97,12 +101,16 @@ class BridgeHost final : private transport::SipHandler {
   /// Routes again what waits for a device of that user.
   void user_available(const std::string& user);
   std::function<void(const call::WakeUser&)> on_wake;  ///< a request waits for a user's device
-  /// A datagram came that is not served. @return whether it is answered 403, or not at all.
-  std::function<bool(const Endpoint&)> on_stranger;
+  /// Something came that is not served. @param connection  it is one, which ends without a word;
+  /// else a datagram. @return whether a datagram is answered 403, or not at all.
+  std::function<bool(const Endpoint&, bool connection)> on_stranger;
 
  private:
   bool allowed(const Endpoint& source) override;
   void on_refused(std::string_view text, const Endpoint& source) override;
+  void on_refused_connection(const Endpoint& source) override {
+    if (on_stranger) on_stranger(source, true);
+  }
   void on_message(sip::Message message, const sip::Flow& flow, Instant now) override;
   void on_flow_failed(const sip::Flow& flow, Instant now) override;
   void on_flow_closed(const sip::Flow& flow, Instant now) override;

@@ -115,7 +115,9 @@ std::vector<std::string> Gateway::start() {
   } else {
     router_->set_own_hosts(host_.own_hosts());
     host_.on_tick = [this] { on_tick(); };
-    host_.on_stranger = [this](const Endpoint& source) { return on_stranger(source); };
+    host_.on_stranger = [this](const Endpoint& source, bool connection) {
+      return on_stranger(source, connection);
+    };
   }
   std::vector<provider::Provider> providers;
   for (const ops::ProviderConfig& provider : config_.providers) {
@@ -186,11 +188,13 @@ void Gateway::open_push(std::vector<std::string>& faults) {
   host_.on_wake = [this](const call::WakeUser& wake) { push_->wake(wake, clock_now()); };
 }
 
-bool Gateway::on_stranger(const Endpoint& source) {
-  provider::StrangerTable::Verdict verdict = strangers_.on_packet(source.address, clock_now());
+bool Gateway::on_stranger(const Endpoint& source, bool connection) {
+  provider::StrangerTable::Verdict verdict =
+      strangers_.on_packet(source.address, clock_now(), !connection);
   if (verdict.log) {
     log_.warning("sip_stranger",
                  {{"remote", source},
+                  {"by", connection ? "connection" : "datagram"},
                   {"refused", verdict.refused},
                   {"advice", "no provider has this address; see providers[].addresses"}});
   }

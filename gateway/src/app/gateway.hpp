@@ -56,7 +56,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   bool serves(const Endpoint& source) const;
   void on_link(std::unique_ptr<wire::Link> link);
   void open_push(std::vector<std::string>& faults);
-  bool on_stranger(const Endpoint& source);
+  bool on_stranger(const Endpoint& source, bool connection);
   /// Once the bridge has come to rest: requests may wait for a device of this user.
   void user_available_soon(const std::string& user);
   void on_tick();

@@ -109,7 +109,8 @@ void Gateway::collect_metrics() {
   set("isthmus_strangers_answered_total",
       "Packets on the SIP port from sources that are not served, among the first of each",
       strangers_.answered());
-  set("isthmus_strangers_silenced_total", "Those that came after", strangers_.silenced());
+  set("isthmus_strangers_silenced_total", "Those that came after, and all of their connections",
+      strangers_.silenced());
   for (std::size_t i = 0; i < static_cast<std::size_t>(provider::AdmissionReason::count_); ++i) {
     auto reason = static_cast<provider::AdmissionReason>(i);
     metrics_

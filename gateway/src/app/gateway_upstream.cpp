@@ -85,8 +85,7 @@ void Gateway::start_upstream() {
   upstream_.start(
       [this](const std::string& name) { return router_->flows_to(name, net::clock_now()); },
       [this](const std::string& name, const Endpoint& address) {
-        const provider::Provider* found = router_->provider_at(address);
-        return found && found->name == name && serves(address);
+        return router_->is_host_of(name, address) && serves(address);
       });
 }
 

@@ -87,6 +87,7 @@ std::optional<std::string> ProviderTargets::start(provider::GatewayRouter& route
   for (const ops::ProviderConfig& provider : config_.providers) {
     book_->add_provider(provider.name, name_of(provider.target), provider.probe_interval,
                         provider.failover_timeout);
+    host_.set_tls_identity(book_->identity_of(provider.name), tls_peer_of(provider));
   }
   router.set_targets(book_.get());
   host_.on_lookup = [this](const std::string& key) { lookup(key); };
@@ -191,8 +192,7 @@ void ProviderTargets::on_resolved(const std::string& name) {
     if (group.transport != sip::Transport::tls) continue;
     transport::TlsPeer peer = tls_peer_of(config_of(name));
     for (const Endpoint& endpoint : group.endpoints) {
-      judged_by_config_.insert(endpoint);
-      host_.set_tls_peer(endpoint, peer);
+      if (judged_by_config_.insert(endpoint).second) host_.set_tls_peer(endpoint, peer);
     }
   }
   std::string& logged = problems_[name];
@@ -257,6 +257,28 @@ json::array ProviderTargets::json() const {
   return list;
 }
 
+/// Every series is there from the start, so that rates of the first one are seen.
+void ProviderTargets::collect_failovers() {
+  static const provider::FailoverCounts::Counts kNone;
+  const auto& counted = router_->failovers().by_provider();
+  for (const ops::ProviderConfig& provider : config_.providers) {
+    auto found = counted.find(provider.name);
+    const provider::FailoverCounts::Counts& counts = found == counted.end() ? kNone : found->second;
+    for (std::size_t i = 0; i < provider::FailoverCounts::kWhys; ++i) {
+      std::string why(provider::to_text(static_cast<call::HopOutcome>(i)));
+      for (bool host : {true, false}) {
+        metrics_
+            .counter(
+                "isthmus_provider_failovers_total",
+                "Requests that left a provider's host for another host of it, or for another "
+                "provider",
+                {{"provider", provider.name}, {"to", host ? "host" : "provider"}, {"why", why}})
+            .set((host ? counts.to_host : counts.to_provider)[i]);
+      }
+    }
+  }
+}
+
 void ProviderTargets::collect_metrics() {
   static constexpr const char* kUp = "isthmus_provider_target_up";
   static constexpr const char* kFailures = "isthmus_provider_target_failures_total";
@@ -274,6 +296,7 @@ void ProviderTargets::collect_metrics() {
           .set(health.failures);
     }
   }
+  collect_failovers();
   if (!dns_) return;
   const transport::Dns::Counters& dns = dns_->counters();
   auto set = [&](const char* metric, const char* help, std::uint64_t value) {

@@ -54,6 +54,7 @@ class ProviderTargets {
   void on_located(const std::string& key);
   void on_change(const provider::TargetBook::Change& change);
   void collect_metrics();
+  void collect_failovers();
   const ops::ProviderConfig& config_of(const std::string& provider) const;
 
   boost::asio::io_context& io_;

@@ -44,6 +44,9 @@ class SipSockets {
   void set_tls_peer(const Endpoint& endpoint, transport::TlsPeer peer) {
     streams_.set_tls_peer(endpoint, std::move(peer));
   }
+  void set_tls_identity(std::uint32_t identity, transport::TlsPeer peer) {
+    streams_.set_tls_identity(identity, std::move(peer));
+  }
   std::optional<std::string> reload_certificates() { return streams_.reload_certificates(); }
 
   const std::vector<Place>& places() const { return places_; }

@@ -164,6 +164,14 @@ void Connector::drain(std::function<void()> done) {
   });
 }
 
+void Connector::reload_certificates() {
+  if (auto wrong = host_.reload_certificates()) {
+    log_.error("certificate_not_reloaded", {{"problem", "sip.tls: " + *wrong}});
+  } else if (config_.sip.tls.enabled()) {
+    log_.info("certificate_reloaded", {{"file", config_.sip.tls.certificate}});
+  }
+}
+
 json::value Connector::status() const {
   return json::object{{"software", std::string("isthmus-connector/") + app::kVersion},
                       {"uptime_s", app::as_seconds(clock_now() - started_)},

@@ -32,6 +32,8 @@ class Connector final : public net::ConnectionHandler,
   std::vector<std::string> start();
   /// Ends calls, lets the last messages out, then calls `done`.
   void drain(std::function<void()> done);
+  /// Reads the certificate of SIP over TLS again (SIGHUP); connections that stand keep theirs.
+  void reload_certificates();
 
  private:
   void on_established(const wire::WelcomeInfo& welcome) override;

@@ -25,7 +25,8 @@ int run(const isthmus::ops::ConnectorConfig& config) {
   for (const std::string& fault : faults) std::cerr << fault << '\n';
   if (!faults.empty()) return kNotStarted;
   isthmus::app::run_until_signal(
-      io, [&](std::function<void()> done) { connector.drain(std::move(done)); }, [] {});
+      io, [&](std::function<void()> done) { connector.drain(std::move(done)); },
+      [&] { connector.reload_certificates(); });
   return kDone;
 }
 

@@ -105,7 +105,10 @@ void visit_sip(KeyVisitor& v, SipConfig& c, std::string_view toward) {
 }
 
 void visit_provider_transport(KeyVisitor& v, ProviderConfig& c) {
-  v.section("tls", "When the provider is reached over TLS.", [&] {
+  static constexpr char kTls[] =
+      "When the provider is reached over TLS. Its connections are its own, even where another "
+      "provider has the same address.";
+  v.section("tls", kTls, [&] {
     v.value("name",
             {"SIP domain that its certificate must bear (RFC 5922).", "", "the target's host"},
             domain_name(c.tls.name));

@@ -143,7 +143,8 @@ void Admission::call_ended(std::uint64_t call) {
   open_.erase(found);
 }
 
-StrangerTable::Verdict StrangerTable::on_packet(const IpAddress& source, Instant now) {
+StrangerTable::Verdict StrangerTable::on_packet(const IpAddress& source, Instant now,
+                                                bool answerable) {
   auto found = by_source_.find(source);
   if (found == by_source_.end()) {
     if (entries_.size() >= limits::kStrangers) {
@@ -164,7 +165,8 @@ StrangerTable::Verdict StrangerTable::on_packet(const IpAddress& source, Instant
     answers_in_second_ = 0;
   }
   // Sources are easily forged: all of them together get no more than one could.
-  bool answer = entry.refused <= answers_ && answers_in_second_ < limits::kFaultAnswersPerSecond;
+  bool answer = answerable && entry.refused <= answers_ &&
+                answers_in_second_ < limits::kFaultAnswersPerSecond;
   if (answer) ++answers_in_second_;
   Verdict verdict{answer, now - entry.logged >= limits::kStrangerLogInterval, entry.refused};
   if (verdict.log) entry.logged = now;

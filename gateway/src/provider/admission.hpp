@@ -102,7 +102,8 @@ class StrangerTable {
     bool log = false;           ///< one line for this source and interval
     std::uint64_t refused = 0;  ///< by this source so far, this one included
   };
-  Verdict on_packet(const IpAddress& source, Instant now);
+  /// @param answerable  a datagram; a connection just ends
+  Verdict on_packet(const IpAddress& source, Instant now, bool answerable = true);
   std::uint64_t answered() const { return answered_; }
   std::uint64_t silenced() const { return silenced_; }
   std::size_t size() const { return by_source_.size(); }

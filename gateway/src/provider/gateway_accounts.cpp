@@ -96,7 +96,7 @@ void GatewayRouter::dress_as_account(sip::Message& request, const Provider& prov
 std::optional<std::string> GatewayRouter::account_called(const sip::Message& request,
                                                          const sip::Flow& from,
                                                          const sip::Uri& uri) const {
-  const Provider* provider = accounts_ ? provider_at(from.remote) : nullptr;
+  const Provider* provider = accounts_ ? provider_of(from) : nullptr;
   if (!provider || !provider->registers_itself) return std::nullopt;
   const UpstreamAccount* account = accounts_->by_contact(provider->name, uri.decoded_user());
   if (account && !account->trunk()) return account->aor;
@@ -108,7 +108,7 @@ std::optional<std::string> GatewayRouter::account_called(const sip::Message& req
 std::optional<call::Credentials> GatewayRouter::credentials_for(const sip::Flow& to,
                                                                 std::string_view caller_uri,
                                                                 const sip::Flow* on_behalf) const {
-  const Provider* provider = accounts_ && !to.is_link() ? provider_at(to.remote) : nullptr;
+  const Provider* provider = accounts_ && !to.is_link() ? provider_of(to) : nullptr;
   if (!provider) return std::nullopt;
   std::optional<std::uint64_t> session;
   if (on_behalf && on_behalf->is_link()) session = on_behalf->session;

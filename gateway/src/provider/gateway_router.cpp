@@ -107,13 +107,13 @@ std::string GatewayRouter::owner_of(const sip::Flow& flow) const {
     auto session = sessions_.find(flow.session);
     return session == sessions_.end() ? std::string() : session->second.user;
   }
-  const Provider* provider = provider_at(flow.remote);
+  const Provider* provider = provider_of(flow);
   return provider ? provider->name : flow.remote.to_string();
 }
 
 call::LegPolicy GatewayRouter::policy_of(const sip::Flow& flow) const {
   if (flow.is_link()) return link_policy_;
-  const Provider* provider = provider_at(flow.remote);
+  const Provider* provider = provider_of(flow);
   return provider ? provider->policy : call::LegPolicy{};
 }
 
@@ -122,7 +122,7 @@ HeaderParty GatewayRouter::party_of(const sip::Flow& flow) const {
   if (flow.is_link()) {
     auto session = sessions_.find(flow.session);
     party.trusted = session != sessions_.end() && session->second.trusted;
-  } else if (const Provider* provider = provider_at(flow.remote)) {
+  } else if (const Provider* provider = provider_of(flow)) {
     party.provider = &provider->headers;
     party.user_agent = provider->user_agent;
   }
@@ -130,7 +130,7 @@ HeaderParty GatewayRouter::party_of(const sip::Flow& flow) const {
 }
 
 void GatewayRouter::dress(sip::Message& message, const sip::Flow& to, const sip::Flow* from) const {
-  const Provider* provider = to.is_link() ? nullptr : provider_at(to.remote);
+  const Provider* provider = to.is_link() ? nullptr : provider_of(to);
   if (provider && message.is_request()) dress_as_account(message, *provider);
   HeaderParty target = party_of(to);
   if (!from) return apply_header_policy(message, nullptr, target);
@@ -142,7 +142,7 @@ void GatewayRouter::dress(sip::Message& message, const sip::Flow& to, const sip:
 
 Admission::Owner GatewayRouter::account_of(const sip::Flow& flow) const {
   if (flow.is_link()) return {true, owner_of(flow)};
-  const Provider* provider = provider_at(flow.remote);
+  const Provider* provider = provider_of(flow);
   return {false, provider ? provider->name : std::string()};
 }
 
@@ -165,6 +165,14 @@ void GatewayRouter::on_call(std::uint64_t call, const sip::Flow& caller, const s
   } else {
     admission_.call_began(call, {account_of(caller), account_of(callee)});
   }
+}
+
+const Provider* GatewayRouter::provider_of(const sip::Flow& flow) const {
+  if (flow.identity != 0 && targets_) {
+    if (const Provider* provider = provider_named(targets_->provider_of(flow.identity)))
+      return provider;
+  }
+  return provider_at(flow.remote);
 }
 
 const Provider* GatewayRouter::provider_at(const Endpoint& endpoint) const {
@@ -215,7 +223,7 @@ RouteSubject GatewayRouter::subject_of(const sip::Message& request, const sip::F
       subject.address = session->second.address;
     }
   } else {
-    const Provider* provider = provider_at(from.remote);
+    const Provider* provider = provider_of(from);
     if (provider) subject.provider = provider->name;
     subject.address = from.remote.address;
   }

@@ -8,6 +8,7 @@
 #include "call/router.hpp"
 #include "provider/admission.hpp"
 #include "provider/enum_cache.hpp"
+#include "provider/failover_counts.hpp"
 #include "provider/header_policy.hpp"
 #include "provider/inbound_user.hpp"
 #include "provider/registrar.hpp"
@@ -113,6 +114,8 @@ class GatewayRouter final : public call::Router {
                                 std::string& lookup) override;
   void on_outcome(const sip::Flow& to, call::HopOutcome outcome, unsigned retry_after_s,
                   Instant now) override;
+  void on_moved(const sip::Flow& from, const sip::Flow& to, call::HopOutcome why) override;
+  const FailoverCounts& failovers() const { return failovers_; }
 
   /// Whether this session may use a user part of our domain as its own.
   bool may_use(const sip::Flow& flow, std::string_view user) const;
@@ -120,6 +123,10 @@ class GatewayRouter final : public call::Router {
   bool is_own_host(const sip::Uri& uri) const;
   /// By address and port, else by address alone.
   const Provider* provider_at(const Endpoint& endpoint) const;
+  /// Whether a provider has that address, which others may have too.
+  bool is_host_of(std::string_view provider, const Endpoint& endpoint) const;
+  /// By the identity of its TLS connection where it has one, else by where it leads.
+  const Provider* provider_of(const sip::Flow& flow) const;
   /// The provider of that domain, if the gateway registers there by itself.
   const Provider* registering_provider(std::string_view domain) const;
 
@@ -169,6 +176,7 @@ class GatewayRouter final : public call::Router {
   const UpstreamRegistrations* accounts_ = nullptr;
   std::vector<Provider> providers_;
   TargetBook* targets_ = nullptr;
+  FailoverCounts failovers_;
   EnumCache enum_cache_;
   std::map<std::uint64_t, SessionIdentity> sessions_;
 };

@@ -56,6 +56,21 @@ std::vector<sip::Flow> GatewayRouter::locate(std::string_view uri, const sip::Fl
   return targets_ ? targets_->locate(uri, near, now, lookup) : std::vector<sip::Flow>();
 }
 
+bool GatewayRouter::is_host_of(std::string_view name, const Endpoint& endpoint) const {
+  const Provider* provider = provider_named(name);
+  if (!provider) return false;
+  const std::vector<Endpoint>& all = provider->addresses;
+  return std::find(all.begin(), all.end(), endpoint) != all.end() ||
+         provider_at(endpoint) == provider;
+}
+
+void GatewayRouter::on_moved(const sip::Flow& from, const sip::Flow& to, call::HopOutcome why) {
+  const Provider* left = from.is_link() ? nullptr : provider_of(from);
+  if (!left) return;  // devices, and hosts that only a message named
+  const Provider* next = to.is_link() ? nullptr : provider_of(to);
+  failovers_.note(left->name, next == left, why);
+}
+
 void GatewayRouter::on_outcome(const sip::Flow& to, call::HopOutcome outcome,
                                unsigned retry_after_s, Instant now) {
   if (targets_) targets_->on_outcome(to, outcome, retry_after_s, now);

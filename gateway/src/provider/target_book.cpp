@@ -36,9 +36,23 @@ void TargetBook::add_provider(const std::string& name, TargetName target, Durati
   TargetHealth::Config health{
       probe_interval,
       gives_up ? std::min(failover_after, config_.request_timeout) : config_.request_timeout};
-  providers_.emplace(std::piecewise_construct, std::forward_as_tuple(name),
-                     std::forward_as_tuple(TargetLocator(std::move(target), config_.reach),
-                                           TargetHealth(health, random_)));
+  auto [added, is_new] =
+      providers_.emplace(std::piecewise_construct, std::forward_as_tuple(name),
+                         std::forward_as_tuple(TargetLocator(std::move(target), config_.reach),
+                                               TargetHealth(health, random_)));
+  if (is_new) added->second.identity = static_cast<std::uint32_t>(providers_.size());
+}
+
+std::uint32_t TargetBook::identity_of(std::string_view provider) const {
+  auto found = providers_.find(provider);
+  return found == providers_.end() ? 0 : found->second.identity;
+}
+
+std::string_view TargetBook::provider_of(std::uint32_t identity) const {
+  for (const auto& [name, provider] : providers_) {
+    if (identity != 0 && provider.identity == identity) return name;
+  }
+  return {};
 }
 
 void TargetBook::on_timeout(Instant now) {
@@ -53,8 +67,10 @@ void TargetBook::on_timeout(Instant now) {
     for (TargetChange& change : changes) work_.changes.push_back({name, change});
     for (const TargetKey& target : due) {
       const TargetName& uri = provider.locator.name();
-      work_.probes.push_back(
-          {name, {target.transport, target.endpoint, uri.host}, uri.to_string()});
+      work_.probes.push_back({name,
+                              {target.transport, target.endpoint, uri.host,
+                               target.transport == sip::Transport::tls ? provider.identity : 0},
+                              uri.to_string()});
     }
   }
 }
@@ -83,6 +99,7 @@ void TargetBook::on_outcome(const sip::Flow& to, call::HopOutcome outcome, unsig
   if (to.is_link()) return;
   for (auto& [name, provider] : providers_) {
     if (!provider.health.has({to.transport, to.remote})) continue;
+    if (to.identity != 0 && to.identity != provider.identity) continue;
     news_ = true;
     std::vector<TargetChange> changes;
     provider.health.on_outcome({to.transport, to.remote}, outcome, retry_after_s, now, changes);
@@ -158,6 +175,7 @@ TargetBook::Choice TargetBook::choose(std::string_view provider, Instant now) {
   Duration wait = Duration::max();
   for (Candidate& candidate : all) {
     TargetKey key{candidate.transport, candidate.endpoint};
+    if (candidate.transport == sip::Transport::tls) candidate.identity = state.identity;
     if (state.health.alive(key)) {
       choice.live.push_back(std::move(candidate));
     } else {
@@ -189,6 +207,19 @@ bool TargetBook::dead(const Candidate& candidate) const {
                      [&](const auto& entry) { return !entry.second.health.alive(key); });
 }
 
+/// Whom a place that a message named is taken for over TLS: the provider that the dialog is with,
+/// else the first of the configuration whose host it is.
+std::uint32_t TargetBook::identity_at(const Candidate& candidate, const sip::Flow& near) const {
+  if (candidate.transport != sip::Transport::tls) return 0;
+  std::uint32_t found = 0;
+  for (const auto& [name, provider] : providers_) {
+    if (!provider.health.has({candidate.transport, candidate.endpoint})) continue;
+    if (provider.identity == near.identity) return near.identity;
+    if (found == 0 || provider.identity < found) found = provider.identity;
+  }
+  return found;
+}
+
 std::vector<sip::Flow> TargetBook::flows_of(const std::vector<TargetGroup>& groups,
                                             const TargetName& name, const sip::Flow& near) {
   std::vector<Candidate> candidates = in_order(groups, random_);
@@ -196,7 +227,8 @@ std::vector<sip::Flow> TargetBook::flows_of(const std::vector<TargetGroup>& grou
     std::stable_partition(candidates.begin(), candidates.end(),
                           [&](const Candidate& candidate) { return !dead(candidate); });
   std::vector<sip::Flow> flows;
-  for (const Candidate& candidate : candidates) {
+  for (Candidate& candidate : candidates) {
+    candidate.identity = identity_at(candidate, near);
     sip::Flow flow = candidate.flow();
     // The connection that the dialog runs over serves, when the URI does not ask for another
     // transport (RFC 5923 §4 speaks for the reuse).

@@ -67,6 +67,10 @@ class TargetBook {
     bool located = false;        ///< the provider has hosts, live ones or not
     unsigned retry_after_s = 5;  ///< when none is live
   };
+  /// Flow::identity of the provider's TLS connections; 0: no such provider.
+  std::uint32_t identity_of(std::string_view provider) const;
+  /// The provider that an identity stands for; "": none.
+  std::string_view provider_of(std::uint32_t identity) const;
   bool has_provider(std::string_view name) const { return providers_.contains(name); }
   Choice choose(std::string_view provider, Instant now);
   /// Addresses of all of a provider's hosts: where its requests may come from.
@@ -83,6 +87,7 @@ class TargetBook {
         : locator(std::move(l)), health(std::move(h)) {}
     TargetLocator locator;
     TargetHealth health;
+    std::uint32_t identity = 0;
   };
   const std::map<std::string, ProviderState, std::less<>>& providers() const { return providers_; }
 
@@ -94,6 +99,7 @@ class TargetBook {
 
   void settle(const std::string& name, ProviderState& provider, Instant now);
   bool dead(const Candidate& candidate) const;
+  std::uint32_t identity_at(const Candidate& candidate, const sip::Flow& near) const;
   std::vector<sip::Flow> flows_of(const std::vector<TargetGroup>& groups, const TargetName& name,
                                   const sip::Flow& near);
   void make_room(Instant now);

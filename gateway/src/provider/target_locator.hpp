@@ -36,8 +36,9 @@ struct Candidate {
   sip::Transport transport = sip::Transport::udp;
   Endpoint endpoint;
   std::string tls_name;  ///< name that a TLS certificate must hold: the URI's host (RFC 5922 §7.2)
+  std::uint32_t identity = 0;  ///< Flow::identity over TLS
 
-  sip::Flow flow() const { return {transport, endpoint, 0, 0}; }
+  sip::Flow flow() const { return sip::Flow::to(transport, endpoint, identity); }
   bool operator==(const Candidate&) const = default;
 };
 

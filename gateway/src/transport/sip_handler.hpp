@@ -22,6 +22,8 @@ class SipHandler {
     static_cast<void>(text);
     static_cast<void>(source);
   }
+  /// A connection came from a source that is not served; it is closed without a byte.
+  virtual void on_refused_connection(const Endpoint& source) { static_cast<void>(source); }
   /// A message that passed check(). The top Via of a request carries received and rport; responses
   /// to it go to `flow` (RFC 3261 §18.2.2, RFC 3581 §4).
   virtual void on_message(sip::Message message, const sip::Flow& flow, Instant now) = 0;

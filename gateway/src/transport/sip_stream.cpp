@@ -59,6 +59,7 @@ class SipStream::Impl final : public SipConnectionOwner,
 
   SipStreamCounters counters_;
   std::unordered_map<Endpoint, TlsPeer, EndpointHash> tls_peers_;
+  std::unordered_map<std::uint32_t, TlsPeer> tls_identities_;
   std::array<std::array<std::size_t, 2>, 2> open_{};  ///< TCP, TLS; opened, accepted
 
  private:
@@ -82,6 +83,7 @@ class SipStream::Impl final : public SipConnectionOwner,
   void admit(const Listener& listener, SipConnection::Socket socket);
   SipConnection* find(const Flow& flow);
   SipConnection* open(const Flow& target);
+  TlsPeer peer_of(const Flow& target) const;
   Entry& add(std::shared_ptr<SipConnection> connection);
   std::optional<IpAddress> bind_for(const Flow& target) const;
   void fail_later(const Flow& flow);
@@ -163,6 +165,7 @@ void SipStream::Impl::admit(const Listener& listener, SipConnection::Socket sock
   const Endpoint remote = net::from_asio(from);
   if (!handler_->allowed(remote)) {
     ++counters_.source_refused;
+    handler_->on_refused_connection(remote);
     return;
   }
   const auto known = per_source_.find({remote.address, 0});
@@ -203,7 +206,7 @@ SipStream::Impl::Entry& SipStream::Impl::add(std::shared_ptr<SipConnection> conn
 
 SipConnection* SipStream::Impl::find(const Flow& flow) {
   if (flow.connection == 0) {
-    const auto found = by_address_.find(Flow::to(flow.transport, flow.remote));
+    const auto found = by_address_.find(Flow::to(flow.transport, flow.remote, flow.identity));
     return found != by_address_.end() && found->second->alive() ? found->second : nullptr;
   }
   const auto found = connections_.find(flow.connection);
@@ -224,6 +227,15 @@ std::optional<IpAddress> SipStream::Impl::bind_for(const Flow& target) const {
   return std::nullopt;
 }
 
+TlsPeer SipStream::Impl::peer_of(const Flow& target) const {
+  if (target.identity != 0) {
+    const auto known = tls_identities_.find(target.identity);
+    return known != tls_identities_.end() ? known->second : TlsPeer{};
+  }
+  const auto known = tls_peers_.find(target.remote);
+  return known != tls_peers_.end() ? known->second : TlsPeer{};
+}
+
 SipConnection* SipStream::Impl::open(const Flow& target) {
   if (open_[0][0] + open_[1][0] >= config_.max_connections) {
     ++counters_.over_limit;
@@ -232,8 +244,7 @@ SipConnection* SipStream::Impl::open(const Flow& target) {
   TlsPeer peer;
   TlsContexts::Context context;
   if (target.transport == Transport::tls) {
-    const auto known = tls_peers_.find(target.remote);
-    if (known != tls_peers_.end()) peer = known->second;
+    peer = peer_of(target);
     if (peer.name.empty()) peer.name = target.remote.address.to_string();
     auto made = contexts_.client(peer);
     if (!made) {
@@ -257,7 +268,7 @@ SendOutcome SipStream::Impl::send(const Flow& flow, std::string_view bytes) {
   if (bytes.size() > limits::kSipMessageBytes) return SendOutcome::too_large;
   SipConnection* connection = find(flow);
   if (!connection) {
-    Flow target = Flow::to(flow.transport, flow.remote);
+    Flow target = Flow::to(flow.transport, flow.remote, flow.identity);
     if (flow.connection != 0) {
       const auto behind = address_behind(bytes, flow);
       if (!behind) {
@@ -305,7 +316,7 @@ void SipStream::Impl::on_end(SipConnection& connection) {
   connections_.erase(found);
   --open_of(connection);
   const Flow flow = connection.flow();
-  const auto leads = by_address_.find(Flow::to(flow.transport, flow.remote));
+  const auto leads = by_address_.find(Flow::to(flow.transport, flow.remote, flow.identity));
   if (leads != by_address_.end() && leads->second == &connection) by_address_.erase(leads);
   if (connection.accepted()) {
     const auto source = per_source_.find({flow.remote.address, 0});
@@ -444,6 +455,9 @@ void SipStream::set_tls_peer(const Endpoint& endpoint, TlsPeer peer) {
   auto& peers = impl_->tls_peers_;
   if (peers.size() >= limits::kTlsPeers && !peers.contains(endpoint)) return;
   peers[endpoint] = std::move(peer);
+}
+void SipStream::set_tls_identity(std::uint32_t identity, TlsPeer peer) {
+  impl_->tls_identities_[identity] = std::move(peer);
 }
 std::optional<std::string> SipStream::check(const TlsPeer& peer) {
   TlsContexts contexts;

@@ -76,9 +76,13 @@ class SipStream {
                                           std::uint32_t local);
   SendOutcome send(const sip::Flow& flow, std::string_view bytes);
 
-  /// Whom to expect at an address that is spoken to over TLS, for connections to come; an address
-  /// has one identity. Of an address without it, the certificate must bear the address.
+  /// Whom to expect at an address that is spoken to over TLS, for connections to come by flows
+  /// without an identity of their own. Of an address without it, the certificate must bear the
+  /// address.
   void set_tls_peer(const Endpoint& endpoint, TlsPeer peer);
+  /// The same for flows of that number (Flow::identity, not 0): connections by it are judged, and
+  /// present themselves, by this peer, and are shared with no other number.
+  void set_tls_identity(std::uint32_t identity, TlsPeer peer);
   /// Whether the files that a peer names can be used. @return what is wrong
   static std::optional<std::string> check(const TlsPeer& peer);
   /// Certificates and keys are read again, for connections to come. @return what is wrong; then

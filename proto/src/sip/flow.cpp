@@ -28,7 +28,7 @@ std::size_t FlowHash::operator()(const Flow& flow) const {
   std::size_t hash = EndpointHash{}(flow.remote);
   for (std::uint64_t word :
        {flow.session, std::uint64_t{flow.local}, std::uint64_t{flow.connection},
-        std::uint64_t{static_cast<std::uint8_t>(flow.transport)}}) {
+        std::uint64_t{flow.identity}, std::uint64_t{static_cast<std::uint8_t>(flow.transport)}}) {
     hash ^= static_cast<std::size_t>(word) + 0x9e3779b97f4a7c15u + (hash << 6) + (hash >> 2);
   }
   return hash;

@@ -24,6 +24,10 @@ struct Flow {
   /// its transport and address family stands for us.
   std::uint32_t local = 0;
   std::uint32_t connection = 0;  ///< TCP, TLS: number of an accepted connection, else 0
+  /// TLS: a number for whom we take the other end to be, and for what we show it of ourselves.
+  /// Requests of one never go by a connection of another, though both lead to one address. 0: what
+  /// is known of the address.
+  std::uint32_t identity = 0;
 
   /// Timers of reliable transports (RFC 3261 §17): everything but UDP.
   bool reliable() const { return transport != Transport::udp; }
@@ -34,7 +38,9 @@ struct Flow {
     return {Transport::udp, remote, 0, local, 0};
   }
   /// Toward an address that is connected to on demand.
-  static Flow to(Transport transport, Endpoint remote) { return {transport, remote, 0, 0, 0}; }
+  static Flow to(Transport transport, Endpoint remote, std::uint32_t identity = 0) {
+    return {transport, remote, 0, 0, 0, identity};
+  }
   std::string to_string() const;  ///< "udp 192.0.2.1:5060" or "link 17"
   auto operator<=>(const Flow&) const = default;
 };

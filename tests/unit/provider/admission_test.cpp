@@ -132,6 +132,18 @@ TEST(Strangers, get_a_few_answers_and_then_silence) {
   EXPECT_EQ(verdict(kHere), "answer log");
 }
 
+TEST(Strangers, that_connect_use_up_no_answers_and_get_none) {
+  StrangerTable table(2);
+  Instant now{std::chrono::hours(1)};
+  StrangerTable::Verdict first = table.on_packet(kThere, now, false);
+  EXPECT_FALSE(first.answer);
+  EXPECT_TRUE(first.log);
+  EXPECT_FALSE(table.on_packet(kThere, now, false).log);
+  EXPECT_EQ(table.answered(), 0u);
+  EXPECT_EQ(table.silenced(), 2u);
+  EXPECT_FALSE(table.on_packet(kThere, now).answer) << "it is known by its connections";
+}
+
 TEST(Strangers, of_all_addresses_fill_no_memory) {
   StrangerTable table;
   Instant now{std::chrono::hours(1)};

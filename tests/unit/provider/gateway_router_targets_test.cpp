@@ -99,6 +99,80 @@ TEST_F(RouterTargetsTest, dead_hosts_are_left_out_until_none_is_left) {
   EXPECT_TRUE(router.flows_to("trunk", now).empty());
 }
 
+TEST_F(RouterTargetsTest, requests_that_left_a_host_are_counted_by_where_to_and_why) {
+  settle();
+  const Flow first = Flow::udp(*Endpoint::parse("192.0.2.1:5060")),
+             second = Flow::udp(*Endpoint::parse("192.0.2.2:5060"));
+  const Flow elsewhere = Flow::udp(*Endpoint::parse("203.0.113.1:5060"));
+  router.on_moved(first, second, HopOutcome::timeout);
+  router.on_moved(first, second, HopOutcome::timeout);
+  router.on_moved(second, elsewhere, HopOutcome::answered);
+  router.on_moved(elsewhere, first, HopOutcome::timeout);
+  router.on_moved(Flow::link(1), Flow::link(2), HopOutcome::unreachable);
+  ASSERT_EQ(1u, router.failovers().by_provider().size());
+  const FailoverCounts::Counts& counts = router.failovers().by_provider().at("trunk");
+  EXPECT_EQ(2u, counts.to_host[static_cast<std::size_t>(HopOutcome::timeout)]);
+  EXPECT_EQ(1u, counts.to_provider[static_cast<std::size_t>(HopOutcome::answered)]);
+  EXPECT_EQ("refused", to_text(HopOutcome::answered));
+}
+
+/// Two customers' trunks at one carrier's TLS address.
+class SharedAddressTest : public RouterTargetsTest {
+ protected:
+  SharedAddressTest() {
+    router.set_providers({{"trunk", {"pbx.example"}, {}, {}},
+                          {"one", {"one.example"}, {}, {}},
+                          {"two", {"two.example"}, {}, {}},
+                          {"another", {"another.example"}, {}, {}}});
+    for (const char* name : {"one", "two", "another"}) {
+      book.add_provider(name, *TargetName::of_uri(*sip::Uri::parse("sips:192.0.2.7:5061")), {});
+    }
+    settle();
+    for (const char* name : {"one", "two", "another"})
+      router.set_addresses(name, book.addresses_of(name));
+  }
+  const Endpoint shared = *Endpoint::parse("192.0.2.7:5061");
+};
+
+TEST_F(SharedAddressTest, each_has_connections_of_its_own) {
+  const Flow one = router.flows_to("one", now).at(0), two = router.flows_to("two", now).at(0);
+  EXPECT_EQ(shared, one.remote);
+  EXPECT_EQ(shared, two.remote);
+  EXPECT_NE(one, two);
+  EXPECT_NE(0u, one.identity);
+  EXPECT_EQ("one", router.owner_of(one));
+  EXPECT_EQ("two", router.owner_of(two));
+  EXPECT_EQ("one", router.owner_of(Flow::to(sip::Transport::tls, shared))) << "the first of them";
+  EXPECT_EQ(0u, router.flows_to("trunk", now).at(0).identity) << "UDP has no certificates";
+  EXPECT_TRUE(router.is_host_of("two", shared));
+  EXPECT_FALSE(router.is_host_of("trunk", shared));
+}
+
+TEST_F(SharedAddressTest, a_dialog_stays_with_the_provider_that_it_is_with) {
+  const Flow two = router.flows_to("two", now).at(0);
+  std::string lookup;
+  for (const char* contact : {"sip:pbx@192.0.2.7:5061;transport=tls", "sips:pbx@192.0.2.7"}) {
+    std::vector<Flow> hops = router.locate(contact, two, now, lookup);
+    ASSERT_EQ(1u, hops.size()) << contact;
+    EXPECT_EQ(two, hops[0]) << contact;
+  }
+  Flow theirs = Flow::to(sip::Transport::tls, {shared.address, 40000});
+  theirs.connection = 7;  // a connection that the provider opened
+  std::vector<Flow> hops =
+      router.locate("sip:pbx@192.0.2.7:5061;transport=tls", theirs, now, lookup);
+  ASSERT_EQ(1u, hops.size());
+  EXPECT_EQ(book.identity_of("one"), hops[0].identity)
+      << "verified by what the configuration says of that host, first";
+  EXPECT_EQ("one", router.owner_of(theirs));
+}
+
+TEST_F(SharedAddressTest, a_failure_of_one_identity_is_not_the_other_ones) {
+  const Flow two = router.flows_to("two", now).at(0);
+  router.on_outcome(two, HopOutcome::unreachable, 0, now);
+  EXPECT_TRUE(router.flows_to("two", now).empty());
+  EXPECT_EQ(1u, router.flows_to("one", now).size());
+}
+
 TEST_F(RouterTargetsTest, an_outcome_at_a_link_or_a_stranger_means_nothing) {
   settle();
   router.on_outcome(Flow::link(1), HopOutcome::timeout, 0, now);

@@ -293,6 +293,7 @@ TEST_F(SipStreamTest, strangers_are_closed_before_they_speak) {
   auto peer = TcpPeer::connect(local);
   ASSERT_TRUE(until([&] { return peer->closed(); }));
   EXPECT_EQ(stream->counters().source_refused, 1u);
+  EXPECT_EQ(owner.refused.size(), 1u) << "and told of";
   EXPECT_EQ(stream->open_connections(Transport::tcp, true), 0u);
 }
 

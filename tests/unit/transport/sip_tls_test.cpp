@@ -163,6 +163,48 @@ TEST_F(SipTlsTest, files_that_cannot_be_used_are_named) {
   EXPECT_THAT(bound.error().text, HasSubstr("does not belong"));
 }
 
+TEST_F(SipTlsTest, two_identities_at_one_address_share_nothing) {
+  serve(authority.issue("host", "DNS:one.example,DNS:two.example"),
+        {"", "", authority.ca_file(), true});
+  client = std::make_unique<SipStream>(io, SipStreamConfig{}, gateway);
+  const auto peer = [&](const std::string& name, bool certificate) {
+    TlsPeer made = trusting(name);
+    if (!certificate) return made;
+    const auto files = authority.issue("client-" + name, "");
+    made.certificate = files.certificate;
+    made.private_key = files.key;
+    return made;
+  };
+  client->set_tls_identity(1, peer("one.example", true));
+  client->set_tls_identity(2, peer("two.example", true));
+  client->set_tls_identity(3, peer("three.example", true));
+  client->set_tls_identity(4, peer("one.example", false));
+  std::vector<Flow> flows;
+  for (std::uint32_t identity = 1; identity <= 4; ++identity)
+    flows.push_back(Flow::to(Transport::tls, flow.remote, identity));
+  for (int round = 0; round < 2; ++round) {
+    client->send(flows[0], sip_options(kVia));
+    client->send(flows[1], sip_options(kVia));
+  }
+  ASSERT_TRUE(run_until(io, [&] { return provider.messages.size() == 4; }));
+  EXPECT_EQ(client->counters().opened, 2u) << "one for each, kept";
+  EXPECT_EQ(client->open_connections(Transport::tls, false), 2u);
+
+  for (const Flow& from : provider.flows) server->send(from, sip_ok(kVia));
+  ASSERT_TRUE(run_until(io, [&] { return gateway.messages.size() == 4; }));
+  EXPECT_EQ(std::count(gateway.flows.begin(), gateway.flows.end(), flows[0]), 2);
+  EXPECT_EQ(std::count(gateway.flows.begin(), gateway.flows.end(), flows[1]), 2);
+
+  client->send(flows[2], sip_options(kVia));
+  ASSERT_TRUE(run_until(io, [&] { return !gateway.failed.empty(); }));
+  EXPECT_EQ(gateway.failed, std::vector<Flow>{flows[2]});
+  EXPECT_THAT(gateway.trouble, HasSubstr("not for three.example"));
+  client->send(flows[3], sip_options(kVia));
+  run_until(io, [&] { return gateway.failed.size() + gateway.closed.size() == 2; });
+  EXPECT_EQ(provider.messages.size(), 4u) << "without a certificate nothing gets in";
+  EXPECT_EQ(client->open_connections(Transport::tls, false), 2u) << "the others stand";
+}
+
 TEST_F(SipTlsTest, a_peer_whose_files_are_gone_fails_its_flow) {
   serve(authority.issue("host", "DNS:example.net"));
   TlsPeer peer = trusting();

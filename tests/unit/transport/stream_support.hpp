@@ -123,6 +123,7 @@ class TcpServer {
 class StreamOwner final : public transport::SipHandler {
  public:
   bool allowed(const Endpoint& source) override { return !refuse || source.address != *refuse; }
+  void on_refused_connection(const Endpoint& source) override { refused.push_back(source); }
   void on_message(sip::Message message, const sip::Flow& flow, Instant) override {
     messages.push_back(std::move(message));
     flows.push_back(flow);
@@ -135,6 +136,7 @@ class StreamOwner final : public transport::SipHandler {
   }
 
   std::optional<IpAddress> refuse;
+  std::vector<Endpoint> refused;
   std::function<void()> on_any_message;
   std::vector<sip::Message> messages;
   std::vector<sip::Flow> flows, failed, closed;
