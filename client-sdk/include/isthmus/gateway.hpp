@@ -15,8 +15,8 @@ struct Trust {
   /// hexadecimal digits. If any is given, the key alone decides, not issuer, name or dates.
   std::vector<std::string> pins;
   bool insecure = false;  ///< take any certificate: for experiments only, the password is at stake
-  /// Write TLS secrets to the file that the environment variable SSLKEYLOGFILE names, for Wireshark:
-  /// whoever has them reads all that was captured.
+  /// Write TLS secrets to the file that the environment variable SSLKEYLOGFILE names, for
+  /// Wireshark: whoever has them reads all that was captured.
   bool key_log = false;
 };
 
