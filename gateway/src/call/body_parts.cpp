@@ -1,5 +1,7 @@
 #include "call/body_parts.hpp"
 
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "call/media_session.hpp"
 
@@ -56,7 +58,10 @@ std::size_t delimiter(std::string_view body, std::string_view line, std::size_t 
                       std::size_t end) {
   for (std::size_t at = body.find(line, from); at != std::string_view::npos && at < end;
        at = body.find(line, at + 1)) {
-    if (at == 0 || body[at - 1] == '\n') return at;
+    if (at != 0 && body[at - 1] != '\n') continue;
+    // The boundary of another multipart may begin like this one.
+    std::string_view rest = body.substr(at + line.size(), 2);
+    if (rest.empty() || rest == "--" || std::string_view(" \t\r\n").find(rest[0]) < 4) return at;
   }
   return std::string_view::npos;
 }
@@ -68,10 +73,14 @@ std::optional<Part> find_part(std::string_view body, Stretch within, std::string
   std::string line = "--" + boundary;
   std::size_t at = delimiter(body, line, within.begin, within.end);
   while (at != std::string_view::npos) {
+    if (body.substr(at + line.size(), 2) == "--") return std::nullopt;  // the last one
     std::size_t begin = body.find('\n', at);
-    std::size_t next = delimiter(body, line, at + line.size(), within.end);
-    if (begin == std::string_view::npos || next == std::string_view::npos) return std::nullopt;
+    if (begin == std::string_view::npos || begin >= within.end) return std::nullopt;
     ++begin;
+    // Some senders leave the last delimiter out; their descriptions need our addresses all the
+    // same.
+    std::size_t found = delimiter(body, line, at + line.size(), within.end);
+    std::size_t next = std::min(found, within.end);
     Part part{{begin, begin}, {}};
     // The blank line that ends the headers; there may be none of them.
     for (std::size_t row = begin; row < next;) {
@@ -87,8 +96,9 @@ std::optional<Part> find_part(std::string_view body, Stretch within, std::string
     if (part.content.end != 0) {
       // The line end before the delimiter belongs to it.
       std::size_t& end = part.content.end;
-      if (end > part.content.begin && body[end - 1] == '\n') --end;
-      if (end > part.content.begin && body[end - 1] == '\r') --end;
+      bool delimited = found != std::string_view::npos;
+      if (delimited && end > part.content.begin && body[end - 1] == '\n') --end;
+      if (delimited && end > part.content.begin && body[end - 1] == '\r') --end;
       std::optional<Stretch> type = header_in(body, part.headers, "Content-Type");
       std::string_view text = type ? trim(body.substr(type->begin, type->end - type->begin)) : "";
       if (is_sdp(media_type(text))) return part;
@@ -97,7 +107,7 @@ std::optional<Part> find_part(std::string_view body, Stretch within, std::string
           return inner;
       }
     }
-    at = next;
+    at = found;
   }
   return std::nullopt;
 }

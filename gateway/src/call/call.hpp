@@ -30,6 +30,17 @@ struct ReliableProvisional {
   std::optional<sip::Message> carried;
 };
 
+/// A reliable provisional response that the bridge repeats itself: its sender is behind a flow that
+/// loses nothing and is done with it, its receiver behind one that may.
+struct RepeatedProvisional {
+  sip::TransactionId server = 0;
+  std::uint32_t rseq = 0;
+  Side to = Side::caller;
+  sip::Message response;
+  Duration interval{};
+  Instant next{}, give_up_at{};
+};
+
 /// One dialog of a branch: a pair of legs. Early until a 2xx.
 struct DialogPair {
   std::string callee_tag;   ///< as the callee gave it
@@ -40,6 +51,8 @@ struct DialogPair {
   /// goes on to see what it saw first (RFC 3261 §12.2.1.1).
   std::string shown_from;
   std::array<std::string, 2> remote_target;  ///< Contact URI that each leg's peer gave
+  /// Of a peer that gave none (RFC 2543): the caller's From, the Request-URI that the callee got.
+  std::array<std::string, 2> address;
   std::array<std::vector<std::string>, 2> route_set;
   DialogUsages usages;  ///< subscriptions beside the INVITE
   bool confirmed = false;
@@ -54,7 +67,8 @@ struct DialogPair {
     std::uint32_t cseq = 0;
   };
   std::array<Unacknowledged, 2> unacknowledged;
-  ReliableProvisional reliable;    ///< the callee's last one (RFC 3262)
+  ReliableProvisional reliable;  ///< the callee's last one (RFC 3262)
+  std::vector<RepeatedProvisional> repeated;
   bool answered_in_prack = false;  ///< the offer of a reliable provisional response was
 };
 

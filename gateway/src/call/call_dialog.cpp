@@ -64,7 +64,10 @@ CallManager::DialogRef CallManager::find_dialog(const sip::Flow& flow,
     return {};
   std::size_t leg = index_of(use.side);
   if (request.call_id() != use.branch->identity.names[leg].call_id) return {};
-  std::string callee_tag = use.side == Side::caller ? request.to_tag() : request.from_tag();
+  std::string caller_tag = request.from_tag(), callee_tag = request.to_tag();
+  if (use.side == Side::callee) std::swap(caller_tag, callee_tag);
+  // A dialog is its Call-ID and both tags (RFC 3261 §12.2.2).
+  if (caller_tag != use.branch->identity.names[leg].tag[0]) return {};
   for (auto& dialog : use.branch->dialogs) {
     if (dialog->identity.names[leg].tag[1] == callee_tag)
       return {use.call, use.branch, dialog.get(), use.side};
@@ -118,6 +121,13 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
   std::vector<sip::Flow> hops;
   if (!find_hops(ref, server, flow, request, waited, hops)) return;
   sip::Flow hop = hops.front();
+  if (bye && ref.dialog->confirmed) {
+    // Who hangs up before its ACK sends none any more (RFC 3261 §15.1.1 forbids it, phones do it).
+    acknowledge_for_peer(*ref.branch, *ref.dialog, to);
+    if (ref.dialog->unacknowledged[index_of(ref.from)].server != 0)
+      forget(*ref.call, ref.dialog->unacknowledged[index_of(ref.from)]);
+  }
+  if (request.method() == Method::prack) on_prack(*ref.dialog, ref.from, request);
   sip::Message out = request;
   make_outgoing_request(out);
   address_to(*ref.dialog, to, out);
@@ -183,7 +193,8 @@ Crossing CallManager::crossing_of(const Branch& branch, const DialogPair& dialog
 }
 
 void CallManager::address_to(const DialogPair& dialog, Side to, sip::Message& request) const {
-  const std::string& target = dialog.remote_target[index_of(to)];
+  const std::string& contact = dialog.remote_target[index_of(to)];
+  const std::string& target = contact.empty() ? dialog.address[index_of(to)] : contact;
   std::vector<std::string> route = dialog.route_set[index_of(to)];
   std::string request_uri = target;
   if (!route.empty()) {
@@ -288,8 +299,10 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     replace_contact(response, use.branch->token[index_of(use.from)], core_.host_of(back),
                     core_.contact_params_of(back));
   }
-  if (use.reliable.rseq != 0 && response.number(HeaderId::rseq) == use.reliable.rseq)
+  if (use.reliable.rseq != 0 && response.number(HeaderId::rseq) == use.reliable.rseq) {
     use.reliable.carried = response;
+    repeat_until_prack(*use.call, *use.dialog, use.from, use.server, response);
+  }
   core_.respond(use.server, response, &far);
   if (status < 200) return;
   if (invite && status < 300) {
@@ -360,6 +373,12 @@ void CallManager::after_final(sip::TransactionId client, DialogUse& use,
       call.expires =
           core_.now + seconds(response->number(HeaderId::expires).value_or(300)) + seconds(64);
     }
+  }
+  // Who is told that its subscription does not exist takes it for over (RFC 6665 §4.1.2.2, §4.2.2).
+  if (!call.invite && call.state == CallState::answered && response && response->status() == 481 &&
+      (method == Method::notify || method == Method::subscribe)) {
+    ended = true;
+    call.end_reason = "subscription unknown to its peer";
   }
   --call.transactions;
   silent_.clear(client);

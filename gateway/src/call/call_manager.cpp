@@ -94,12 +94,14 @@ bool CallManager::end_call(CallId id, std::string_view reason) {
 void CallManager::on_timeout() {
   while (auto client = silent_.take_due(core_.now)) on_silence(*client);
   answers_.on_timeout();
+  while (auto call = provisional_timers_.take_due(core_.now)) on_provisional_due(*call);
   while (auto call = session_timers_.take_due(core_.now)) on_session_timer(*call);
 }
 
 std::optional<Instant> CallManager::next_deadline() const {
   std::optional<Instant> next = silent_.next();
-  for (std::optional<Instant> other : {answers_.next_deadline(), session_timers_.next()}) {
+  for (std::optional<Instant> other :
+       {answers_.next_deadline(), provisional_timers_.next(), session_timers_.next()}) {
     if (other && (!next || *other < *next)) next = other;
   }
   return next;
@@ -218,6 +220,7 @@ std::optional<DialogBook::Place> CallManager::place_of(std::string_view token) c
 
 void CallManager::remove(Call& call) {
   session_timers_.clear(call.id);
+  provisional_timers_.clear(call.id);
   std::erase_if(refreshes_, [&](const auto& entry) { return entry.second.call == call.id; });
   std::erase_if(digits_, [&](const auto& entry) { return entry.second.call == call.id; });
   identifiers_.remember(call);

@@ -174,6 +174,8 @@ class CallManager : private DialogBook {
   bool send_refresh(Call& call, DialogPair& dialog, Side to, bool invite, bool tells,
                     const std::string& description);
   sip::Message own_request(DialogPair& dialog, Side to, std::string_view method) const;
+  sip::Message own_request(const DialogPair& dialog, Side to, std::string_view method,
+                           std::uint32_t cseq) const;
   bool on_refresh_response(sip::TransactionId client, const sip::Message& response);
   void acknowledge_refresh(Call& call, Refresh& refresh, const sip::Message& response);
   bool answer_refresh_challenge(Refresh& refresh, const sip::Message& response);
@@ -206,6 +208,11 @@ class CallManager : private DialogBook {
   bool refuse_glare(const DialogRef& ref, sip::TransactionId server, const sip::Message& request);
   bool repeat_provisional(ReliableProvisional& last, sip::TransactionId server, const sip::Flow& to,
                           const sip::Flow& from, const sip::Message& response);
+  void repeat_until_prack(const Call& call, DialogPair& dialog, Side to, sip::TransactionId server,
+                          const sip::Message& response);
+  void on_prack(DialogPair& dialog, Side from, const sip::Message& prack);
+  void on_provisional_due(CallId id);
+  bool waits_for_final(const Call& call, sip::TransactionId server) const;
   void wait_for_ack(Call& call, DialogPair& dialog, Side side, sip::TransactionId server,
                     const sip::Flow& to, const sip::Message& response, const sip::Flow& from);
   void forget(const Call& call, DialogPair::Unacknowledged& answer);
@@ -252,6 +259,7 @@ class CallManager : private DialogBook {
   std::unordered_map<sip::TransactionId, CallId>
       servers_;  ///< INVITE server transactions still open
   AnswerRepeater answers_;
+  Deadlines<CallId> provisional_timers_;  ///< reliable 1xx that the bridge repeats
   Deadlines<CallId> session_timers_;
   std::unordered_map<sip::TransactionId, Refresh> refreshes_;
   std::unordered_map<sip::TransactionId, DigitUse> digits_;

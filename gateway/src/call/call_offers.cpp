@@ -47,24 +47,6 @@ bool CallManager::refuse_glare(const DialogRef& ref, sip::TransactionId server,
   return true;
 }
 
-/// A reliable provisional response that came before (RFC 3262 §4). To a flow that loses, it goes
-/// once more as it went; over a reliable flow it arrived, and the PRACK is on its way.
-/// @return false: it is new, or none of that kind.
-bool CallManager::repeat_provisional(ReliableProvisional& last, sip::TransactionId server,
-                                     const sip::Flow& to, const sip::Flow& from,
-                                     const sip::Message& response) {
-  std::optional<std::uint32_t> rseq = response.number(HeaderId::rseq);
-  if (!rseq || *rseq == 0 || !response.lists(HeaderId::require, "100rel")) return false;
-  if (*rseq > last.rseq) {
-    last.rseq = *rseq;
-    last.carried.reset();
-    return false;
-  }
-  if (*rseq == last.rseq && last.carried && !to.reliable())
-    core_.respond(server, *last.carried, &from);
-  return true;
-}
-
 /// A 2xx to an INVITE went to that side (RFC 3261 §13.3.1.4).
 void CallManager::wait_for_ack(Call& call, DialogPair& dialog, Side side, sip::TransactionId server,
                                const sip::Flow& to, const sip::Message& response,
@@ -91,8 +73,9 @@ void CallManager::acknowledge_for_peer(Branch& branch, DialogPair& dialog, Side 
   const DialogPair::Unacknowledged& answer = dialog.unacknowledged[index_of(other(to))];
   if (answer.server == 0) return;
   std::uint32_t number = dialog.identity.numbers[index_of(to)].sent_as(answer.cseq);
-  sip::Message ack = own_request(dialog, to, "ACK");
-  set_cseq(ack, number);
+  sip::Message ack = own_request(dialog, to, "ACK", number);
+  for (const auto& [header, value] : dialog.identity.credentials[index_of(to)])
+    ack.add(header, value);  // RFC 3261 §13.2.2.4
   core_.send_ack(std::move(ack), next_hop(branch, dialog, to));
 }
 

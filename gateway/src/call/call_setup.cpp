@@ -146,6 +146,8 @@ DialogPair& CallManager::dialog_of(Call& call, Branch& branch, const sip::Messag
                   std::string(response.get(HeaderId::to).value_or(""))};
   dialog.shown_from = changed_from(call.request, branch.sent);
   if (auto contact = call.request.contact()) dialog.remote_target[0] = contact->uri;
+  if (auto from = call.request.from()) dialog.address[0] = from->uri;
+  dialog.address[1] = std::string(branch.sent.request_uri());
   dialog.route_set = {record_route(call.request, false), record_route(response, true)};
   if (branch.credentials || branch.identity.hides[1])
     dialog.identity.keep_credentials(branch.sent, Side::callee);
@@ -195,6 +197,9 @@ bool CallManager::carry_to_caller(Call& call, Branch& branch, const DialogPair* 
   if (carry_body(branch, tag, Side::callee, response, offer)) return false;
   turn_to_caller(call, branch, response);
   const sip::Flow& caller = branch.flow[0];
+  // §12.1.1: whoever takes a call says where it is reached, even if an RFC 2543 callee did not.
+  if (call.invite && response.status() >= 200 && !response.has(HeaderId::contact))
+    response.add(HeaderId::contact, "<sip:invalid>");
   replace_contact(response, branch.token[0], core_.host_of(caller),
                   core_.contact_params_of(caller));
   return true;
@@ -217,8 +222,10 @@ void CallManager::on_provisional(Call& call, Branch& branch, sip::Message& respo
              // answered
   }
   if (dialog && dialog->reliable.rseq != 0 &&
-      response.number(HeaderId::rseq) == dialog->reliable.rseq)
+      response.number(HeaderId::rseq) == dialog->reliable.rseq) {
     dialog->reliable.carried = response;
+    repeat_until_prack(call, *dialog, Side::caller, call.server, response);
+  }
   core_.respond(call.server, response, &branch.flow[1]);
 }
 

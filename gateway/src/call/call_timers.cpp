@@ -311,15 +311,19 @@ void CallManager::tell_change(Call& call, Side to) {
 
 /// A request of our own inside a dialog.
 sip::Message CallManager::own_request(DialogPair& dialog, Side to, std::string_view method) const {
+  return own_request(dialog, to, method, dialog.identity.numbers[index_of(to)].next_own());
+}
+
+sip::Message CallManager::own_request(const DialogPair& dialog, Side to, std::string_view method,
+                                      std::uint32_t cseq) const {
   Side from = other(to);
-  DialogIdentity& identity = dialog.identity;
+  const DialogIdentity& identity = dialog.identity;
   sip::Message request = sip::Message::request(method, "sip:invalid.invalid");
   request.add(HeaderId::max_forwards, std::to_string(limits::kMaxForwards));
   request.add(HeaderId::from, identity.party_on(to, from, dialog.party[index_of(from)]));
   request.add(HeaderId::to, identity.party_on(to, to, dialog.party[index_of(to)]));
   request.add(HeaderId::call_id, identity.names[index_of(to)].call_id);
-  request.add(HeaderId::cseq, std::to_string(identity.numbers[index_of(to)].next_own()) + " " +
-                                  std::string(method));
+  request.add(HeaderId::cseq, std::to_string(cseq) + " " + std::string(method));
   address_to(dialog, to, request);
   return request;
 }

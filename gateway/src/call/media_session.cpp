@@ -229,7 +229,8 @@ Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::str
     media.set_port(local.port);
   }
   release_unused();
-  if (address) description.set_address(*address);
+  // Where nothing flows nobody is told an address of the other leg either.
+  description.set_address(address.value_or(IpAddress()));
   return description.to_string();
 }
 

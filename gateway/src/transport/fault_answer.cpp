@@ -25,17 +25,15 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
-bool is_token_character(char c) {
-  const bool alphanumeric = (c >= '0' && c <= '9') || (to_lower(c) >= 'a' && to_lower(c) <= 'z');
-  return alphanumeric || std::string_view("-.!%*_+`'~").find(c) != std::string_view::npos;
-}
-
 /// A line that was meant as a SIP request line, of a method that gets answers.
 bool is_answerable_request_line(std::string_view line) {
-  const std::string_view method = line.substr(0, line.find(' '));
+  const std::string_view method = line.substr(0, line.find_first_of(" \t"));
   if (method.empty() || method.size() == line.size() || method == "ACK") return false;
-  return std::all_of(method.begin(), method.end(), is_token_character) &&
-         line.find(" SIP/") != std::string_view::npos;
+  if (method.substr(0, 4) == "SIP/") return false;  // a response, which is not answered
+  const bool printed =
+      std::all_of(method.begin(), method.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  return printed && (line.find(" SIP/") != std::string_view::npos ||
+                     line.find("\tSIP/") != std::string_view::npos);
 }
 
 bool is_safe(std::string_view value) {

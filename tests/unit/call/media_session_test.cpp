@@ -74,6 +74,12 @@ TEST_F(Streams, answer_cannot_open_what_was_not_offered) {
   EXPECT_EQ(answer.media()[2].port(), 0);
 }
 
+TEST_F(Streams, a_description_with_every_port_zero_tells_no_address_of_the_other_leg) {
+  auto offer = carry(Side::caller, "m=audio 0 RTP/AVP 0\r\n", true);
+  EXPECT_EQ(offer.connection_of(offer.media()[0])->address, "0.0.0.0");
+  EXPECT_EQ(session.stream_count(), 0u);
+}
+
 TEST_F(Streams, refused_offer_leaves_every_stream_as_it_was) {
   carry(Side::caller, "m=audio 40000 RTP/AVP 0\r\n", true);
   carry(Side::callee, "m=audio 50000 RTP/AVP 0\r\n", false);

@@ -284,7 +284,8 @@ TEST_F(Offers, description_inside_a_multipart_body_is_rewritten_and_the_rest_kep
 TEST(BodyParts, broken_multiparts_have_no_description_and_harm_nobody) {
   for (const char* body :
        {"", "--b", "--b\r\n", "--b\r\n\r\n", "--b\r\nContent-Type: application/sdp\r\n--b--",
-        "--b\r\nContent-Type: application/sdp\r\n\r\nv=0", "x--b\r\n\r\nv=0\r\n--b--"}) {
+        "x--b\r\n\r\nv=0\r\n--b--", "--b--\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n",
+        "--bb\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--bb--"}) {
     sip::Message message = sip::Message::request("INVITE", "sip:a@b");
     message.set_body(body, "multipart/mixed;boundary=b");
     EXPECT_FALSE(description_in(message)) << body;
@@ -300,6 +301,24 @@ TEST(BodyParts, broken_multiparts_have_no_description_and_harm_nobody) {
       "\r\n--i--\r\n--o--\r\n",
       "multipart/mixed;boundary=o");
   EXPECT_EQ(description_in(nested), "v=0\r\n");
+}
+
+TEST(BodyParts, a_description_behind_which_the_last_delimiter_is_missing_is_found) {
+  sip::Message message = sip::Message::request("INVITE", "sip:a@b");
+  message.set_body("--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n",
+                   "multipart/mixed;boundary=b");
+  EXPECT_EQ(description_in(message), "v=0\r\n");
+  replace_description(message, "v=1\r\n");
+  EXPECT_EQ(message.body(), "--b\r\nContent-Type: application/sdp\r\n\r\nv=1\r\n");
+}
+
+TEST(BodyParts, a_boundary_that_begins_like_the_outer_one_is_another) {
+  sip::Message message = sip::Message::request("INVITE", "sip:a@b");
+  message.set_body(
+      "--o\r\nContent-Type: multipart/mixed;boundary=oi\r\n\r\n--oi\r\nContent-Type: "
+      "application/sdp\r\n\r\nv=0\r\n\r\n--oi--\r\n--o--\r\n",
+      "multipart/mixed;boundary=o");
+  EXPECT_EQ(description_in(message), "v=0\r\n");
 }
 
 }  // namespace

@@ -42,6 +42,20 @@ TEST(FaultAnswer, retransmission_gets_the_same_tag_and_another_request_another) 
             tag(*fault_answer(other, kFault, kSource)));
 }
 
+TEST(FaultAnswer, a_request_line_with_a_bad_method_or_tabs_is_answered) {
+  for (const char* line :
+       {"OPT/IONS sip:x SIP/2.0", "BYE\tsip:x\tSIP/2.0", "(BYE) sip:x SIP/2.0"}) {
+    const auto answer =
+        fault_answer(std::string(line) + "\r\nVia: SIP/2.0/UDP a\r\n\r\n", kFault, kSource);
+    EXPECT_THAT(answer.value_or(""), StartsWith("SIP/2.0 400 ")) << line;
+  }
+  for (const char* line : {"SIP/2.0 999999 No SIP/2.0", "ACK\tsip:x\tSIP/2.0", "GET / HTTP/1.1"}) {
+    EXPECT_FALSE(
+        fault_answer(std::string(line) + "\r\nVia: SIP/2.0/UDP a\r\n\r\n", kFault, kSource))
+        << line;
+  }
+}
+
 TEST(FaultAnswer, keeps_a_to_tag_that_is_there) {
   const auto answer = fault_answer(
       "BYE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nTo: <sip:x>;TAG=mine\r\n\r\n", kFault, kSource);

@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""What phones and providers do though they should not, and datagrams that get lost, by hand over
+real sockets: a phone behind the connector on one side, a provider of the gateway on the other."""
+
+import re
+import time
+
+import support
+from lab.net import LabError
+from lab.sipp import SipSocket
+
+DOMAIN = "habits.example.net"
+
+
+class Message:
+    """Text of a message, with what the test asks for."""
+
+    def __init__(self, text, source):
+        self.text, self.source = text, source
+        self.start = text.split("\r\n", 1)[0]
+        self.status = int(self.start[8:11]) if self.start.startswith("SIP/2.0 ") else 0
+        self.method = self["CSeq"].split(" ")[-1]
+
+    def __getitem__(self, name):
+        found = re.search(rf"(?im)^{name}[ \t]*:[ \t]*(.*?)\r?$", self.text)
+        return found.group(1) if found else ""
+
+    def tag(self, name):
+        return self[name].partition("tag=")[2]
+
+    def target(self):
+        return re.search(r"<([^>]*)>", self["Contact"]).group(1)
+
+
+class Party(SipSocket):
+    """One end of calls. What comes and is not asked for yet is kept."""
+
+    def __init__(self, host, address, port, peer):
+        super().__init__(host, address, port)
+        self.peer, self.kept = peer, []
+
+    def tell(self, text):
+        self.send(text, *self.peer)
+
+    def expect(self, method, status=0, seconds=4):
+        """The next request of that method, or response of that status to one."""
+        ends = time.monotonic() + seconds
+        while True:
+            for message in self.kept:
+                if message.method == method and message.status == status:
+                    self.kept.remove(message)
+                    return message
+            self.socket.settimeout(max(0.01, ends - time.monotonic()))
+            try:
+                data, source = self.socket.recvfrom(65536)
+            except OSError:
+                raise LabError(f"no {method} {status or ''} within {seconds} s") from None
+            self.kept.append(Message(data.decode(), source))
+
+    def sees(self, method, status=0, seconds=1.0):
+        try:
+            return self.expect(method, status, seconds)
+        except LabError:
+            return None
+
+    def answer(self, request, status, tag="", headers="", contact=True, body=""):
+        """Sends a response; @return its text, to send again."""
+        vias = "".join(
+            f"Via: {via}\r\n" for via in re.findall(r"(?im)^Via: (.*?)\r$", request.text)
+        )
+        to = request["To"] + (f";tag={tag}" if tag and ";tag=" not in request["To"] else "")
+        if contact and status < 300:
+            headers += f"Contact: <sip:party@{self.address}:{self.port}>\r\n"
+        if body:
+            headers += "Content-Type: application/sdp\r\n"
+        text = (
+            f"SIP/2.0 {status} Said\r\n{vias}From: {request['From']}\r\nTo: {to}\r\n"
+            f"Call-ID: {request['Call-ID']}\r\nCSeq: {request['CSeq']}\r\n{headers}"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
+        )
+        self.send(text, *request.source)
+        return text
+
+    def sdp(self):
+        return (
+            f"v=0\r\no=- 1 1 IN IP4 {self.address}\r\ns=-\r\nc=IN IP4 {self.address}\r\nt=0 0\r\n"
+            "m=audio 40000 RTP/AVP 0\r\n"
+        )
+
+    def within(self, method, number, target, own, other, call_id, headers=""):
+        self.tell(
+            self.request(
+                method,
+                target,
+                "",
+                headers=headers,
+                from_=own,
+                to=other,
+                call_id=call_id,
+                cseq=f"{number} {method}",
+            )
+        )
+
+
+class Scene:
+    def __init__(self, test):
+        self.test = test
+        site = test.site
+        gateway = test.gateway(
+            {
+                "providers": [
+                    {
+                        "name": "habits",
+                        "target": f"sip:{site.provider_address}:{site.provider.port(5062)}",
+                        "domains": [DOMAIN],
+                    }
+                ]
+            }
+        )
+        connector = test.connector(gateway)
+        self.services = (gateway, connector)
+        self.before = {service.name: support.idle_state(service) for service in self.services}
+        self.phone = Party(
+            site.desk, site.desk_address, 0, (connector.sip_address, connector.sip_port)
+        )
+        self.provider = Party(
+            site.provider,
+            site.provider_address,
+            site.provider.port(5062),
+            (gateway.sip_address, gateway.sip_port),
+        )
+
+    def ask(self, method="INVITE", headers=""):
+        """The phone sends a first request; @return it as the provider gets it."""
+        body = self.phone.sdp() if method == "INVITE" else ""
+        uri = f"sip:bob@{DOMAIN}"
+        self.phone.tell(
+            self.phone.request(method, uri, f"sip:desk@{DOMAIN}", headers=headers, body=body)
+        )
+        return self.provider.expect(method)
+
+    def answered(self, **how):
+        """@return the INVITE as the provider got it, the 200 as the phone got it."""
+        invite = self.ask()
+        self.provider.answer(invite, 200, "bob", body=self.provider.sdp(), **how)
+        return invite, self.phone.expect("INVITE", 200)
+
+    def by_phone(self, ok, method, number, **changed):
+        words = {"own": ok["From"], "other": ok["To"], "call_id": ok["Call-ID"], **changed}
+        self.phone.within(method, number, ok.target(), **words)
+
+    def by_provider(self, invite, method, number, tag="bob", **changed):
+        words = {
+            "own": f"{invite['To']};tag={tag}",
+            "other": invite["From"],
+            "call_id": invite["Call-ID"],
+            **changed,
+        }
+        self.provider.within(method, number, invite.target(), **words)
+
+    def hang_up(self, ok, number=9):
+        self.by_phone(ok, "BYE", number)
+        self.provider.answer(self.provider.expect("BYE"), 200)
+        self.phone.expect("BYE", 200)
+
+
+def wrong_tags(scene):
+    invite, ok = scene.answered()
+    scene.by_phone(ok, "ACK", 1)
+    scene.provider.expect("ACK")
+    wrong = ok["From"].replace(ok.tag("From"), "wrong")
+    scene.by_provider(invite, "BYE", 1, other=wrong)
+    scene.test.check(scene.provider.sees("BYE", 481), "provider's BYE with a wrong To tag: 481")
+    scene.by_phone(ok, "BYE", 2, own=wrong)
+    scene.test.check(scene.phone.sees("BYE", 481), "phone's BYE with a wrong From tag: 481")
+    scene.hang_up(ok)
+
+
+def bye_in_place_of_ack(scene):
+    _, ok = scene.answered()
+    scene.hang_up(ok)
+    scene.test.check(scene.provider.sees("ACK"), "BYE in place of ACK: the provider gets an ACK")
+
+
+def no_contact_in_the_answer(scene):
+    invite, ok = scene.answered(contact=False)
+    scene.by_phone(ok, "ACK", 1)
+    ack = scene.provider.expect("ACK")
+    scene.test.equal(
+        ack.start.split(" ")[1], invite.start.split(" ")[1], "2xx without Contact: the ACK goes to"
+    )
+    scene.hang_up(ok)
+
+
+def reliable_ringing_lost_at_the_phone(scene):
+    invite = scene.ask(headers="Supported: 100rel\r\n")
+    scene.provider.answer(invite, 180, "bob", "Require: 100rel\r\nRSeq: 7\r\n")
+    scene.phone.expect("INVITE", 180)  # let this one be lost
+    again = scene.phone.sees("INVITE", 180, 2)
+    if not scene.test.check(again, "reliable 180 that the phone did not get comes again"):
+        return
+    scene.by_phone(again, "PRACK", 2, headers="RAck: 7 1 INVITE\r\n")
+    scene.provider.answer(scene.provider.expect("PRACK"), 200)
+    scene.phone.expect("PRACK", 200)
+    scene.test.check(not scene.phone.sees("INVITE", 180, 2.2), "and no more after its PRACK")
+    scene.provider.answer(invite, 200, "bob", body=scene.provider.sdp())
+    ok = scene.phone.expect("INVITE", 200)
+    scene.by_phone(ok, "ACK", 1)
+    scene.provider.expect("ACK")
+    scene.hang_up(ok)
+
+
+def notify_that_nobody_wants(scene):
+    subscribe = scene.ask("SUBSCRIBE", "Event: presence\r\nExpires: 3600\r\n")
+    scene.provider.answer(subscribe, 200, "bob", "Expires: 3600\r\n")
+    scene.phone.expect("SUBSCRIBE", 200)
+    state = "Event: presence\r\nSubscription-State: active\r\n"
+    scene.by_provider(subscribe, "NOTIFY", 1, headers=state)
+    scene.phone.answer(scene.phone.expect("NOTIFY"), 481)
+    scene.test.check(scene.provider.sees("NOTIFY", 481), "a 481 to a NOTIFY passes")
+
+
+def a_method_that_is_no_token(scene):
+    text = scene.phone.request("OPT/IONS", f"sip:bob@{DOMAIN}", f"sip:desk@{DOMAIN}")
+    scene.phone.tell(text)
+    scene.test.check(scene.phone.sees("OPT/IONS", 400), "a method that is no token: 400")
+
+
+def run(test):
+    scene = Scene(test)
+    for case in (
+        wrong_tags,
+        bye_in_place_of_ack,
+        no_contact_in_the_answer,
+        reliable_ringing_lost_at_the_phone,
+        notify_that_nobody_wants,
+        a_method_that_is_no_token,
+    ):
+        with support.scene(case.__name__.replace("_", " ")):
+            scene.phone.kept.clear()
+            scene.provider.kept.clear()
+            case(scene)
+    for service in scene.services:
+        test.soon(
+            lambda s=service: support.idle_state(s) == scene.before[s.name],
+            5,
+            f"{service.name}: calls, subscriptions, media ports as before",
+        )
+
+
+if __name__ == "__main__":
+    support.main(run, __doc__, isolated=True)
