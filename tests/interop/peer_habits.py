@@ -220,9 +220,15 @@ def notify_that_nobody_wants(scene):
     scene.test.check(scene.provider.sees("NOTIFY", 481), "a 481 to a NOTIFY passes")
 
 
-def a_method_that_is_no_token(scene):
-    text = scene.phone.request("OPT/IONS", f"sip:bob@{DOMAIN}", f"sip:desk@{DOMAIN}")
-    scene.phone.tell(text)
+def lines_that_end_badly(scene):
+    text = scene.phone.request("OPTIONS", f"sip:bob@{DOMAIN}", f"sip:desk@{DOMAIN}")
+    scene.phone.tell(text.replace("\r\n", "\n"))
+    seen = scene.provider.expect("OPTIONS")
+    bare = re.search(r"(?<!\r)\n", seen.text)
+    scene.test.check(not bare, "header lines that end in LF alone leave with CRLF")
+    scene.provider.answer(seen, 200, "bob")
+    scene.phone.expect("OPTIONS", 200)
+    scene.phone.tell(text.replace("OPTIONS", "OPT/IONS").replace("branch=", "branch=z9hG4bKx"))
     scene.test.check(scene.phone.sees("OPT/IONS", 400), "a method that is no token: 400")
 
 
@@ -234,7 +240,7 @@ def run(test):
         no_contact_in_the_answer,
         reliable_ringing_lost_at_the_phone,
         notify_that_nobody_wants,
-        a_method_that_is_no_token,
+        lines_that_end_badly,
     ):
         with support.scene(case.__name__.replace("_", " ")):
             scene.phone.kept.clear()

@@ -48,6 +48,24 @@ bool has_lone_cr(std::string_view line) {
   return false;
 }
 
+bool has_bare_line_feed(std::string_view head) {
+  for (std::size_t at = head.find('\n'); at != std::string_view::npos; at = head.find('\n', at + 1))
+    if (at == 0 || head[at - 1] != '\r') return true;
+  return false;
+}
+
+/// RFC 3261 §7: lines end in CRLF. A LF alone is read as an end too, but not passed on: others may
+/// read on over it, and see other header fields than we did. The body stays as it is.
+std::string with_line_ends(std::string_view message, std::size_t begin, std::size_t body) {
+  std::string out;
+  out.reserve(message.size() + 64);
+  for (std::size_t at = begin; at < body; ++at) {
+    if (message[at] == '\n' && (out.empty() || out.back() != '\r')) out.push_back('\r');
+    out.push_back(message[at]);
+  }
+  return out.append(message.substr(body));
+}
+
 }  // namespace
 
 Result<Message, Fault> Message::parse(std::string bytes) {
@@ -57,6 +75,7 @@ Result<Message, Fault> Message::parse(std::string bytes) {
   const std::size_t line_feed = bytes.find('\n', begin);
   if (line_feed == std::string::npos) return fault_at(FaultCode::bad_start_line, begin);
 
+  const auto size = static_cast<std::uint32_t>(bytes.size());
   Message message;
   message.buffer_ = std::move(bytes);
   message.start_line_.begin = static_cast<std::uint32_t>(begin);
@@ -64,6 +83,13 @@ Result<Message, Fault> Message::parse(std::string bytes) {
     return *fault;
   if (const auto fault = message.parse_fields()) return *fault;
   if (const auto fault = message.find_body()) return *fault;
+  if (has_bare_line_feed(message.text({message.start_line_.begin, message.blank_line_.end}))) {
+    auto sound = parse(with_line_ends(std::string_view(message.buffer_).substr(0, size),
+                                      message.start_line_.begin, message.blank_line_.end));
+    if (sound) return sound;
+    return fault_at(sound.error().code, std::min<std::size_t>(sound.error().offset, size),
+                    sound.error().header);
+  }
   message.refresh_method();
   return message;
 }

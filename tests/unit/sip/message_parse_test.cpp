@@ -180,12 +180,20 @@ TEST(message_parse, unchanged_message_serialises_byte_for_byte) {
   EXPECT_EQ(parsed(no_length).serialize(), no_length);
 }
 
-TEST(message_parse, bare_line_feeds_are_accepted_and_kept) {
-  const std::string text = "OPTIONS sip:b@example.net SIP/2.0\nSubject: a\n b\nl: 2\n\nok";
-  const Message message = parsed(text);
+TEST(message_parse, bare_line_feeds_are_accepted_and_passed_on_as_crlf) {
+  const Message message =
+      parsed("OPTIONS sip:b@example.net SIP/2.0\nSubject: a\n b\r\nl: 3\n\nok\nsurplus");
   EXPECT_EQ(message.get(HeaderId::subject), "a b");
-  EXPECT_EQ(message.body(), "ok");
-  EXPECT_EQ(message.serialize(), text);
+  EXPECT_EQ(message.body(), "ok\n");
+  EXPECT_EQ(message.serialize(),
+            "OPTIONS sip:b@example.net SIP/2.0\r\nSubject: a\r\n b\r\nl: 3\r\n\r\nok\n");
+}
+
+TEST(message_parse, a_line_feed_alone_cannot_hide_a_header_field_from_others) {
+  const Message message =
+      parsed("OPTIONS sip:b@example.net SIP/2.0\r\nSubject: a\nX-Hidden: b\r\n\r\n");
+  EXPECT_EQ(message.get("X-Hidden"), "b");
+  EXPECT_NE(message.serialize().find("\r\nX-Hidden: b\r\n"), std::string::npos);
 }
 
 TEST(message_parse, leading_line_ends_are_skipped) {
