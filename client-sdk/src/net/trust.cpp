@@ -111,6 +111,32 @@ TrustError judge(int error, const X509* culprit, const X509& leaf, const std::st
   }
 }
 
+TrustError pin_mismatch(const Pin& presented, const std::string& host) {
+  return {TrustErrorKind::pin_mismatch,
+          host + " presented the key " + presented.to_string() +
+              ", which is not the pinned one; either its key was renewed or somebody stands in "
+              "between"};
+}
+
+void expect_host(X509_VERIFY_PARAM* param, const std::string& host) {
+  if (IpAddress::parse(host)) {
+    ::X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str());
+  } else {
+    ::X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    ::X509_VERIFY_PARAM_set1_host(param, host.c_str(), host.size());
+  }
+}
+
+struct FreeX509 {
+  void operator()(X509* certificate) const { ::X509_free(certificate); }
+};
+using X509Ptr = std::unique_ptr<X509, FreeX509>;
+
+X509Ptr read_der(ByteView der) {
+  const unsigned char* bytes = der.data();
+  return X509Ptr(::d2i_X509(nullptr, &bytes, static_cast<long>(der.size())));
+}
+
 TrustError bad_options(std::string text) {
   return {TrustErrorKind::bad_options, std::move(text)};
 }
@@ -197,13 +223,7 @@ ClientTrust::VerifyCallback ClientTrust::prepare(ssl_st* connection, const std::
                const_cast<char*>(host.c_str()));
   }
   ::SSL_set_verify(connection, insecure_ ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
-  X509_VERIFY_PARAM* param = ::SSL_get0_param(connection);
-  if (address) {
-    ::X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str());
-  } else {
-    ::X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    ::X509_VERIFY_PARAM_set1_host(param, host.c_str(), host.size());
-  }
+  expect_host(::SSL_get0_param(connection), host);
   return [pins = pins_, insecure = insecure_, host, verdict = std::move(verdict)](
              bool preverified, x509_store_ctx_st* store) {
     if (insecure) return true;
@@ -215,10 +235,7 @@ ClientTrust::VerifyCallback ClientTrust::prepare(ssl_st* connection, const std::
         ::X509_STORE_CTX_set_error(store, X509_V_OK);
         return true;
       }
-      *verdict = TrustError{TrustErrorKind::pin_mismatch,
-                            host + " presented the key " + presented.to_string() +
-                                ", which is not the pinned one; either its key was renewed or "
-                                "somebody stands in between"};
+      *verdict = pin_mismatch(presented, host);
       return false;
     }
     if (!preverified) {
@@ -227,6 +244,41 @@ ClientTrust::VerifyCallback ClientTrust::prepare(ssl_st* connection, const std::
     }
     return preverified;
   };
+}
+
+std::optional<TrustError> ClientTrust::judge_chain(std::span<const ByteView> chain,
+                                                   const std::string& host) const {
+  if (insecure_) return std::nullopt;
+  const TrustError unreadable{TrustErrorKind::other,
+                              "the certificate of " + host + " cannot be read"};
+  const X509Ptr leaf = chain.empty() ? nullptr : read_der(chain.front());
+  if (!leaf) return unreadable;
+  if (!pins_.empty()) {
+    const Pin presented = Pin::of(*leaf);
+    if (std::ranges::find(pins_, presented) != pins_.end()) return std::nullopt;
+    return pin_mismatch(presented, host);
+  }
+  STACK_OF(X509)* others = sk_X509_new_null();
+  for (const ByteView der : chain.subspan(1)) {
+    if (X509Ptr one = read_der(der)) sk_X509_push(others, one.release());
+  }
+  std::optional<TrustError> verdict;
+  X509_STORE_CTX* store = ::X509_STORE_CTX_new();
+  if (store == nullptr ||
+      ::X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(context_->native_handle()), leaf.get(),
+                            others) != 1) {
+    verdict = unreadable;
+  } else {
+    ::X509_STORE_CTX_set_default(store, "ssl_server");
+    expect_host(::X509_STORE_CTX_get0_param(store), host);
+    if (::X509_verify_cert(store) != 1) {
+      verdict = judge(::X509_STORE_CTX_get_error(store), ::X509_STORE_CTX_get_current_cert(store),
+                      *leaf, host);
+    }
+  }
+  ::X509_STORE_CTX_free(store);
+  sk_X509_pop_free(others, ::X509_free);
+  return verdict;
 }
 
 }  // namespace isthmus::net

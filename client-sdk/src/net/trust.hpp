@@ -4,10 +4,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/result.hpp"
 
 struct x509_st;
@@ -73,6 +75,10 @@ class ClientTrust {
   /// that has not begun its handshake.
   /// @return what to give to the stream's verify callback
   VerifyCallback prepare(ssl_st* connection, const std::string& host, Verdict verdict) const;
+  /// The same judgement on a chain in DER, the server's own certificate first, for a link whose TLS
+  /// is not OpenSSL's. @return nothing: trusted
+  std::optional<TrustError> judge_chain(std::span<const ByteView> chain,
+                                        const std::string& host) const;
 
  private:
   ClientTrust();

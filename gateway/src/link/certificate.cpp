@@ -156,4 +156,33 @@ Result<Certificate, CertificateError> get_certificate(const CertificateOptions& 
   return load_or_make_self_signed(options.state_directory, options.names, now);
 }
 
+namespace {
+
+template <typename Write>
+std::string to_pem(Write write) {
+  std::string text;
+  BIO* memory = ::BIO_new(::BIO_s_mem());
+  if (memory == nullptr) return text;
+  write(memory);
+  char* bytes = nullptr;
+  const auto length = BIO_get_mem_data(memory, &bytes);
+  if (bytes != nullptr && length > 0) text.assign(bytes, static_cast<std::size_t>(length));
+  ::BIO_free_all(memory);
+  return text;
+}
+
+}  // namespace
+
+std::string chain_pem(const Certificate& certificate) {
+  return to_pem([&certificate](BIO* out) {
+    for (const CertificatePtr& one : certificate.chain) ::PEM_write_bio_X509(out, one.get());
+  });
+}
+
+std::string key_pem(const Certificate& certificate) {
+  return to_pem([&certificate](BIO* out) {
+    ::PEM_write_bio_PrivateKey(out, certificate.key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+  });
+}
+
 }  // namespace isthmus::link

@@ -63,4 +63,8 @@ Result<Certificate, CertificateError> load_certificate(const std::string& chain_
 Result<Certificate, CertificateError> load_or_make_self_signed(
     const std::string& directory, const std::vector<std::string>& names, WallSeconds now);
 
+/// The chain, and the key, as PEM: what TLS libraries other than OpenSSL take.
+std::string chain_pem(const Certificate& certificate);
+std::string key_pem(const Certificate& certificate);
+
 }  // namespace isthmus::link

@@ -1,0 +1,321 @@
+#include "quic/link_core.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/limits.hpp"
+
+namespace isthmus::quic {
+
+using wire::CloseCode;
+
+namespace {
+
+/// Channel (at most 8 bytes as a varint) before the largest reliable frame.
+constexpr std::size_t kMessageBytes = limits::kReliableFrameBytes + 8;
+
+CloseCode code_of(wire::FrameError error) {
+  const bool limit =
+      error == wire::FrameError::too_large || error == wire::FrameError::channel_out_of_range;
+  return limit ? CloseCode::limit_exceeded : CloseCode::protocol_error;
+}
+
+std::uint32_t clock_ms(Instant now) {
+  return static_cast<std::uint32_t>(
+      std::chrono::duration_cast<milliseconds>(now.time_since_epoch()).count());
+}
+
+}  // namespace
+
+DatagramKind kind_of(ByteView datagram) {
+  if (datagram.empty()) return DatagramKind::other;
+  const std::uint8_t first = datagram[0];
+  if (first >= 192 || (first >= 64 && first <= 127)) return DatagramKind::quic;
+  return first >= 128 ? DatagramKind::media : DatagramKind::other;
+}
+
+LinkCore::LinkCore(Side side, std::unique_ptr<Connection> connection, std::uint32_t media_id,
+                   LinkEvents& events)
+    : side_(side),
+      connection_(std::move(connection)),
+      media_id_(media_id),
+      events_(&events),
+      media_path_(connection_->path()),
+      quic_path_(media_path_),
+      out_(kLargestDatagram) {}
+
+void LinkCore::on_datagram(const Path& path, MutableBytes datagram, Instant now) {
+  ++counters_.datagrams_in;
+  counters_.bytes_in += datagram.size();
+  if (state_ == State::closed) return;
+  switch (kind_of(datagram)) {
+    case DatagramKind::media:
+      return on_media_datagram(path, datagram);
+    case DatagramKind::quic:
+      connection_->read(path, datagram, now);
+      return on_connection(now);
+    case DatagramKind::other:
+      ++counters_.other_datagrams;
+  }
+}
+
+void LinkCore::on_media_datagram(const Path& path, MutableBytes datagram) {
+  if (!cipher_) {
+    ++counters_.media_early;
+    return;
+  }
+  const auto opened = cipher_->open(datagram);
+  if (!opened) {
+    switch (cipher_->fault()) {
+      case MediaFault::malformed:
+        ++counters_.media_malformed;
+        break;
+      case MediaFault::forged:
+        ++counters_.media_forged;
+        break;
+      case MediaFault::replayed:
+        ++counters_.media_replayed;
+        break;
+    }
+    return;
+  }
+  // A gateway's address does not change; a client's does, whenever a NAT forgets it.
+  if (opened->newest && side_ == Side::server) move_media_to(path);
+  if (state_ == State::open) deliver_media(opened->payload);
+}
+
+void LinkCore::move_media_to(const Path& path) {
+  if (media_path_ == path) return;
+  if (media_path_.remote != path.remote) ++counters_.address_moves;
+  media_path_ = path;
+}
+
+/// What the connection became by the last input.
+void LinkCore::on_connection(Instant now) {
+  if (!cipher_ && connection_->ready()) begin_media();
+  if (const Path path = connection_->path(); path != quic_path_) {
+    quic_path_ = path;
+    move_media_to(path);
+  }
+  deliver_stream();
+  if (state_ == State::draining && connection_->unacknowledged_bytes() == 0) {
+    connection_->close(code_, reason_);
+  }
+  if (const auto& end = connection_->ended()) finish(end->code, end->text);
+  if (drain_until_ && now >= *drain_until_) connection_->close(code_, reason_);
+}
+
+void LinkCore::begin_media() {
+  std::array<std::uint8_t, 2 * sizeof(MediaKey)> exported{};
+  MediaKeys keys;
+  if (connection_->export_keys(kMediaKeyLabel, exported)) {
+    std::copy_n(exported.begin(), keys.client.size(), keys.client.begin());
+    std::copy_n(exported.begin() + sizeof(MediaKey), keys.server.size(), keys.server.begin());
+    const bool client = side_ == Side::client;
+    cipher_ = MediaCipher::make(client ? keys.client : keys.server,
+                                client ? keys.server : keys.client, media_id_);
+  }
+  if (!cipher_) return cut(CloseCode::internal_error, "no keys for media");
+  if (state_ != State::handshake) return;
+  state_ = State::open;
+  if (events_ != nullptr) events_->on_ready();
+}
+
+void LinkCore::deliver_stream() {
+  if (state_ == State::handshake) return;
+  const Bytes fresh = connection_->take_received();
+  if (state_ != State::open || fresh.empty()) return;
+  stream_.insert(stream_.end(), fresh.begin(), fresh.end());
+  std::size_t used = 0;
+  while (state_ == State::open && used < stream_.size()) {
+    Reader reader(ByteView(stream_).subspan(used));
+    const std::uint64_t length = reader.varint();
+    if (!reader.ok()) break;
+    if (length > kMessageBytes) {
+      malformed(wire::FrameError::too_large);
+      break;
+    }
+    if (length == 0) {
+      malformed(wire::FrameError::empty);
+      break;
+    }
+    if (reader.remaining() < length) break;
+    used += reader.offset() + static_cast<std::size_t>(length);
+    deliver_reliable(reader.take(static_cast<std::size_t>(length)));
+  }
+  stream_.erase(stream_.begin(), stream_.begin() + static_cast<std::ptrdiff_t>(used));
+  if (stream_.empty() && stream_.capacity() > limits::kLinkBufferKeptBytes) stream_ = {};
+}
+
+void LinkCore::deliver_reliable(ByteView message) {
+  wire::FrameReader reader(message);
+  if (const auto frame = reader.next()) {
+    if (frame->channel >= limits::kFirstMediaChannel) {
+      return malformed(wire::FrameError::channel_out_of_range);
+    }
+    ++counters_.reliable_frames_in;
+    if (events_ != nullptr) events_->on_reliable(frame->channel, frame->bytes);
+  }
+  if (reader.error() && state_ == State::open) malformed(*reader.error());
+}
+
+/// Faults in here are the peer's: the packet was authentic.
+void LinkCore::deliver_media(ByteView payload) {
+  wire::FrameReader reader(payload);
+  while (const auto frame = reader.next()) {
+    if (frame->channel < limits::kFirstMediaChannel) {
+      ++counters_.media_malformed;
+      return;
+    }
+    ++counters_.media_frames_in;
+    if (events_ != nullptr) events_->on_media(frame->channel, frame->bytes);
+    if (state_ != State::open || events_ == nullptr) return;
+  }
+  if (reader.error()) malformed(*reader.error());
+}
+
+void LinkCore::malformed(wire::FrameError error) {
+  ++counters_.malformed_frames;
+  cut(code_of(error), std::string("a malformed message came: ") + wire::to_text(error));
+}
+
+/// Ends the link without waiting for what is queued.
+void LinkCore::cut(CloseCode code, std::string reason) {
+  if (state_ == State::closed) return;
+  connection_->close(code, reason);
+  finish(code, std::move(reason));
+}
+
+void LinkCore::finish(CloseCode code, std::string reason) {
+  if (state_ == State::closed) return;
+  const bool asked = state_ == State::draining;
+  state_ = State::closed;
+  drain_until_.reset();
+  if (LinkEvents* events = std::exchange(events_, nullptr)) {
+    if (asked) {
+      events->on_closed(code_, reason_);
+    } else {
+      events->on_closed(code, reason);
+    }
+  }
+}
+
+void LinkCore::on_timeout(Instant now) {
+  if (state_ == State::closed) return;
+  if (drain_until_ && now >= *drain_until_) connection_->close(code_, reason_);
+  connection_->on_timeout(now);
+  on_connection(now);
+}
+
+std::optional<Instant> LinkCore::next_deadline() const {
+  if (state_ == State::closed) return std::nullopt;
+  std::optional<Instant> deadline = connection_->next_deadline();
+  if (drain_until_ && (!deadline || *drain_until_ < *deadline)) deadline = drain_until_;
+  return deadline;
+}
+
+void LinkCore::flush(Instant now, DatagramSink& sink) {
+  const auto out = [this, &sink](const Path& path, ByteView datagram) {
+    ++counters_.datagrams_out;
+    counters_.bytes_out += datagram.size();
+    sink.send(path, datagram);
+  };
+  seal_bundle(now);
+  for (std::size_t i = 0; i < sealed_count_; ++i) out(media_path_, sealed_[i]);
+  sealed_count_ = 0;
+  Path path;
+  while (const std::size_t length = connection_->write(out_, path, now)) {
+    out(path, ByteView(out_).first(length));
+  }
+  if (const auto& end = connection_->ended()) finish(end->code, end->text);
+}
+
+void LinkCore::send_reliable(wire::Channel channel, ByteView bytes) {
+  if (state_ != State::open || bytes.empty()) return;
+  Bytes message;
+  message.reserve(bytes.size() + 8);
+  if (const auto wrong = wire::write_reliable(channel, bytes, message)) {
+    return cut(code_of(*wrong), "a frame of " + std::to_string(bytes.size()) +
+                                    " bytes was to be sent: " + wire::to_text(*wrong));
+  }
+  if (connection_->unacknowledged_pieces() >= limits::kReliableQueueFrames ||
+      connection_->unacknowledged_bytes() + message.size() > limits::kReliableQueueBytes) {
+    return cut(CloseCode::too_slow, "the peer reads too slowly, " +
+                                        std::to_string(connection_->unacknowledged_bytes()) +
+                                        " bytes wait");
+  }
+  Bytes framed;
+  framed.reserve(message.size() + 4);
+  Writer writer(framed);
+  writer.varint(message.size());
+  writer.bytes(message);
+  connection_->send(std::move(framed));
+  ++counters_.reliable_frames_out;
+}
+
+void LinkCore::send_media(wire::Channel channel, ByteView bytes, Instant now) {
+  if (state_ != State::open) return;
+  if (!cipher_ || peer_media_id_ == 0) {
+    ++counters_.media_early;
+    return;
+  }
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (!writer_) {
+      bundle_.assign(kMediaHeaderBytes, 0);
+      writer_.emplace(bundle_, connection_->largest_datagram() - kMediaOverhead);
+    }
+    if (writer_->add(channel, bytes)) {
+      ++counters_.media_frames_out;
+      return;
+    }
+    if (writer_->frames() == 0) break;
+    seal_bundle(now);
+  }
+  ++counters_.media_too_large;
+}
+
+void LinkCore::seal_bundle(Instant now) {
+  if (!writer_ || writer_->frames() == 0) return;
+  writer_.reset();
+  if (!cipher_->seal(peer_media_id_, clock_ms(now), bundle_)) {
+    return cut(CloseCode::going_away, "the keys of media are used up");
+  }
+  if (sealed_count_ == sealed_.size()) sealed_.emplace_back();
+  std::swap(sealed_[sealed_count_++], bundle_);
+}
+
+void LinkCore::close(CloseCode code, std::string_view reason, Instant now) {
+  if (state_ == State::closed || state_ == State::draining) return;
+  code_ = code;
+  reason_ = reason;
+  if (state_ == State::handshake || connection_->unacknowledged_bytes() == 0) {
+    state_ = State::draining;
+    connection_->close(code, reason);
+    return;  // flush() says it and finishes
+  }
+  state_ = State::draining;
+  drain_until_ = now + limits::kLinkCloseLife;
+}
+
+void LinkCore::abandon() {
+  events_ = nullptr;
+  if (state_ == State::handshake || state_ == State::open) {
+    connection_->close(CloseCode::normal, {});
+    state_ = State::draining;
+  }
+}
+
+bool LinkCore::migrate(const Path& path, Instant now) {
+  if (state_ == State::closed || !connection_->migrate(path, now)) return false;
+  quic_path_ = path;
+  media_path_ = path;
+  return true;
+}
+
+UdpCounters LinkCore::counters() const {
+  UdpCounters counters = counters_;
+  if (cipher_) counters.media_lost = cipher_->lost();
+  return counters;
+}
+
+}  // namespace isthmus::quic

@@ -1,0 +1,41 @@
+#include "quic/tls.hpp"
+
+#include <gnutls/gnutls.h>
+
+namespace isthmus::quic {
+
+namespace {
+
+/// GnuTLS takes input as writable, and does not write to it.
+gnutls_datum_t datum(std::string_view text) {
+  return {const_cast<unsigned char*>(as_bytes(text).data()), static_cast<unsigned>(text.size())};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const TlsCredentials>, TlsError> TlsCredentials::server(
+    std::string_view chain_pem, std::string_view key_pem) {
+  auto made = client();
+  if (!made) return made;
+  const gnutls_datum_t chain = datum(chain_pem), key = datum(key_pem);
+  const int failed = ::gnutls_certificate_set_x509_key_mem((*made)->native_, &chain, &key,
+                                                           GNUTLS_X509_FMT_PEM);
+  if (failed < 0) {
+    return TlsError{std::string("GnuTLS does not take the certificate or its key: ") +
+                    ::gnutls_strerror(failed)};
+  }
+  return made;
+}
+
+Result<std::shared_ptr<const TlsCredentials>, TlsError> TlsCredentials::client() {
+  std::shared_ptr<TlsCredentials> made(new TlsCredentials);
+  const int failed = ::gnutls_certificate_allocate_credentials(&made->native_);
+  if (failed < 0) return TlsError{std::string("GnuTLS: ") + ::gnutls_strerror(failed)};
+  return std::shared_ptr<const TlsCredentials>(std::move(made));
+}
+
+TlsCredentials::~TlsCredentials() {
+  if (native_ != nullptr) ::gnutls_certificate_free_credentials(native_);
+}
+
+}  // namespace isthmus::quic

@@ -1,0 +1,46 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+struct gnutls_certificate_credentials_st;
+
+namespace isthmus::quic {
+
+inline constexpr std::string_view kAlpn = "isthmus/1";
+
+struct TlsError {
+  std::string text;
+};
+
+/// The certificate and key that one end of QUIC's TLS 1.3 uses. Immutable and shared: connections
+/// that began with one keep it when another takes its place.
+class TlsCredentials {
+ public:
+  /// A server's. @param chain_pem  its own certificate first. @param key_pem  not encrypted.
+  static Result<std::shared_ptr<const TlsCredentials>, TlsError> server(std::string_view chain_pem,
+                                                                        std::string_view key_pem);
+  /// A client's: it shows no certificate.
+  static Result<std::shared_ptr<const TlsCredentials>, TlsError> client();
+  ~TlsCredentials();
+  TlsCredentials(const TlsCredentials&) = delete;
+  TlsCredentials& operator=(const TlsCredentials&) = delete;
+
+  gnutls_certificate_credentials_st* native() const { return native_; }
+
+ private:
+  TlsCredentials() = default;
+  gnutls_certificate_credentials_st* native_ = nullptr;
+};
+
+/// A client's judgement on what a server presents, each certificate in DER, its own first.
+/// @return what is wrong with it, for a person; nothing: trusted
+using VerifyChain = std::function<std::optional<std::string>(std::span<const ByteView> chain)>;
+
+}  // namespace isthmus::quic
