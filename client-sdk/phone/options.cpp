@@ -28,7 +28,8 @@ struct Raw {
 void add_connection(CLI::App& app, Options& to, Raw& raw) {
   auto& gateway = to.client.gateway;
   const std::string group = "Gateway";
-  app.add_option("-g,--gateway", gateway.url, "Its URL, wss://host[:port]")
+  app.add_option("-g,--gateway", gateway.url,
+                 "Its URL: wss://host[:port], udp://, or isthmus:// for either")
       ->envname("ISTHMUS_GATEWAY")
       ->group(group);
   app.add_option("-u,--user", gateway.user, "User at the gateway")

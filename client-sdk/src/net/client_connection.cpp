@@ -9,7 +9,7 @@
 #include "base/limits.hpp"
 #include "net/clock.hpp"
 #include "net/deadline_timer.hpp"
-#include "net/dialer.hpp"
+#include "net/link_dialer.hpp"
 #include "net/system_random.hpp"
 
 namespace isthmus::net {
@@ -95,7 +95,7 @@ class ClientConnection::Impl final : public wire::LinkHandler,
   SystemRandom random_;
 
   State state_ = State::idle;
-  std::unique_ptr<Dialer> dialer_;
+  std::unique_ptr<LinkDialer> dialer_;
   std::unique_ptr<wire::Link> link_;
   std::optional<wire::ClientSession> session_;
   wire::LinkCounters last_counters_;
@@ -116,7 +116,7 @@ void ClientConnection::Impl::dial() {
   state_ = State::dialing;
   ++attempts_;
   established_at_.reset();
-  dialer_ = std::make_unique<Dialer>(
+  dialer_ = std::make_unique<LinkDialer>(
       io_, trust_, Dialer::Options{url_, options_.hello.software, options_.connect_timeout},
       [weak = weak_from_this()](Result<std::unique_ptr<wire::Link>, DialError> result) {
         if (const auto self = weak.lock()) self->on_dialed(std::move(result));
@@ -131,6 +131,7 @@ void ClientConnection::Impl::on_dialed(Result<std::unique_ptr<wire::Link>, DialE
   link_->start(*this);
   session_.emplace();
   wire::announce(options_.hello.capabilities, wire::kCompactRtpCapability, options_.compact_rtp);
+  options_.hello.media_id = link_->media_id();
   session_->start(options_.hello, clock_now(), events_);
   drain();
 }
@@ -188,6 +189,7 @@ void ClientConnection::Impl::drain() {
 
 void ClientConnection::Impl::act(wire::SessionEstablished& event) {
   established_at_ = clock_now();
+  link_->set_peer_media_id(event.welcome.media_id);
   if (handler_ != nullptr) handler_->on_established(event.welcome);
 }
 

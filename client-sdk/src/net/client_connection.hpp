@@ -36,7 +36,7 @@ class ConnectionHandler {
 };
 
 struct ConnectionOptions {
-  std::string url;  ///< "wss://gateway.example[:443][/isthmus/v1]"
+  std::string url;  ///< "wss://gateway.example[:443][/isthmus/v1]", or udp:// or isthmus://
   wire::HelloInfo hello;
   TrustOptions trust;
   Duration connect_timeout = seconds(10);  ///< name, TCP, TLS and upgrade together

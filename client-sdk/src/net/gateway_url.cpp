@@ -1,6 +1,7 @@
 #include "net/gateway_url.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/address.hpp"
 #include "base/text.hpp"
@@ -21,6 +22,18 @@ bool is_name(std::string_view host) {
   return !host.empty() && host.size() <= kHostBytes && std::ranges::all_of(host, is_host_character);
 }
 
+std::string_view scheme_of(LinkKinds kinds) {
+  switch (kinds) {
+    case LinkKinds::websocket:
+      return "wss://";
+    case LinkKinds::udp:
+      return "udp://";
+    case LinkKinds::either:
+      return "isthmus://";
+  }
+  return "?";
+}
+
 bool is_target(std::string_view target) {
   return target.size() <= kTargetBytes &&
          std::ranges::all_of(target, [](char c) { return c > ' ' && c < '\x7f' && c != '#'; });
@@ -35,13 +48,14 @@ std::string GatewayUrl::authority() const {
 }
 
 std::string GatewayUrl::to_string() const {
-  return "wss://" + authority() + target;
+  return std::string(scheme_of(kinds)) + authority() +
+         (kinds == LinkKinds::udp ? std::string() : target);
 }
 
 const char* to_text(UrlError error) {
   switch (error) {
     case UrlError::not_wss:
-      return "a gateway's URL begins with wss://";
+      return "a gateway's URL begins with wss://, udp:// or isthmus://";
     case UrlError::bad_host:
       return "the URL's host is not a name or an address";
     case UrlError::bad_port:
@@ -53,16 +67,21 @@ const char* to_text(UrlError error) {
 }
 
 Result<GatewayUrl, UrlError> parse_gateway_url(std::string_view text) {
-  constexpr std::string_view kScheme = "wss://";
-  if (text.size() < kScheme.size() || !iequals(text.substr(0, kScheme.size()), kScheme)) {
-    return UrlError::not_wss;
+  std::optional<LinkKinds> kinds;
+  for (const LinkKinds one : {LinkKinds::websocket, LinkKinds::udp, LinkKinds::either}) {
+    const std::string_view scheme = scheme_of(one);
+    if (text.size() < scheme.size() || !iequals(text.substr(0, scheme.size()), scheme)) continue;
+    kinds = one;
+    text.remove_prefix(scheme.size());
+    break;
   }
-  text.remove_prefix(kScheme.size());
+  if (!kinds) return UrlError::not_wss;
   const std::size_t authority_end = std::min(text.find_first_of("/?#"), text.size());
   std::string_view authority = text.substr(0, authority_end);
   const std::string_view target = text.substr(authority_end);
 
   GatewayUrl url;
+  url.kinds = *kinds;
   std::size_t host_end = 0;
   if (authority.starts_with('[')) {
     host_end = authority.find(']');

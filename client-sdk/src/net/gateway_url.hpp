@@ -7,11 +7,19 @@
 
 namespace isthmus::net {
 
-/// Where a gateway listens: "wss://host[:port][/path]".
+/// Which kinds of link a client tries.
+enum class LinkKinds : std::uint8_t {
+  websocket,  ///< wss://
+  udp,        ///< udp://
+  either,     ///< isthmus://: UDP first, WebSocket a little later; the first that works is taken
+};
+
+/// Where a gateway listens: "wss://host[:port][/path]", or another scheme of LinkKinds.
 struct GatewayUrl {
+  LinkKinds kinds = LinkKinds::websocket;
   std::string host;  ///< a name, or an address without brackets
   std::uint16_t port = 443;
-  std::string target = "/isthmus/v1";  ///< path and query
+  std::string target = "/isthmus/v1";  ///< path and query, for WebSocket
 
   std::string authority()
       const;  ///< "host" or "host:port", IPv6 in brackets, as the Host header takes it
@@ -19,7 +27,7 @@ struct GatewayUrl {
 };
 
 enum class UrlError : std::uint8_t {
-  not_wss,   ///< another scheme, or none
+  not_wss,   ///< a scheme of none of LinkKinds, or none
   bad_host,  ///< empty, over 253 bytes, or with characters that no host has; user names are not
              ///< taken
   bad_port,

@@ -167,6 +167,7 @@ class NgConnection final : public Connection {
   bool migrate(const Path& path, Instant now) override;
   Path path() const override;
   std::size_t largest_datagram() const override;
+  void forget_ids() override;
   void close(CloseCode code, std::string_view reason) override;
   const std::optional<End>& ended() const override { return over_; }
 
@@ -205,10 +206,10 @@ class NgConnection final : public Connection {
   IdBook* ids_ = nullptr;
 
   std::int64_t stream_ = -1;
-  std::deque<Bytes> held_;          ///< sent or waiting, not acknowledged
-  std::uint64_t held_from_ = 0;     ///< stream offset of its first byte
-  std::size_t held_bytes_ = 0;      ///< of all
-  std::uint64_t sent_to_ = 0;       ///< stream offset up to which ngtcp2 has the data
+  std::deque<Bytes> held_;       ///< sent or waiting, not acknowledged
+  std::uint64_t held_from_ = 0;  ///< stream offset of its first byte
+  std::size_t held_bytes_ = 0;   ///< of all
+  std::uint64_t sent_to_ = 0;    ///< stream offset up to which ngtcp2 has the data
   bool stream_blocked_ = false;
   Bytes received_;
 
@@ -220,9 +221,7 @@ class NgConnection final : public Connection {
 };
 
 NgConnection::~NgConnection() {
-  if (ids_ != nullptr) {
-    for (const std::string& id : own_ids_) ids_->remove(id);
-  }
+  NgConnection::forget_ids();
   if (conn_ != nullptr) ::ngtcp2_conn_del(conn_);
   if (tls_ != nullptr) ::gnutls_deinit(tls_);
 }
@@ -267,9 +266,8 @@ ngtcp2_callbacks NgConnection::callbacks(bool server) {
     static_cast<Random*>(context->native_handle)->fill({out, length});
   };
   c.get_new_connection_id = [](ngtcp2_conn*, ngtcp2_cid* id, std::uint8_t* token,
-                               std::size_t length, void* user) {
-    return self(user).on_new_id(*id, token, length);
-  };
+                               std::size_t length,
+                               void* user) { return self(user).on_new_id(*id, token, length); };
   c.remove_connection_id = [](ngtcp2_conn*, const ngtcp2_cid* id, void* user) {
     self(user).forget_id(view_of(*id));
     return 0;
@@ -462,6 +460,13 @@ void NgConnection::tell_id(std::string_view id) {
   ids_->add(id);
 }
 
+void NgConnection::forget_ids() {
+  if (ids_ == nullptr) return;
+  for (const std::string& id : own_ids_) ids_->remove(id);
+  own_ids_.clear();
+  ids_ = nullptr;
+}
+
 void NgConnection::forget_id(std::string_view id) {
   if (ids_ != nullptr && std::erase(own_ids_, id) > 0) ids_->remove(id);
 }
@@ -539,11 +544,10 @@ void NgConnection::fail(int error) {
   if (error == NGTCP2_ERR_CRYPTO) {
     const std::uint8_t alert = ::ngtcp2_conn_get_tls_alert(conn_);
     set_tls_alert(&words, alert, nullptr, 0);
-    const char* name =
-        ::gnutls_alert_get_name(static_cast<gnutls_alert_description_t>(alert));
+    const char* name = ::gnutls_alert_get_name(static_cast<gnutls_alert_description_t>(alert));
     ending_ = distrust_ ? End{CloseCode::forbidden, *distrust_}
-                        : End{CloseCode::protocol_error, std::string("TLS: ") +
-                                                             (name == nullptr ? "failed" : name)};
+                        : End{CloseCode::protocol_error,
+                              std::string("TLS: ") + (name == nullptr ? "failed" : name)};
   } else {
     set_library_error(&words, error, nullptr, 0);
     if (!ending_) {
@@ -685,8 +689,8 @@ Header read_header(ByteView datagram) {
   if (datagram.empty()) return header;
   header.long_form = (datagram[0] & 0x80) != 0;
   ngtcp2_version_cid ids{};
-  const int result = ::ngtcp2_pkt_decode_version_cid(&ids, datagram.data(), datagram.size(),
-                                                     kConnectionIdBytes);
+  const int result =
+      ::ngtcp2_pkt_decode_version_cid(&ids, datagram.data(), datagram.size(), kConnectionIdBytes);
   if (result != 0 && result != NGTCP2_ERR_VERSION_NEGOTIATION) return header;
   header.kind = result == 0 && (!header.long_form || ids.version == kVersion)
                     ? HeaderKind::known_version
@@ -718,8 +722,7 @@ std::size_t write_version_negotiation(const Header& header, Random& random, Muta
 }
 
 std::size_t write_retry(const InitialPacket& initial, const Endpoint& remote, std::uint8_t shard,
-                        const StaticSecret& secret, Random& random, Instant now,
-                        MutableBytes out) {
+                        const StaticSecret& secret, Random& random, Instant now, MutableBytes out) {
   std::array<std::uint8_t, kConnectionIdBytes> id{};
   random.fill(id);
   id[0] = shard;
@@ -732,9 +735,9 @@ std::size_t write_retry(const InitialPacket& initial, const Endpoint& remote, st
       token.data(), secret.data(), secret.size(), initial.version, &address.sa, address_length,
       &chosen, &original, to_ngtcp2(now));
   if (token_length <= 0) return 0;
-  const auto length = ::ngtcp2_crypto_write_retry(out.data(), out.size(), initial.version, &peer,
-                                                  &chosen, &original, token.data(),
-                                                  static_cast<std::size_t>(token_length));
+  const auto length =
+      ::ngtcp2_crypto_write_retry(out.data(), out.size(), initial.version, &peer, &chosen,
+                                  &original, token.data(), static_cast<std::size_t>(token_length));
   return length > 0 ? static_cast<std::size_t>(length) : 0;
 }
 
@@ -746,10 +749,9 @@ std::optional<std::string> open_retry_token(const InitialPacket& initial, const 
   ngtcp2_cid original{};
   const ByteView token = as_bytes(initial.token);
   if (token.empty() || token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY) return std::nullopt;
-  if (::ngtcp2_crypto_verify_retry_token(&original, token.data(), token.size(), secret.data(),
-                                         secret.size(), initial.version, &address.sa,
-                                         address_length, &destination, kRetryTokenLife,
-                                         to_ngtcp2(now)) != 0) {
+  if (::ngtcp2_crypto_verify_retry_token(
+          &original, token.data(), token.size(), secret.data(), secret.size(), initial.version,
+          &address.sa, address_length, &destination, kRetryTokenLife, to_ngtcp2(now)) != 0) {
     return std::nullopt;
   }
   return std::string(view_of(original));
@@ -774,9 +776,9 @@ std::size_t write_stateless_reset(std::string_view destination, std::size_t prov
 
 std::size_t write_refusal(const InitialPacket& initial, MutableBytes out) {
   const ngtcp2_cid peer = to_cid(initial.source), destination = to_cid(initial.destination);
-  const auto length = ::ngtcp2_crypto_write_connection_close(
-      out.data(), out.size(), initial.version, &peer, &destination, NGTCP2_CONNECTION_REFUSED,
-      nullptr, 0);
+  const auto length =
+      ::ngtcp2_crypto_write_connection_close(out.data(), out.size(), initial.version, &peer,
+                                             &destination, NGTCP2_CONNECTION_REFUSED, nullptr, 0);
   return length > 0 ? static_cast<std::size_t>(length) : 0;
 }
 

@@ -66,7 +66,7 @@ struct ServerSettings {
   std::string original_destination;  ///< from the Retry token; empty without Retry
   std::uint8_t shard = 0;
   StaticSecret secret{};
-  IdBook* ids = nullptr;  ///< must live as long as the connection
+  IdBook* ids = nullptr;  ///< must live as long as the connection, or until forget_ids()
 };
 
 /// One QUIC connection with one bidirectional stream, at either end. No clock, no socket: datagrams
@@ -104,6 +104,9 @@ class Connection {
   virtual bool migrate(const Path& path, Instant now) = 0;
   virtual Path path() const = 0;                     ///< that QUIC sends on at present
   virtual std::size_t largest_datagram() const = 0;  ///< UDP payload that the path is known to take
+
+  /// The book of ids goes: takes ours out of it, and does not use it again.
+  virtual void forget_ids() = 0;
 
   /// Ends the connection: the next write() gives the datagram that says so, then ended() is set.
   virtual void close(wire::CloseCode code, std::string_view reason) = 0;

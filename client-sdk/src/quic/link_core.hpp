@@ -39,10 +39,10 @@ struct UdpCounters {
   std::uint64_t media_too_large = 0;  ///< dropped: no datagram of this path takes the frame
   std::uint64_t media_early = 0;      ///< dropped: keys or the peer's media id were not there yet
   std::uint64_t media_forged = 0, media_replayed = 0, media_malformed = 0;
-  std::uint64_t other_datagrams = 0;    ///< neither QUIC nor media
-  std::uint64_t malformed_frames = 0;   ///< each ended the link
-  std::uint64_t media_lost = 0;         ///< of the peer, by its counter
-  std::uint64_t address_moves = 0;      ///< the peer's address changed
+  std::uint64_t other_datagrams = 0;   ///< neither QUIC nor media
+  std::uint64_t malformed_frames = 0;  ///< each ended the link
+  std::uint64_t media_lost = 0;        ///< of the peer, by its counter
+  std::uint64_t address_moves = 0;     ///< the peer's address changed
 };
 
 /// One end of a UDP link: QUIC for reliable frames, SRTP for media beside it, both on one socket
@@ -80,6 +80,9 @@ class LinkCore {
   void set_peer_media_id(std::uint32_t id) { peer_media_id_ = id; }
   /// A client's socket changed.
   bool migrate(const Path& path, Instant now);
+
+  /// The server that finds this link forgets it.
+  void forget_ids() { connection_->forget_ids(); }
 
   bool over() const { return state_ == State::closed; }
   const Path& media_path() const { return media_path_; }

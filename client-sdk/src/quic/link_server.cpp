@@ -47,11 +47,12 @@ void LinkServer::on_media(const Path& path, MutableBytes datagram, Instant now) 
     ++counters_.unknown_media;
     return;
   }
-  found->second->on_datagram(path, datagram, now);
+  LinkCore& core = *found->second->core;
+  core.on_datagram(path, datagram, now);
+  if (core.over()) owner_.on_touched(found->second->number);  // it has last words
 }
 
-void LinkServer::on_quic(const Path& path, MutableBytes datagram, Instant now,
-                         DatagramSink& sink) {
+void LinkServer::on_quic(const Path& path, MutableBytes datagram, Instant now, DatagramSink& sink) {
   const Header header = read_header(datagram);
   if (header.kind == HeaderKind::malformed) {
     ++counters_.malformed;
@@ -79,17 +80,16 @@ void LinkServer::on_stranger(const Path& path, MutableBytes datagram, const Head
       ++counters_.unknown_connections;
       return;
     }
-    return answer(write_version_negotiation(header, random_, out_),
-                  counters_.version_negotiations);
+    return answer(write_version_negotiation(header, random_, out_), counters_.version_negotiations);
   }
   if (!header.long_form) {
     if (answered_.count(now) > kAnswersPerSecond) {
       ++counters_.unknown_connections;
       return;
     }
-    return answer(write_stateless_reset(header.destination, datagram.size(), options_.secret,
-                                        random_, out_),
-                  counters_.stateless_resets);
+    return answer(
+        write_stateless_reset(header.destination, datagram.size(), options_.secret, random_, out_),
+        counters_.stateless_resets);
   }
   auto initial = read_initial(datagram);
   if (!initial || !accepting_) {
@@ -102,9 +102,9 @@ void LinkServer::on_stranger(const Path& path, MutableBytes datagram, const Head
     if (!opened) return answer(write_refusal(*initial, out_), counters_.bad_tokens);
     original = std::move(*opened);
   } else if (begun_.count(now) > options_.retry_above) {
-    return answer(write_retry(*initial, path.remote, options_.shard, options_.secret, random_, now,
-                              out_),
-                  counters_.retries);
+    return answer(
+        write_retry(*initial, path.remote, options_.shard, options_.secret, random_, now, out_),
+        counters_.retries);
   }
   if (slots_.size() >= options_.max_links) {
     return answer(write_refusal(*initial, out_), counters_.refused);
@@ -137,7 +137,7 @@ void LinkServer::begin(const Path& path, MutableBytes datagram, InitialPacket in
     slots_.erase(number);
     return;
   }
-  by_media_.emplace(kept.media_id, kept.core);
+  by_media_.emplace(kept.media_id, &kept);
   kept.core->on_datagram(path, datagram, now);
   owner_.on_touched(number);
 }
@@ -154,6 +154,7 @@ void LinkServer::forget(std::uint64_t number) {
   const auto found = slots_.find(number);
   if (found == slots_.end()) return;
   by_media_.erase(found->second->media_id);
+  if (found->second->core != nullptr) found->second->core->forget_ids();
   slots_.erase(found);
 }
 

@@ -36,7 +36,7 @@ class LinkServerOwner {
  public:
   virtual ~LinkServerOwner() = default;
   /// A connection begins, which has not read its first datagram yet.
-  /// @return the link's core, to live until after LinkServer::forget(number); nothing: dropped
+  /// @return the link's core, to live until LinkServer::forget(number); nothing: dropped
   virtual LinkCore* on_connection(std::uint64_t number, std::unique_ptr<Connection> connection,
                                   std::uint32_t media_id) = 0;
   /// A datagram went to this link: flush it soon.
@@ -55,7 +55,7 @@ class LinkServer {
 
   /// @param sink  takes answers that belong to no link
   void on_datagram(const Path& path, MutableBytes datagram, Instant now, DatagramSink& sink);
-  /// The link's core is gone.
+  /// The link is over, its core about to go.
   void forget(std::uint64_t number);
   /// For connections that begin from now on.
   void set_credentials(std::shared_ptr<const TlsCredentials> credentials) {
@@ -96,7 +96,7 @@ class LinkServer {
   Random& random_;
   LinkServerOwner& owner_;
   std::unordered_map<std::string, std::uint64_t> by_id_;
-  std::unordered_map<std::uint32_t, LinkCore*> by_media_;
+  std::unordered_map<std::uint32_t, Slot*> by_media_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Slot>> slots_;
   std::uint64_t next_number_ = 1;
   Rate begun_, answered_;

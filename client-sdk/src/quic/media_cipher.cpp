@@ -6,7 +6,7 @@ namespace isthmus::quic {
 
 namespace {
 
-constexpr std::uint8_t kRtpVersion = 0x80;  // version 2, no padding, extension or CSRC
+constexpr std::uint8_t kRtpVersion = 0x80;     // version 2, no padding, extension or CSRC
 constexpr unsigned long kReplayWindow = 1024;  ///< packets: 0.5 s of 40 calls
 /// RFC 3711 §9.2 bounds a key to 2^48 packets. Whoever sends a thousand times what a link can
 /// carry in a year gets no further, and dials again.
@@ -96,9 +96,9 @@ std::optional<MediaCipher::Opened> MediaCipher::open(MutableBytes packet) {
   const bool newest = !newest_ || extended > *newest_;
   if (!first_) first_ = extended;
   if (newest) newest_ = extended;
-  return Opened{packet.subspan(kMediaHeaderBytes,
-                               static_cast<std::size_t>(length) - kMediaHeaderBytes),
-                newest};
+  return Opened{
+      packet.subspan(kMediaHeaderBytes, static_cast<std::size_t>(length) - kMediaHeaderBytes),
+      newest};
 }
 
 std::uint64_t MediaCipher::lost() const {

@@ -47,7 +47,7 @@ class MediaCipher {
   bool seal(std::uint32_t receiver_id, std::uint32_t clock_ms, Bytes& packet);
 
   struct Opened {
-    ByteView payload;  ///< in the packet
+    ByteView payload;     ///< in the packet
     bool newest = false;  ///< newer than every packet before
   };
   /// Opens a packet in place. @return nothing: see fault()

@@ -18,8 +18,8 @@ Result<std::shared_ptr<const TlsCredentials>, TlsError> TlsCredentials::server(
   auto made = client();
   if (!made) return made;
   const gnutls_datum_t chain = datum(chain_pem), key = datum(key_pem);
-  const int failed = ::gnutls_certificate_set_x509_key_mem((*made)->native_, &chain, &key,
-                                                           GNUTLS_X509_FMT_PEM);
+  const int failed =
+      ::gnutls_certificate_set_x509_key_mem((*made)->native_, &chain, &key, GNUTLS_X509_FMT_PEM);
   if (failed < 0) {
     return TlsError{std::string("GnuTLS does not take the certificate or its key: ") +
                     ::gnutls_strerror(failed)};

@@ -128,6 +128,7 @@ std::vector<std::string> Gateway::start() {
   }
   router_->set_providers(std::move(providers));
   open_listener(faults);
+  open_udp_listener(faults);
   open_push(faults);
   open_admin(faults);
   if (!fault) {
@@ -139,6 +140,7 @@ std::vector<std::string> Gateway::start() {
   serving_ = true;
   log_.info("serving", {{"version", kVersion},
                         {"websocket", listener_->local().to_string()},
+                        {"udp", udp_listener_ ? udp_listener_->local().to_string() : "off"},
                         {"sip_udp", host_.sip_address().to_string()},
                         {"domain", config_.domain},
                         {"providers", config_.providers.size()}});
@@ -148,10 +150,7 @@ std::vector<std::string> Gateway::start() {
 void Gateway::open_listener(std::vector<std::string>& faults) {
   link::ListenerOptions options;
   options.bind = {config_.websocket.address, config_.websocket.port};
-  options.certificate.chain_file = config_.websocket.certificate;
-  options.certificate.key_file = config_.websocket.private_key;
-  options.certificate.state_directory = state_dir_;
-  options.certificate.names = config_.websocket.names;
+  options.certificate = certificate_options();
   options.max_connections = config_.websocket.max_connections;
   options.key_log = config_.websocket.key_log;
   if (options.key_log) warn_of_key_log(log_);
@@ -350,6 +349,7 @@ void Gateway::drain(std::function<void()> done) {
   serving_ = false;
   log_.info("draining", {{"calls", host_.bridge().call_count()}, {"sessions", sessions_.size()}});
   listener_->close();
+  if (udp_listener_) udp_listener_->close();
   upstream_.stop();
   host_.end_all_calls("Gateway is shutting down");
   for (auto& [id, session] : sessions_)
@@ -371,6 +371,7 @@ void Gateway::reload_certificates() {
   if (report) {
     log_.info("certificate_reloaded", {{"pin", report->pin}});
     log_certificate(*report);
+    reload_udp_certificate();
   } else {
     log_.error("certificate_not_reloaded", {{"problem", report.error().text}});
   }

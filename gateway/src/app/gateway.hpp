@@ -15,6 +15,7 @@
 #include "app/registrar_host.hpp"
 #include "app/upstream_driver.hpp"
 #include "link/listener.hpp"
+#include "link/udp_listener.hpp"
 #include "net/system_random.hpp"
 #include "ops/admin_http.hpp"
 #include "ops/config.hpp"
@@ -51,6 +52,10 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
 
  private:
   void open_listener(std::vector<std::string>& faults);
+  link::CertificateOptions certificate_options() const;
+  void open_udp_listener(std::vector<std::string>& faults);
+  void reload_udp_certificate();
+  void collect_udp_metrics();
   void open_admin(std::vector<std::string>& faults);
   void log_certificate(const link::CertificateReport& report);
   bool serves(const Endpoint& source) const;
@@ -101,6 +106,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   session::Authenticator authenticator_;
   session::AuthenticationGuard guard_;
   ProviderTargets targets_;
+  std::unique_ptr<link::UdpListener> udp_listener_;  ///< null: none
   std::map<std::uint64_t, std::unique_ptr<LinkSession>> sessions_;
   std::uint64_t next_session_ = 1;
   std::unique_ptr<link::Listener> listener_;

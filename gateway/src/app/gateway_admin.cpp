@@ -125,6 +125,7 @@ void Gateway::collect_metrics() {
   set("isthmus_tls_failures_total", "TLS handshakes that failed", listener.tls_failed);
   set("isthmus_handshake_timeouts_total", "TLS or HTTP handshakes that took too long",
       listener.timed_out);
+  collect_udp_metrics();
 }
 
 }  // namespace isthmus::app

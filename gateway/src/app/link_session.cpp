@@ -22,6 +22,7 @@ void LinkSession::start() {
 
 void LinkSession::accept(wire::WelcomeInfo welcome, session::Identity identity) {
   identity_ = std::move(identity);
+  welcome.media_id = link_->media_id();
   wire::SessionEvents events;
   session_.accept(std::move(welcome), clock_now(), events);
   carry_out(events);
@@ -78,6 +79,7 @@ void LinkSession::carry_out(wire::SessionEvents& events) {
     } else if (auto* hello = std::get_if<wire::AuthenticateHello>(&event)) {
       software_ = hello->hello.software;
       instance_ = hello->hello.instance;
+      link_->set_peer_media_id(hello->hello.media_id);
       owner_.on_hello(*this, hello->hello);
     } else if (auto* sip = std::get_if<wire::SipFrameReceived>(&event)) {
       owner_.on_sip(*this, std::move(sip->bytes));

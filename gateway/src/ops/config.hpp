@@ -32,6 +32,13 @@ struct WebSocketConfig {
   bool operator==(const WebSocketConfig&) const = default;
 };
 
+struct UdpLinkConfig {
+  bool enabled = true;
+  std::optional<std::uint16_t> port;  ///< without: the WebSocket's
+  std::uint32_t retry_above = 200;    ///< new connections a second
+  bool operator==(const UdpLinkConfig&) const = default;
+};
+
 enum class MediaSource : std::uint8_t { learn, strict };
 
 struct PortRange {
@@ -183,6 +190,7 @@ struct GatewayConfig {
   std::string domain = "isthmus.local";
   std::string state_dir;  ///< empty: `choose_state_dir` decides (ops/state_dir.hpp)
   WebSocketConfig websocket;
+  UdpLinkConfig udp_link;
   SipConfig sip;
   MediaConfig media;
   std::vector<UserConfig> users;

@@ -40,6 +40,23 @@ void visit_websocket(KeyVisitor& v, WebSocketConfig& c) {
   v.value("key_log", kKeyLog, boolean(c.key_log));
 }
 
+void visit_udp_link(KeyVisitor& v, UdpLinkConfig& c) {
+  v.value("enabled",
+          {"Takes links over UDP (QUIC, and SRTP beside it) as well, on the WebSocket's "
+           "address and with its certificate."},
+          boolean(c.enabled));
+  v.value("port",
+          {"UDP port. Without it, the number of the WebSocket's; if another program has that, the "
+           "gateway warns and goes on without UDP links.",
+           "", "as listen.websocket.port"},
+          optional(c.port, port));
+  v.value("retry_above",
+          {"Above as many new connections in one second, clients must first show that they are "
+           "where they say they are (QUIC's Retry); 0 asks everybody.",
+           "connections/s"},
+          count(c.retry_above, 0, kMostSessions));
+}
+
 void visit_media(KeyVisitor& v, MediaConfig& c) {
   v.section("media", "RTP and RTCP toward the SIP side.", [&] {
     v.value("address", {"Address to bind."}, ip_address(c.address));
@@ -293,6 +310,7 @@ void visit_keys(KeyVisitor& v, GatewayConfig& c) {
   v.value("state_dir", kStateDir, directory(c.state_dir));
   v.section("listen", "Where clients connect.", [&] {
     v.section("websocket", "WebSocket over TLS.", [&] { visit_websocket(v, c.websocket); });
+    v.section("udp", "Links over UDP.", [&] { visit_udp_link(v, c.udp_link); });
   });
   visit_sip(v, c.sip, "SIP toward providers.");
   visit_media(v, c.media);

@@ -123,6 +123,7 @@ v1::ControlMessage to_message(const HelloInfo& info) {
   }
   for (const std::string& capability : info.capabilities) hello.add_capabilities(capability);
   hello.set_instance(info.instance);
+  hello.set_media_id(info.media_id);
   return message;
 }
 
@@ -138,6 +139,7 @@ v1::ControlMessage to_message(const WelcomeInfo& info) {
   welcome.mutable_limits()->set_media_frame_bytes(limits::kMediaFrameBytes);
   welcome.set_sip_domain(info.sip_domain);
   welcome.set_user(info.user);
+  welcome.set_media_id(info.media_id);
   welcome.set_software(info.software);
   for (const std::string& capability : info.capabilities) welcome.add_capabilities(capability);
   return message;
@@ -160,6 +162,7 @@ std::optional<HelloInfo> to_info(const v1::Hello& hello) {
   }
   info.capabilities.assign(hello.capabilities().begin(), hello.capabilities().end());
   info.instance = hello.instance();
+  info.media_id = hello.media_id();
   return info;
 }
 
@@ -173,6 +176,7 @@ WelcomeInfo to_info(const v1::Welcome& welcome) {
   info.observed_address = welcome.observed_address();
   info.keep_alive_ms = welcome.keep_alive_ms();
   info.max_channels = welcome.limits().channels();
+  info.media_id = welcome.media_id();
   info.capabilities.assign(welcome.capabilities().begin(), welcome.capabilities().end());
   return info;
 }

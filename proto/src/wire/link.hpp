@@ -73,6 +73,11 @@ class Link {
   virtual Endpoint local() const = 0;
   virtual Endpoint remote() const = 0;  ///< may change where a link survives it (UDP)
   virtual LinkCounters counters() const = 0;
+  /// Where media comes beside the reliable service (UDP), the id under which this end takes it, to
+  /// be said in Hello or Welcome; 0: no id is needed.
+  virtual std::uint32_t media_id() const { return 0; }
+  /// The same of the peer, as it said; until then such a link drops media.
+  virtual void set_peer_media_id(std::uint32_t) {}
 };
 
 /// What a link reports to its owner. Spans are valid during the call only.

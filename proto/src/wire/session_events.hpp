@@ -30,6 +30,7 @@ struct HelloInfo {
   /// Host of this client's Contacts on links, kept across links ("k3jd.invalid"): contacts that an
   /// earlier session of the same user left behind move to this session. Empty: none do.
   std::string instance;
+  std::uint32_t media_id = 0;  ///< wire::Link::media_id() of the client's end
 };
 
 /// What the gateway answers.
@@ -42,6 +43,7 @@ struct WelcomeInfo {
   std::string observed_address;  ///< "192.0.2.7:51034", as the gateway saw it
   std::uint32_t keep_alive_ms = 15000;
   std::uint32_t max_channels = 0;
+  std::uint32_t media_id = 0;  ///< wire::Link::media_id() of the gateway's end
   std::vector<std::string> capabilities;
 };
 

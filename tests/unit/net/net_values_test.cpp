@@ -53,10 +53,22 @@ TEST(GatewayUrl, port_path_query_and_ipv6_are_taken) {
   EXPECT_EQ(url->to_string(), "wss://[2001:db8::5]:8443/voice/link?tenant=7");
 }
 
+TEST(GatewayUrl, the_scheme_says_which_links_are_tried) {
+  EXPECT_EQ(parse_gateway_url("wss://gw")->kinds, LinkKinds::websocket);
+  EXPECT_EQ(parse_gateway_url("UDP://gw")->kinds, LinkKinds::udp);
+  const auto either = parse_gateway_url("isthmus://gw:8443");
+  ASSERT_TRUE(either);
+  EXPECT_EQ(either->kinds, LinkKinds::either);
+  EXPECT_EQ(either->port, 8443);
+  EXPECT_EQ(either->to_string(), "isthmus://gw:8443/isthmus/v1");
+  EXPECT_EQ(parse_gateway_url("udp://gw:8443")->to_string(), "udp://gw:8443");
+}
+
 TEST(GatewayUrl, faults_are_named) {
   const std::pair<const char*, UrlError> cases[] = {
       {"https://gw.example.org", UrlError::not_wss},
       {"ws://gw.example.org", UrlError::not_wss},
+      {"udp:gw.example.org", UrlError::not_wss},
       {"gw.example.org", UrlError::not_wss},
       {"", UrlError::not_wss},
       {"wss://", UrlError::bad_host},

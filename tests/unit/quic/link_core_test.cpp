@@ -163,7 +163,10 @@ TEST(LinkCore, media_follows_a_rebinding_with_the_next_packet) {
   world.run_for(milliseconds(20));
   EXPECT_EQ(server->heard.media.size(), 2u);
   EXPECT_EQ(server->core->media_path().remote, client->outside);
-  server->core->send_media(18, as_bytes("\x80" "answer"), world.now());
+  server->core->send_media(18,
+                           as_bytes("\x80"
+                                    "answer"),
+                           world.now());
   world.run_for(milliseconds(50));
   ASSERT_EQ(client->heard.media.size(), 1u);
   EXPECT_EQ(server->core->counters().address_moves, 1u);
@@ -187,7 +190,7 @@ TEST(LinkCore, an_older_packet_from_the_old_address_does_not_move_media_back) {
   ASSERT_EQ(held.size(), 1u);
   world.put(held[0]);
   world.run_for(milliseconds(50));
-  EXPECT_EQ(server->heard.media.size(), 2u);  // it is delivered,
+  EXPECT_EQ(server->heard.media.size(), 2u);                      // it is delivered,
   EXPECT_EQ(server->core->media_path().remote, client->outside);  // and moves nothing
 }
 

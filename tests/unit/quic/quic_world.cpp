@@ -11,8 +11,8 @@ namespace isthmus::test {
 const std::pair<std::string, std::string>& test_certificate() {
   static const auto pem = [] {
     const TemporaryDirectory directory;
-    const auto made = link::load_or_make_self_signed(directory.path(),
-                                                     {"gateway.example"}, net::wall_now());
+    const auto made =
+        link::load_or_make_self_signed(directory.path(), {"gateway.example"}, net::wall_now());
     if (!made) return std::pair<std::string, std::string>{};
     return std::pair(link::chain_pem(*made), link::key_pem(*made));
   }();
@@ -61,11 +61,10 @@ QuicWorld::Client& QuicWorld::add_client() {
   client->inside = {IpAddress::v4(0x0A000002), next_port_};
   client->outside = {IpAddress::v4(0xC6336401), next_port_++};
   const auto credentials = quic::TlsCredentials::client();
-  auto connection = quic::Connection::client(
-      {"gateway.example", *credentials, options_.verify}, {client->inside, gateway_}, random_, now_);
-  client->core = std::make_unique<quic::LinkCore>(quic::LinkCore::Side::client,
-                                                  std::move(connection), random_.u32() | 1,
-                                                  client->heard);
+  auto connection = quic::Connection::client({"gateway.example", *credentials, options_.verify},
+                                             {client->inside, gateway_}, random_, now_);
+  client->core = std::make_unique<quic::LinkCore>(
+      quic::LinkCore::Side::client, std::move(connection), random_.u32() | 1, client->heard);
   clients_.push_back(std::move(client));
   return *clients_.back();
 }
@@ -74,8 +73,8 @@ quic::LinkCore* QuicWorld::on_connection(std::uint64_t number,
                                          std::unique_ptr<quic::Connection> connection,
                                          std::uint32_t media_id) {
   auto server = std::make_unique<Server>();
-  server->core = std::make_unique<quic::LinkCore>(
-      quic::LinkCore::Side::server, std::move(connection), media_id, server->heard);
+  server->core = std::make_unique<quic::LinkCore>(quic::LinkCore::Side::server,
+                                                  std::move(connection), media_id, server->heard);
   quic::LinkCore* core = server->core.get();
   servers_.emplace(number, std::move(server));
   return core;
@@ -127,8 +126,8 @@ void QuicWorld::sweep() {
       ++it;
       continue;
     }
-    it->second->core.reset();
     server_->forget(it->first);
+    it->second->core.reset();
     gone_.push_back(std::move(it->second));
     it = servers_.erase(it);
   }

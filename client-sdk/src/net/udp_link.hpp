@@ -1,0 +1,86 @@
+#pragma once
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "net/deadline_timer.hpp"
+#include "quic/link_core.hpp"
+#include "wire/link.hpp"
+
+namespace isthmus::net {
+
+/// What a UDP link asks of the socket under it.
+class UdpLinkHost {
+ public:
+  virtual ~UdpLinkHost() = default;
+  virtual quic::DatagramSink& sink() = 0;
+  virtual void flush_sink() = 0;
+  /// The link will send and take nothing any more. Called from io_context's thread, outside of any
+  /// call of the link's owner.
+  virtual void on_link_over() = 0;
+};
+
+/// The clock, timer and turns of one UDP link's core, at either end. Held by whoever uses the link;
+/// without that, by itself until the link is over.
+class UdpLinkRunner final : public quic::LinkEvents,
+                            public std::enable_shared_from_this<UdpLinkRunner> {
+ public:
+  UdpLinkRunner(boost::asio::io_context& io, quic::LinkCore::Side side,
+                std::unique_ptr<quic::Connection> connection, std::uint32_t media_id,
+                std::shared_ptr<UdpLinkHost> host);
+
+  /// Until a handler is set: the handshake is done, or failed for this reason.
+  std::function<void()> when_ready;
+  std::function<void(const quic::End&)> when_failed;
+
+  quic::LinkCore& core() { return core_; }
+  const quic::LinkCore& core() const { return core_; }
+  void set_handler(wire::LinkHandler& handler) { handler_ = &handler; }
+  /// The link's owner is gone: what is closing goes on alone, anything else is cut.
+  void detach();
+  /// Sends what is due, once what happens now is over.
+  void touch();
+  /// Same, now: after a batch of datagrams.
+  void flush();
+
+  void on_ready() override;
+  void on_reliable(wire::Channel channel, ByteView bytes) override;
+  void on_media(wire::Channel channel, ByteView bytes) override;
+  void on_closed(wire::CloseCode code, const std::string& reason) override;
+
+ private:
+  void on_timer();
+
+  boost::asio::io_context& io_;
+  std::shared_ptr<UdpLinkHost> host_;
+  quic::LinkCore core_;
+  wire::LinkHandler* handler_ = nullptr;
+  DeadlineTimer timer_;
+  boost::asio::steady_timer linger_;  ///< holds this while the link ends without an owner
+  bool flush_posted_ = false;
+};
+
+/// A UDP link: QUIC for reliable frames, SRTP beside it for media, on one socket. The rules of
+/// threads and callbacks are those of wire::Link.
+class UdpLink final : public wire::Link {
+ public:
+  explicit UdpLink(std::shared_ptr<UdpLinkRunner> runner) : runner_(std::move(runner)) {}
+  ~UdpLink() override { runner_->detach(); }
+
+  void start(wire::LinkHandler& handler) override { runner_->set_handler(handler); }
+  void send_reliable(wire::Channel channel, ByteView bytes) override;
+  void send_media(wire::Channel channel, ByteView bytes) override;
+  void close(wire::CloseCode code, std::string_view reason) override;
+  Endpoint local() const override { return runner_->core().media_path().local; }
+  Endpoint remote() const override { return runner_->core().media_path().remote; }
+  wire::LinkCounters counters() const override;
+  std::uint32_t media_id() const override { return runner_->core().media_id(); }
+  void set_peer_media_id(std::uint32_t id) override { runner_->core().set_peer_media_id(id); }
+
+ private:
+  std::shared_ptr<UdpLinkRunner> runner_;
+};
+
+}  // namespace isthmus::net

@@ -1,0 +1,103 @@
+// The gateway's UDP links: their listener, certificate and metrics.
+#include <algorithm>
+
+#include "app/gateway.hpp"
+#include "app/state_secret.hpp"
+#include "net/clock.hpp"
+
+namespace isthmus::app {
+
+link::CertificateOptions Gateway::certificate_options() const {
+  link::CertificateOptions options;
+  options.chain_file = config_.websocket.certificate;
+  options.key_file = config_.websocket.private_key;
+  options.state_directory = state_dir_;
+  options.names = config_.websocket.names;
+  return options;
+}
+
+void Gateway::open_udp_listener(std::vector<std::string>& faults) {
+  if (!config_.udp_link.enabled || !listener_) return;
+  const auto certificate = link::get_certificate(certificate_options(), net::wall_now());
+  if (!certificate) {
+    faults.push_back("listen.udp: " + certificate.error().text);
+    return;
+  }
+  link::UdpListenerOptions options;
+  options.bind = {config_.websocket.address,
+                  config_.udp_link.port.value_or(listener_->local().port)};
+  options.server.max_links = config_.websocket.max_connections;
+  options.server.retry_above = config_.udp_link.retry_above;
+  const Bytes secret = load_or_make_secret(state_dir_, "quic-key", random_);
+  std::copy_n(secret.begin(), std::min(secret.size(), options.server.secret.size()),
+              options.server.secret.begin());
+  auto opened = link::UdpListener::open(
+      io_, options, *certificate,
+      [this](std::unique_ptr<wire::Link> link) { on_link(std::move(link)); });
+  if (opened) {
+    udp_listener_ = std::move(*opened);
+  } else if (config_.udp_link.port) {
+    faults.push_back("listen.udp: " + opened.error().text);
+  } else {
+    log_.warning("udp_links_off",
+                 {{"problem", opened.error().text},
+                  {"advice", "set listen.udp.port, or listen.udp.enabled to false"}});
+  }
+}
+
+void Gateway::reload_udp_certificate() {
+  if (!udp_listener_) return;
+  const auto certificate = link::get_certificate(certificate_options(), net::wall_now());
+  if (!certificate) {
+    log_.error("certificate_not_reloaded", {{"problem", certificate.error().text}});
+  } else if (const auto wrong = udp_listener_->set_certificate(*certificate)) {
+    log_.error("certificate_not_reloaded", {{"problem", "listen.udp: " + wrong->text}});
+  }
+}
+
+void Gateway::collect_udp_metrics() {
+  if (!udp_listener_) return;
+  const link::UdpListenerCounters counters = udp_listener_->counters();
+  const quic::LinkServerCounters& server = counters.server;
+  const quic::UdpCounters& links = counters.links;
+  metrics_.gauge("isthmus_udp_links", "UDP links, those still shaking hands included")
+      .set(static_cast<double>(counters.open));
+  const auto set = [this](const char* name, const char* help, std::uint64_t value) {
+    metrics_.counter(name, help).set(value);
+  };
+  set("isthmus_udp_connections_accepted_total", "QUIC connections that began", server.accepted);
+  set("isthmus_udp_links_opened_total", "UDP links whose handshake ended well", counters.upgraded);
+  set("isthmus_udp_handshakes_failed_total", "QUIC handshakes that failed",
+      counters.handshakes_failed);
+  set("isthmus_udp_datagrams_in_total", "Datagrams of links received", links.datagrams_in);
+  set("isthmus_udp_datagrams_out_total", "Datagrams of links sent", links.datagrams_out);
+  set("isthmus_udp_not_sent_total", "Datagrams that the system did not take", counters.not_sent);
+  set("isthmus_udp_address_moves_total", "Times that a client's address changed",
+      links.address_moves);
+  set("isthmus_udp_media_lost_total", "Media packets of clients that never came", links.media_lost);
+  const auto answered = [this](const char* how, std::uint64_t value) {
+    metrics_
+        .counter("isthmus_udp_answered_total", "Datagrams of no link that were answered",
+                 {{"with", how}})
+        .set(value);
+  };
+  answered("retry", server.retries);
+  answered("refusal", server.refused + server.bad_tokens);
+  answered("version_negotiation", server.version_negotiations);
+  answered("stateless_reset", server.stateless_resets);
+  const auto dropped = [this](const char* why, std::uint64_t value) {
+    metrics_
+        .counter("isthmus_udp_dropped_total", "Datagrams and frames of UDP links that were dropped",
+                 {{"reason", why}})
+        .set(value);
+  };
+  dropped("malformed", server.malformed + links.media_malformed + links.other_datagrams);
+  dropped("unknown_connection", server.unknown_connections);
+  dropped("unknown_media", server.unknown_media);
+  dropped("forged", links.media_forged);
+  dropped("replayed", links.media_replayed);
+  dropped("too_large", links.media_too_large);
+  dropped("early", links.media_early);
+}
+
+}  // namespace isthmus::app
