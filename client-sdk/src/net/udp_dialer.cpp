@@ -209,8 +209,10 @@ void UdpDialer::Attempt::try_next() {
   runner->when_ready = [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->on_ready();
   };
-  runner->when_failed = [weak = weak_from_this()](const quic::End& end) {
-    if (const auto self = weak.lock()) self->on_failed(end);
+  // What is heard of an attempt may come when the next one has begun.
+  runner->when_failed = [weak = weak_from_this(), of = runner.get()](const quic::End& end) {
+    const auto self = weak.lock();
+    if (self && self->runner.get() == of) self->on_failed(end);
   };
   runner->flush();
 }

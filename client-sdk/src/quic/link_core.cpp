@@ -305,6 +305,11 @@ void LinkCore::abandon() {
   }
 }
 
+void LinkCore::end() {
+  events_ = nullptr;
+  connection_->close(code_, reason_);
+}
+
 bool LinkCore::migrate(const Path& path, Instant now) {
   if (state_ == State::closed || !connection_->migrate(path, now)) return false;
   quic_path_ = path;

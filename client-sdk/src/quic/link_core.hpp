@@ -74,6 +74,8 @@ class LinkCore {
   void close(wire::CloseCode code, std::string_view reason, Instant now);
   /// Nothing is reported any more; a link that is open is cut.
   void abandon();
+  /// Same, without waiting for what was being sent: over with the next flush().
+  void end();
 
   std::uint32_t media_id() const { return media_id_; }
   /// SSRC on which the peer receives, as its Hello or Welcome said; until then media is dropped.

@@ -199,7 +199,7 @@ void UdpListener::Impl::shut() {
   for (auto& [number, guest] : guests_) {
     guest.runner->when_ready = nullptr;
     guest.runner->when_failed = nullptr;
-    guest.runner->core().abandon();
+    guest.runner->core().end();
     guest.runner->core().flush(clock_now(), *channel_);
     server_.forget(number);
   }

@@ -1,0 +1,1 @@
+isthmus_fuzz(link_server LINKS isthmus_quic)
