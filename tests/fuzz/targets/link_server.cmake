@@ -1,1 +1,3 @@
-isthmus_fuzz(link_server LINKS isthmus_quic)
+if(TARGET isthmus_quic)
+  isthmus_fuzz(link_server LINKS isthmus_quic)
+endif()
