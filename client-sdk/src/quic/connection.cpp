@@ -28,6 +28,7 @@ using CloseError = ngtcp2_ccerr;
 constexpr auto& set_library_error = ngtcp2_ccerr_set_liberr;
 constexpr auto& set_tls_alert = ngtcp2_ccerr_set_tls_alert;
 constexpr auto& set_application_error = ngtcp2_ccerr_set_application_error;
+constexpr auto& set_transport_error = ngtcp2_ccerr_set_transport_error;
 constexpr auto& default_close_error = ngtcp2_ccerr_default;
 constexpr auto kApplicationClose = NGTCP2_CCERR_TYPE_APPLICATION;
 CloseError said_by_peer(ngtcp2_conn* conn) {
@@ -44,6 +45,7 @@ using CloseError = ngtcp2_connection_close_error;
 constexpr auto& set_library_error = ngtcp2_connection_close_error_set_transport_error_liberr;
 constexpr auto& set_tls_alert = ngtcp2_connection_close_error_set_transport_error_tls_alert;
 constexpr auto& set_application_error = ngtcp2_connection_close_error_set_application_error;
+constexpr auto& set_transport_error = ngtcp2_connection_close_error_set_transport_error;
 constexpr auto& default_close_error = ngtcp2_connection_close_error_default;
 constexpr auto kApplicationClose = NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION;
 CloseError said_by_peer(ngtcp2_conn* conn) {
@@ -180,6 +182,7 @@ class NgConnection final : public Connection {
   static int verify(gnutls_session_t session);
 
   int on_stream_data(std::int64_t stream, std::uint64_t offset, ByteView data, bool fin);
+  int on_stream_broken();
   int on_acknowledged(std::int64_t stream, std::uint64_t up_to);
   int on_new_id(ngtcp2_cid& id, std::uint8_t* token, std::size_t length);
   void tell_id(std::string_view id);
@@ -257,6 +260,12 @@ ngtcp2_callbacks NgConnection::callbacks(bool server) {
                           void* user, void*) {
     return self(user).on_stream_data(stream, offset, {data, length},
                                      (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0);
+  };
+  c.stream_reset = [](ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t, void* user, void*) {
+    return self(user).on_stream_broken();
+  };
+  c.stream_stop_sending = [](ngtcp2_conn*, std::int64_t, std::uint64_t, void* user, void*) {
+    return self(user).on_stream_broken();
   };
   c.acked_stream_data_offset = [](ngtcp2_conn*, std::int64_t stream, std::uint64_t offset,
                                   std::uint64_t length, void* user, void*) {
@@ -425,7 +434,11 @@ void NgConnection::open_stream() {
 int NgConnection::on_stream_data(std::int64_t stream, std::uint64_t, ByteView data, bool fin) {
   if (stream != 0) return NGTCP2_ERR_CALLBACK_FAILURE;  // the limits allow no other
   received_.insert(received_.end(), data.begin(), data.end());
-  if (fin && !ending_) ending_ = End{CloseCode::protocol_error, "the peer ended the stream"};
+  return fin ? on_stream_broken() : 0;
+}
+
+int NgConnection::on_stream_broken() {
+  if (!ending_) ending_ = End{CloseCode::protocol_error, "the peer ended the stream"};
   return 0;
 }
 
@@ -562,8 +575,12 @@ void NgConnection::close(CloseCode code, std::string_view reason) {
   CloseError words{};
   default_close_error(&words);
   last_reason_ = reason.substr(0, limits::kReasonBytes);
-  set_application_error(&words, static_cast<std::uint64_t>(code), as_bytes(last_reason_).data(),
-                        last_reason_.size());
+  if (ready_) {
+    set_application_error(&words, static_cast<std::uint64_t>(code), as_bytes(last_reason_).data(),
+                          last_reason_.size());
+  } else {  // RFC 9000 §10.2.3: before that, nothing of the application is said
+    set_transport_error(&words, NGTCP2_APPLICATION_ERROR, nullptr, 0);
+  }
   last_words_ = words;
   ending_ = End{code, std::string(reason)};
 }
