@@ -37,6 +37,8 @@ CloseError said_by_peer(ngtcp2_conn* conn) {
 std::string token_of(const ngtcp2_pkt_hd& header) {
   return std::string(as_text({header.token, header.tokenlen}));
 }
+/// RFC 9443 §4 tells QUIC from media by the bit that RFC 9287 would grease: it must not be offered.
+void offer_no_greasing(ngtcp2_conn*) {}  // the parameter is not set
 void mark_original_id(ngtcp2_transport_params& params) {
   params.original_dcid_present = 1;
 }
@@ -55,6 +57,12 @@ CloseError said_by_peer(ngtcp2_conn* conn) {
 }
 std::string token_of(const ngtcp2_pkt_hd& header) {
   return std::string(as_text({header.token.base, header.token.len}));
+}
+/// As above; this version offers it whatever the parameter says, unless it is taken back before the
+/// handshake.
+void offer_no_greasing(ngtcp2_conn* conn) {
+  const_cast<ngtcp2_transport_params*>(::ngtcp2_conn_get_local_transport_params(conn))
+      ->grease_quic_bit = 0;
 }
 void mark_original_id(ngtcp2_transport_params&) {}
 #endif
@@ -311,6 +319,7 @@ ngtcp2_transport_params NgConnection::params() {
 }
 
 bool NgConnection::start_tls(bool server, const TlsCredentials& credentials) {
+  offer_no_greasing(conn_);
   const unsigned flags = (server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT) |
                          GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_NO_SIGNAL;
   if (::gnutls_init(&tls_, flags) != 0) return false;

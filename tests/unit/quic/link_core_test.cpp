@@ -35,6 +35,22 @@ TEST(LinkCore, reliable_frames_and_media_cross_both_ways) {
   EXPECT_EQ(client->heard.media[0], std::pair(wire::Channel{18}, std::string("\x80 rtp down")));
 }
 
+TEST(LinkCore, no_connection_greases_the_bit_that_tells_quic_from_media) {
+  for (std::uint64_t seed = 1; seed <= 16; ++seed) {  // ngtcp2 tosses a coin for each
+    QuicWorld::Options options;
+    options.seed = seed;
+    QuicWorld world(options);
+    world.on_sent = [](const QuicWorld::InFlight& d) {
+      EXPECT_EQ(d.bytes[0] & 0x40, 0x40);
+      return true;
+    };
+    const auto [client, server] = world.connect();
+    ASSERT_NE(server, nullptr);
+    client->core->send_reliable(0, as_bytes("a short packet"));
+    world.run_for(milliseconds(200));
+  }
+}
+
 TEST(LinkCore, every_reliable_frame_arrives_in_order_through_loss_and_reordering) {
   for (const std::uint64_t seed : {1u, 2u, 3u, 4u, 5u}) {
     QuicWorld::Options options;
