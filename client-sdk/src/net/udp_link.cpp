@@ -107,6 +107,12 @@ wire::LinkCounters UdpLink::counters() const {
   counters.reliable_frames_out = udp.reliable_frames_out;
   counters.media_frames_in = udp.media_frames_in;
   counters.media_frames_out = udp.media_frames_out;
+  const std::uint64_t headers =
+      runner_->core().media_path().remote.address.is_v4() ? 20 + 8 : 40 + 8;
+  counters.media_messages_in = udp.media_packets_in;
+  counters.media_messages_out = udp.media_packets_out;
+  counters.media_wire_bytes_in = udp.media_bytes_in + udp.media_packets_in * headers;
+  counters.media_wire_bytes_out = udp.media_bytes_out + udp.media_packets_out * headers;
   counters.media_dropped = udp.media_too_large + udp.media_early;
   counters.malformed_messages = udp.malformed_frames;
   return counters;

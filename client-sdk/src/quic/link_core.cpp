@@ -79,6 +79,8 @@ void LinkCore::on_media_datagram(const Path& path, MutableBytes datagram) {
     }
     return;
   }
+  ++counters_.media_packets_in;
+  counters_.media_bytes_in += datagram.size();
   // A gateway's address does not change; a client's does, whenever a NAT forgets it.
   if (opened->newest && side_ == Side::server) move_media_to(path);
   if (state_ == State::open) deliver_media(opened->payload);
@@ -280,6 +282,8 @@ void LinkCore::seal_bundle(Instant now) {
   if (!cipher_->seal(peer_media_id_, clock_ms(now), bundle_)) {
     return cut(CloseCode::going_away, "the keys of media are used up");
   }
+  ++counters_.media_packets_out;
+  counters_.media_bytes_out += bundle_.size();
   if (sealed_count_ == sealed_.size()) sealed_.emplace_back();
   std::swap(sealed_[sealed_count_++], bundle_);
 }

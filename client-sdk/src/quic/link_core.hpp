@@ -36,6 +36,8 @@ struct UdpCounters {
   std::uint64_t bytes_in = 0, bytes_out = 0;
   std::uint64_t reliable_frames_in = 0, reliable_frames_out = 0;
   std::uint64_t media_frames_in = 0, media_frames_out = 0;  ///< out: accepted for sending
+  std::uint64_t media_packets_in = 0, media_packets_out = 0;
+  std::uint64_t media_bytes_in = 0, media_bytes_out = 0;  ///< of those, as UDP carries them
   std::uint64_t media_too_large = 0;  ///< dropped: no datagram of this path takes the frame
   std::uint64_t media_early = 0;      ///< dropped: keys or the peer's media id were not there yet
   std::uint64_t media_forged = 0, media_replayed = 0, media_malformed = 0;
