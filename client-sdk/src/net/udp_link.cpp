@@ -106,7 +106,7 @@ wire::LinkCounters UdpLink::counters() const {
   counters.reliable_frames_in = udp.reliable_frames_in;
   counters.reliable_frames_out = udp.reliable_frames_out;
   counters.media_frames_in = udp.media_frames_in;
-  counters.media_frames_out = udp.media_frames_out;
+  counters.media_frames_out = udp.media_frames_out + udp.media_too_large + udp.media_early;
   const std::uint64_t headers =
       runner_->core().media_path().remote.address.is_v4() ? 20 + 8 : 40 + 8;
   counters.media_messages_in = udp.media_packets_in;
