@@ -2,8 +2,6 @@
 
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
-#include <netinet/in.h>
-#include <ngtcp2/ngtcp2.h>
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
@@ -13,9 +11,7 @@
 #include <vector>
 
 #include "base/limits.hpp"
-
-// Debian 12 has ngtcp2 0.12, Debian 13 has 1.11: names and a few fields moved in between.
-#define ISTHMUS_NGTCP2_1 (NGTCP2_VERSION_NUM >= 0x010000)
+#include "quic/ngtcp2_native.hpp"
 
 namespace isthmus::quic {
 
@@ -23,119 +19,11 @@ using wire::CloseCode;
 
 namespace {
 
-#if ISTHMUS_NGTCP2_1
-using CloseError = ngtcp2_ccerr;
-constexpr auto& set_library_error = ngtcp2_ccerr_set_liberr;
-constexpr auto& set_tls_alert = ngtcp2_ccerr_set_tls_alert;
-constexpr auto& set_application_error = ngtcp2_ccerr_set_application_error;
-constexpr auto& set_transport_error = ngtcp2_ccerr_set_transport_error;
-constexpr auto& default_close_error = ngtcp2_ccerr_default;
-constexpr auto kApplicationClose = NGTCP2_CCERR_TYPE_APPLICATION;
-CloseError said_by_peer(ngtcp2_conn* conn) {
-  return *::ngtcp2_conn_get_ccerr(conn);
-}
-std::string token_of(const ngtcp2_pkt_hd& header) {
-  return std::string(as_text({header.token, header.tokenlen}));
-}
-/// RFC 9443 §4 tells QUIC from media by the bit that RFC 9287 would grease: it must not be offered.
-void offer_no_greasing(ngtcp2_conn*) {}  // the parameter is not set
-void mark_original_id(ngtcp2_transport_params& params) {
-  params.original_dcid_present = 1;
-}
-#else
-using CloseError = ngtcp2_connection_close_error;
-constexpr auto& set_library_error = ngtcp2_connection_close_error_set_transport_error_liberr;
-constexpr auto& set_tls_alert = ngtcp2_connection_close_error_set_transport_error_tls_alert;
-constexpr auto& set_application_error = ngtcp2_connection_close_error_set_application_error;
-constexpr auto& set_transport_error = ngtcp2_connection_close_error_set_transport_error;
-constexpr auto& default_close_error = ngtcp2_connection_close_error_default;
-constexpr auto kApplicationClose = NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION;
-CloseError said_by_peer(ngtcp2_conn* conn) {
-  CloseError error{};
-  ::ngtcp2_conn_get_connection_close_error(conn, &error);
-  return error;
-}
-std::string token_of(const ngtcp2_pkt_hd& header) {
-  return std::string(as_text({header.token.base, header.token.len}));
-}
-/// As above; this version offers it whatever the parameter says, unless it is taken back before the
-/// handshake.
-void offer_no_greasing(ngtcp2_conn* conn) {
-  const_cast<ngtcp2_transport_params*>(::ngtcp2_conn_get_local_transport_params(conn))
-      ->grease_quic_bit = 0;
-}
-void mark_original_id(ngtcp2_transport_params&) {}
-#endif
-
 constexpr const char* kPriorities =
     "%DISABLE_TLS13_COMPAT_MODE:NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:"
     "+AES-256-GCM:+CHACHA20-POLY1305:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1";
 constexpr std::uint64_t kStreamWindow = 256 * limits::kKiB;
-constexpr ngtcp2_duration kRetryTokenLife = 10 * NGTCP2_SECONDS;
-constexpr std::uint32_t kVersion = NGTCP2_PROTO_VER_V1;
-/// Of a stateless reset: as long as a short packet that could be ours, and below what provokes it.
-constexpr std::size_t kResetBytes = 41, kLeastResetBytes = 21;
 constexpr int kPiecesPerWrite = 8;
-
-ngtcp2_tstamp to_ngtcp2(Instant now) {
-  return static_cast<ngtcp2_tstamp>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count());
-}
-
-ngtcp2_duration to_ngtcp2(Duration duration) {
-  return static_cast<ngtcp2_duration>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count());
-}
-
-ngtcp2_cid to_cid(std::string_view id) {
-  ngtcp2_cid cid{};
-  ::ngtcp2_cid_init(&cid, as_bytes(id).data(), std::min<std::size_t>(id.size(), NGTCP2_MAX_CIDLEN));
-  return cid;
-}
-
-std::string_view view_of(const ngtcp2_cid& cid) {
-  return as_text({cid.data, cid.datalen});
-}
-
-ngtcp2_socklen to_sockaddr(const Endpoint& endpoint, ngtcp2_sockaddr_union& out) {
-  out = {};
-  if (endpoint.address.is_v4()) {
-    out.in.sin_family = AF_INET;
-    out.in.sin_port = htons(endpoint.port);
-    out.in.sin_addr.s_addr = htonl(endpoint.address.v4_host_order());
-    return sizeof out.in;
-  }
-  out.in6.sin6_family = AF_INET6;
-  out.in6.sin6_port = htons(endpoint.port);
-  std::ranges::copy(endpoint.address.bytes(), out.in6.sin6_addr.s6_addr);
-  return sizeof out.in6;
-}
-
-Endpoint from_sockaddr(const ngtcp2_addr& from) {
-  if (from.addr == nullptr) return {};
-  if (from.addr->sa_family == AF_INET) {
-    sockaddr_in v4{};
-    std::memcpy(&v4, from.addr, sizeof v4);
-    return {IpAddress::v4(ntohl(v4.sin_addr.s_addr)), ntohs(v4.sin_port)};
-  }
-  sockaddr_in6 v6{};
-  std::memcpy(&v6, from.addr, sizeof v6);
-  std::array<std::uint8_t, 16> bytes{};
-  std::ranges::copy(v6.sin6_addr.s6_addr, bytes.begin());
-  return {IpAddress::v6(bytes), ntohs(v6.sin6_port)};
-}
-
-/// A Path in ngtcp2's form. Must stay where it is: the path points into it.
-struct NativePath {
-  explicit NativePath(const Path& from) {
-    path.local = {&local.sa, to_sockaddr(from.local, local)};
-    path.remote = {&remote.sa, to_sockaddr(from.remote, remote)};
-  }
-  NativePath(const NativePath&) = delete;
-  NativePath& operator=(const NativePath&) = delete;
-  ngtcp2_sockaddr_union local{}, remote{};
-  ngtcp2_path path{};
-};
 
 std::string printable(ByteView bytes) {
   std::string out(as_text(bytes.first(std::min(bytes.size(), limits::kReasonBytes))));
@@ -708,104 +596,6 @@ std::unique_ptr<Connection> Connection::server(ServerSettings settings, const Pa
   auto made = std::make_unique<NgConnection>(random);
   if (!made->start_server(std::move(settings), path, now)) return nullptr;
   return made;
-}
-
-Header read_header(ByteView datagram) {
-  Header header;
-  if (datagram.empty()) return header;
-  header.long_form = (datagram[0] & 0x80) != 0;
-  ngtcp2_version_cid ids{};
-  const int result =
-      ::ngtcp2_pkt_decode_version_cid(&ids, datagram.data(), datagram.size(), kConnectionIdBytes);
-  if (result != 0 && result != NGTCP2_ERR_VERSION_NEGOTIATION) return header;
-  header.kind = result == 0 && (!header.long_form || ids.version == kVersion)
-                    ? HeaderKind::known_version
-                    : HeaderKind::unknown_version;
-  // A version negotiation packet is for clients, and must not be answered with another.
-  if (header.long_form && ids.version == 0) header.kind = HeaderKind::malformed;
-  header.destination = as_text({ids.dcid, ids.dcidlen});
-  header.source = as_text({ids.scid, ids.scidlen});
-  return header;
-}
-
-std::optional<InitialPacket> read_initial(ByteView datagram) {
-  ngtcp2_pkt_hd header{};
-  // RFC 9000 §14.1: an Initial in a smaller datagram is not answered.
-  if (datagram.size() < kSmallestPath) return std::nullopt;
-  if (::ngtcp2_accept(&header, datagram.data(), datagram.size()) != 0) return std::nullopt;
-  if (header.type != NGTCP2_PKT_INITIAL || header.version != kVersion) return std::nullopt;
-  return InitialPacket{header.version, std::string(view_of(header.dcid)),
-                       std::string(view_of(header.scid)), token_of(header)};
-}
-
-std::size_t write_version_negotiation(const Header& header, Random& random, MutableBytes out) {
-  const std::uint32_t versions[] = {kVersion};
-  const ByteView destination = as_bytes(header.source), source = as_bytes(header.destination);
-  const auto length = ::ngtcp2_pkt_write_version_negotiation(
-      out.data(), out.size(), static_cast<std::uint8_t>(random.u32()), destination.data(),
-      destination.size(), source.data(), source.size(), versions, 1);
-  return length > 0 ? static_cast<std::size_t>(length) : 0;
-}
-
-std::size_t write_retry(const InitialPacket& initial, const Endpoint& remote, std::uint8_t shard,
-                        const StaticSecret& secret, Random& random, Instant now, MutableBytes out) {
-  std::array<std::uint8_t, kConnectionIdBytes> id{};
-  random.fill(id);
-  id[0] = shard;
-  const ngtcp2_cid chosen = to_cid(as_text(id)), original = to_cid(initial.destination),
-                   peer = to_cid(initial.source);
-  ngtcp2_sockaddr_union address{};
-  const ngtcp2_socklen address_length = to_sockaddr(remote, address);
-  std::array<std::uint8_t, NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN> token{};
-  const auto token_length = ::ngtcp2_crypto_generate_retry_token(
-      token.data(), secret.data(), secret.size(), initial.version, &address.sa, address_length,
-      &chosen, &original, to_ngtcp2(now));
-  if (token_length <= 0) return 0;
-  const auto length =
-      ::ngtcp2_crypto_write_retry(out.data(), out.size(), initial.version, &peer, &chosen,
-                                  &original, token.data(), static_cast<std::size_t>(token_length));
-  return length > 0 ? static_cast<std::size_t>(length) : 0;
-}
-
-std::optional<std::string> open_retry_token(const InitialPacket& initial, const Endpoint& remote,
-                                            const StaticSecret& secret, Instant now) {
-  ngtcp2_sockaddr_union address{};
-  const ngtcp2_socklen address_length = to_sockaddr(remote, address);
-  const ngtcp2_cid destination = to_cid(initial.destination);
-  ngtcp2_cid original{};
-  const ByteView token = as_bytes(initial.token);
-  if (token.empty() || token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY) return std::nullopt;
-  if (::ngtcp2_crypto_verify_retry_token(
-          &original, token.data(), token.size(), secret.data(), secret.size(), initial.version,
-          &address.sa, address_length, &destination, kRetryTokenLife, to_ngtcp2(now)) != 0) {
-    return std::nullopt;
-  }
-  return std::string(view_of(original));
-}
-
-std::size_t write_stateless_reset(std::string_view destination, std::size_t provoked_by,
-                                  const StaticSecret& secret, Random& random, MutableBytes out) {
-  if (provoked_by <= kLeastResetBytes) return 0;
-  const ngtcp2_cid id = to_cid(destination);
-  std::array<std::uint8_t, NGTCP2_STATELESS_RESET_TOKENLEN> token{};
-  if (::ngtcp2_crypto_generate_stateless_reset_token(token.data(), secret.data(), secret.size(),
-                                                     &id) != 0) {
-    return 0;
-  }
-  const std::size_t size = std::min(kResetBytes, provoked_by - 1);
-  std::array<std::uint8_t, kResetBytes> noise{};
-  random.fill(noise);
-  const auto length = ::ngtcp2_pkt_write_stateless_reset(
-      out.data(), std::min(out.size(), size), token.data(), noise.data(), size - token.size());
-  return length > 0 ? static_cast<std::size_t>(length) : 0;
-}
-
-std::size_t write_refusal(const InitialPacket& initial, MutableBytes out) {
-  const ngtcp2_cid peer = to_cid(initial.source), destination = to_cid(initial.destination);
-  const auto length =
-      ::ngtcp2_crypto_write_connection_close(out.data(), out.size(), initial.version, &peer,
-                                             &destination, NGTCP2_CONNECTION_REFUSED, nullptr, 0);
-  return length > 0 ? static_cast<std::size_t>(length) : 0;
 }
 
 }  // namespace isthmus::quic

@@ -1,6 +1,6 @@
 #pragma once
 // QUIC (RFC 9000) by ngtcp2, TLS by GnuTLS. The one place that names their types: both differ
-// between Debian 12 and 13, and connection.cpp holds every difference.
+// between Debian 12 and 13, and ngtcp2_native.hpp holds every difference.
 #include <array>
 #include <cstdint>
 #include <memory>

@@ -270,7 +270,10 @@ void LinkCore::send_media(wire::Channel channel, ByteView bytes, Instant now) {
       ++counters_.media_frames_out;
       return;
     }
-    if (writer_->frames() == 0) break;
+    if (writer_->frames() == 0) {
+      writer_.reset();  // its bound may be old: the path's MTU is found while the link lives
+      break;
+    }
     seal_bundle(now);
   }
   ++counters_.media_too_large;
