@@ -18,11 +18,15 @@ int key_log_descriptor() {
   return descriptor;
 }
 
-void write_line(const SSL*, const char* line) {
+void append(std::string_view line) {
   const std::string text = std::string(line) + '\n';
   // One write, so that lines of several threads or processes do not mix. A lost line is a packet
   // that cannot be read: nothing to stop a call for.
   [[maybe_unused]] const auto written = ::write(key_log_descriptor(), text.data(), text.size());
+}
+
+void write_line(const SSL*, const char* line) {
+  append(line);
 }
 
 }  // namespace
@@ -37,6 +41,11 @@ std::optional<std::string> log_keys(ssl_ctx_st* context) {
   if (key_log_descriptor() < 0) return std::nullopt;
   SSL_CTX_set_keylog_callback(context, write_line);
   return key_log_file();
+}
+
+std::function<void(std::string_view)> key_log_writer() {
+  if (key_log_descriptor() < 0) return {};
+  return append;
 }
 
 }  // namespace isthmus::net

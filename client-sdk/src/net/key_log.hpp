@@ -1,6 +1,8 @@
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 struct ssl_ctx_st;
 
@@ -15,5 +17,8 @@ std::optional<std::string> key_log_file();
 /// beside the environment variable, and warn.
 /// @return the file; nothing when the variable is not set or the file cannot be written
 std::optional<std::string> log_keys(ssl_ctx_st* context);
+/// The same for a TLS library that gives lines. @return empty when the variable is not set or the
+/// file cannot be written
+std::function<void(std::string_view line)> key_log_writer();
 
 }  // namespace isthmus::net

@@ -193,6 +193,7 @@ Result<std::shared_ptr<ClientTrust>, TrustError> ClientTrust::make(const TrustOp
   SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
   SSL_CTX_set_mode(context.native_handle(), SSL_MODE_RELEASE_BUFFERS);
   trust->insecure_ = options.insecure;
+  trust->key_log_ = options.key_log;
   if (options.key_log) log_keys(context.native_handle());
   for (const std::string& text : options.pins) {
     const auto pin = Pin::parse(text);

@@ -67,6 +67,7 @@ class ClientTrust {
   ~ClientTrust();
 
   boost::asio::ssl::context& context() { return *context_; }
+  bool key_log() const { return key_log_; }
 
   /// Filled when a handshake fails because of the certificate.
   using Verdict = std::shared_ptr<std::optional<TrustError>>;
@@ -85,7 +86,7 @@ class ClientTrust {
 
   std::unique_ptr<boost::asio::ssl::context> context_;
   std::vector<Pin> pins_;
-  bool insecure_ = false;
+  bool insecure_ = false, key_log_ = false;
 };
 
 }  // namespace isthmus::net

@@ -12,6 +12,7 @@
 #include "net/asio_address.hpp"
 #include "net/asio_error.hpp"
 #include "net/clock.hpp"
+#include "net/key_log.hpp"
 #include "net/system_random.hpp"
 #include "net/udp_channel.hpp"
 #include "net/udp_link.hpp"
@@ -194,7 +195,8 @@ void UdpDialer::Attempt::try_next() {
   limit(clock_now() + (deadline - clock_now()) / parts,
         where.to_string() + " did not answer over UDP");
   const auto socket = std::make_shared<ClientSocket>(io, where);
-  const auto credentials = quic::TlsCredentials::client();
+  const auto credentials =
+      quic::TlsCredentials::client(trust->key_log() ? key_log_writer() : quic::KeyLog{});
   const error_code failed = socket->open();
   const auto verify = [trust = trust, host = options.url.host](std::span<const ByteView> chain) {
     const auto verdict = trust->judge_chain(chain, host);

@@ -76,6 +76,7 @@ class NgConnection final : public Connection {
   static ngtcp2_transport_params params();
   bool start_tls(bool server, const TlsCredentials& credentials);
   static int verify(gnutls_session_t session);
+  static int log_secret(gnutls_session_t session, const char* label, const gnutls_datum_t* secret);
 
   int on_stream_data(std::int64_t stream, std::uint64_t offset, ByteView data, bool fin);
   int on_stream_broken();
@@ -216,6 +217,8 @@ bool NgConnection::start_tls(bool server, const TlsCredentials& credentials) {
                             : ::ngtcp2_crypto_gnutls_configure_client_session(tls_);
   if (failed != 0) return false;
   ::gnutls_session_set_ptr(tls_, &reference_);
+  // Set in any case: GnuTLS' own function writes to SSLKEYLOGFILE though nobody asked us to.
+  ::gnutls_session_set_keylog_function(tls_, &NgConnection::log_secret);
   if (::gnutls_credentials_set(tls_, GNUTLS_CRD_CERTIFICATE, credentials.native()) != 0) {
     return false;
   }
@@ -308,6 +311,22 @@ int NgConnection::verify(gnutls_session_t session) {
   self.distrust_ = chain.empty() ? std::optional<std::string>("no certificate was presented")
                                  : self.verify_(chain);
   return self.distrust_ ? -1 : 0;
+}
+
+int NgConnection::log_secret(gnutls_session_t session, const char* label,
+                             const gnutls_datum_t* secret) {
+  auto* reference = static_cast<ngtcp2_crypto_conn_ref*>(::gnutls_session_get_ptr(session));
+  const NgConnection& self = NgConnection::self(reference->user_data);
+  if (!self.credentials_ || !self.credentials_->key_log()) return 0;
+  gnutls_datum_t client{}, server{};
+  ::gnutls_session_get_random(session, &client, &server);
+  std::string line(label);
+  for (const gnutls_datum_t& part : {client, *secret}) {
+    line += ' ';
+    line += to_hex({part.data, part.size});
+  }
+  self.credentials_->key_log()(line);
+  return 0;
 }
 
 int NgConnection::on_handshake() {

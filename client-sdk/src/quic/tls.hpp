@@ -19,24 +19,31 @@ struct TlsError {
   std::string text;
 };
 
+/// Takes secrets of a connection's TLS, one line each in the format that Wireshark reads.
+using KeyLog = std::function<void(std::string_view line)>;
+
 /// The certificate and key that one end of QUIC's TLS 1.3 uses. Immutable and shared: connections
 /// that began with one keep it when another takes its place.
 class TlsCredentials {
  public:
   /// A server's. @param chain_pem  its own certificate first. @param key_pem  not encrypted.
+  /// @param key_log  if there is one, all secrets go to it: for investigations only
   static Result<std::shared_ptr<const TlsCredentials>, TlsError> server(std::string_view chain_pem,
-                                                                        std::string_view key_pem);
+                                                                        std::string_view key_pem,
+                                                                        KeyLog key_log = {});
   /// A client's: it shows no certificate.
-  static Result<std::shared_ptr<const TlsCredentials>, TlsError> client();
+  static Result<std::shared_ptr<const TlsCredentials>, TlsError> client(KeyLog key_log = {});
   ~TlsCredentials();
   TlsCredentials(const TlsCredentials&) = delete;
   TlsCredentials& operator=(const TlsCredentials&) = delete;
 
   gnutls_certificate_credentials_st* native() const { return native_; }
+  const KeyLog& key_log() const { return key_log_; }
 
  private:
   TlsCredentials() = default;
   gnutls_certificate_credentials_st* native_ = nullptr;
+  KeyLog key_log_;
 };
 
 /// A client's judgement on what a server presents, each certificate in DER, its own first.

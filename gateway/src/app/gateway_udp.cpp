@@ -26,6 +26,7 @@ void Gateway::open_udp_listener(std::vector<std::string>& faults) {
   link::UdpListenerOptions options;
   options.bind = {config_.websocket.address,
                   config_.udp_link.port.value_or(listener_->local().port)};
+  options.key_log = config_.websocket.key_log;
   options.server.max_links = config_.websocket.max_connections;
   options.server.retry_above = config_.udp_link.retry_above;
   const Bytes secret = load_or_make_secret(state_dir_, "quic-key", random_);

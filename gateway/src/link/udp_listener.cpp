@@ -8,6 +8,7 @@
 
 #include "net/asio_error.hpp"
 #include "net/clock.hpp"
+#include "net/key_log.hpp"
 #include "net/system_random.hpp"
 #include "net/udp_channel.hpp"
 #include "net/udp_link.hpp"
@@ -20,8 +21,9 @@ using net::clock_now;
 namespace {
 
 Result<std::shared_ptr<const quic::TlsCredentials>, quic::TlsError> credentials_of(
-    const Certificate& certificate) {
-  return quic::TlsCredentials::server(chain_pem(certificate), key_pem(certificate));
+    const Certificate& certificate, bool key_log) {
+  return quic::TlsCredentials::server(chain_pem(certificate), key_pem(certificate),
+                                      key_log ? net::key_log_writer() : quic::KeyLog{});
 }
 
 void add(quic::UdpCounters& sum, const quic::UdpCounters& one) {
@@ -54,6 +56,7 @@ class UdpListener::Impl final : public net::UdpChannelReader,
        std::shared_ptr<const quic::TlsCredentials> credentials, OnLink on_link)
       : io_(io),
         on_link_(std::move(on_link)),
+        key_log_(options.key_log),
         server_(options.server, std::move(credentials), random_, *this) {}
 
   boost::system::error_code open(const Endpoint& bind);
@@ -63,6 +66,7 @@ class UdpListener::Impl final : public net::UdpChannelReader,
     server_.set_credentials(std::move(credentials));
   }
   Endpoint local() const { return channel_->local(); }
+  bool key_log() const { return key_log_; }
   UdpListenerCounters counters() const;
 
  private:
@@ -109,6 +113,7 @@ class UdpListener::Impl final : public net::UdpChannelReader,
 
   asio::io_context& io_;
   OnLink on_link_;
+  bool key_log_;
   net::SystemRandom system_random_;
   BatchedRandom random_{system_random_};
   std::unique_ptr<net::UdpChannel> channel_;
@@ -223,7 +228,7 @@ UdpListenerCounters UdpListener::Impl::counters() const {
 Result<std::unique_ptr<UdpListener>, UdpListenerError> UdpListener::open(
     asio::io_context& io, const UdpListenerOptions& options, const Certificate& certificate,
     OnLink on_link) {
-  auto credentials = credentials_of(certificate);
+  auto credentials = credentials_of(certificate, options.key_log);
   if (!credentials) return UdpListenerError{credentials.error().text};
   auto impl = std::make_shared<Impl>(io, options, std::move(*credentials), std::move(on_link));
   if (const auto failed = impl->open(options.bind)) {
@@ -241,7 +246,7 @@ void UdpListener::close() {
 }
 
 std::optional<CertificateError> UdpListener::set_certificate(const Certificate& certificate) {
-  auto credentials = credentials_of(certificate);
+  auto credentials = credentials_of(certificate, impl_->key_log());
   if (!credentials) return CertificateError{credentials.error().text};
   impl_->set_credentials(std::move(*credentials));
   return std::nullopt;

@@ -14,7 +14,8 @@ namespace {
 constexpr std::uint32_t kMostSessions = 1'000'000;
 
 constexpr KeyDoc kKeyLog{
-    "Write TLS secrets to the file that the environment variable SSLKEYLOGFILE names, for "
+    "Write TLS secrets of links (WebSocket and UDP) to the file that the environment variable "
+    "SSLKEYLOGFILE names, for "
     "Wireshark (proto/wireshark): whoever has them reads all that was captured. For "
     "investigations only."};
 

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
 #include "link/udp_listener.hpp"
 #include "net/link_dialer.hpp"
 #include "unit/net/net_support.hpp"
@@ -157,6 +161,26 @@ TEST(UdpLink, a_renewed_certificate_serves_those_who_come_later) {
   EXPECT_TRUE(dial_any(loop, server.url(), {{}, {renewed->pin}, false}).link);
   client.link->send_reliable(0, as_bytes("still here"));
   EXPECT_TRUE(loop.run_until([&] { return client.reliable.size() == 1; }));
+}
+
+TEST(UdpLink, secrets_are_logged_where_both_option_and_variable_say_so) {
+  const TemporaryDirectory directory;
+  const std::string file = directory.path() + "/keys.log";
+  ::setenv("SSLKEYLOGFILE", file.c_str(), 1);
+  Loop loop;
+  UdpServer server(loop);
+  TrustOptions trust = server.trust();
+  ASSERT_TRUE(dial_any(loop, server.url(), trust).link);
+  EXPECT_FALSE(std::ifstream(file).is_open()) << "nobody asked for it";
+  trust.key_log = true;
+  ASSERT_TRUE(dial_any(loop, server.url(), trust).link);
+  ::unsetenv("SSLKEYLOGFILE");
+  std::ifstream in(file);
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  for (const char* label : {"CLIENT_HANDSHAKE_TRAFFIC_SECRET ", "SERVER_HANDSHAKE_TRAFFIC_SECRET ",
+                            "CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 "}) {
+    EXPECT_THAT(text, HasSubstr(label));
+  }
 }
 
 }  // namespace
