@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "sip/broken_response.hpp"
 #include "sip/message.hpp"
 
 using namespace isthmus::sip;
@@ -105,10 +106,26 @@ std::string without_cr(std::string text) {
   return text;
 }
 
+/// What is made of a response that cannot be read is sound, and reads back.
+void require_mended(const std::string& bytes) {
+  static const std::string kRequest =
+      "INVITE sip:b@example.org SIP/2.0\r\nVia: SIP/2.0/UDP a.invalid;branch=z9hG4bKf\r\n"
+      "From: <sip:a@example.org>;tag=1\r\nTo: <sip:b@example.org>\r\nCall-ID: c\r\n"
+      "CSeq: 1 INVITE\r\n\r\n";
+  auto left = salvage_response(bytes);
+  if (!left) return;
+  const auto request = Message::parse(kRequest);
+  if (!mend_response(*left, &*request)) return;
+  require(!left->check() && left->body().empty() && left->is_response());
+  const auto again = Message::parse(left->serialize());
+  require(again ? !again->check() : again.error().status() == 513);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string bytes(reinterpret_cast<const char*>(data), size);
+  require_mended(bytes);
   auto message = Message::parse(bytes);
   if (!message) {
     require(message.error().offset <= size && !message.error().reason().empty());

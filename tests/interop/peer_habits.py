@@ -192,6 +192,25 @@ def no_contact_in_the_answer(scene):
     scene.hang_up(ok)
 
 
+def an_answer_that_cannot_be_read(scene):
+    invite = scene.ask()
+    text = scene.provider.answer(invite, 200, "bob", "Contact: <sip:party@\r\n", contact=False)
+    refusal = scene.phone.sees("INVITE", 502)
+    scene.test.check(
+        refusal and "Malformed Contact" in refusal.start,
+        "2xx with a broken Contact: 502 for the phone, which names the fault",
+    )
+    scene.test.check(scene.provider.sees("ACK"), "and an ACK for the provider")
+    bye = scene.provider.sees("BYE")
+    if scene.test.check(bye, "and a BYE"):
+        scene.provider.answer(bye, 200)
+    scene.provider.tell(text)
+    scene.test.check(scene.provider.sees("ACK"), "which is acknowledged again when it repeats it")
+    bye = scene.provider.sees("BYE", 0, 0.3)
+    if bye:
+        scene.provider.answer(bye, 200)
+
+
 def reliable_ringing_lost_at_the_phone(scene):
     invite = scene.ask(headers="Supported: 100rel\r\n")
     scene.provider.answer(invite, 180, "bob", "Require: 100rel\r\nRSeq: 7\r\n")
@@ -238,6 +257,7 @@ def run(test):
         wrong_tags,
         bye_in_place_of_ack,
         no_contact_in_the_answer,
+        an_answer_that_cannot_be_read,
         reliable_ringing_lost_at_the_phone,
         notify_that_nobody_wants,
         lines_that_end_badly,

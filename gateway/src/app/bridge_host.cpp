@@ -164,6 +164,21 @@ void BridgeHost::on_message(sip::Message message, const sip::Flow& flow, Instant
   carry_out(actions);
 }
 
+/// The log hears of those that ended something: one line for each request of ours at most.
+void BridgeHost::on_broken_response(std::string_view text, const sip::Fault& fault,
+                                    const sip::Flow& flow, Instant now) {
+  const std::uint64_t before = bridge_->counters().broken_responses;
+  call::Actions actions;
+  bridge_->on_broken_response(text, fault, flow, now, actions);
+  if (bridge_->counters().broken_responses != before) {
+    log_.warning("sip_broken_response", {{"transport", sip::to_text(flow.transport)},
+                                         {"remote", flow.remote},
+                                         {"session", flow.session},
+                                         {"fault", fault.reason()}});
+  }
+  carry_out(actions);
+}
+
 void BridgeHost::on_flow_failed(const sip::Flow& flow, Instant now) {
   log_.warning("sip_unreachable",
                {{"transport", sip::to_text(flow.transport)}, {"remote", flow.remote}});
@@ -214,6 +229,8 @@ void BridgeHost::on_link_sip(std::uint64_t session, const std::string& bytes) {
   if (fault) {
     ++malformed_from_links_;
     log_.debug("sip_malformed", {{"session", session}, {"fault", fault->reason()}});
+    if (transport::is_response(bytes))
+      return on_broken_response(bytes, *fault, sip::Flow::link(session), clock_now());
     if (auto answer = transport::fault_answer(bytes, *fault, link->second->remote())) {
       link->second->send_sip(*answer);
     }
@@ -365,6 +382,9 @@ void BridgeHost::collect_metrics() {
   set("isthmus_media_timeouts_total", "Calls ended for silence", calls.media_timeouts);
   set("isthmus_digits_converted_total", "DTMF digits brought from INFO to RFC 4733 or back",
       calls.digits_converted);
+  set("isthmus_broken_responses_total",
+      "Final responses that could not be read, and ended their request with what was sound",
+      calls.broken_responses);
   set("isthmus_bad_sdp_total", "Session descriptions that could not be carried", calls.bad_sdp);
 
   const sip::TransactionLayer& layer = bridge_->transactions();

@@ -112,6 +112,8 @@ class BridgeHost final : private transport::SipHandler {
     if (on_stranger) on_stranger(source, true);
   }
   void on_message(sip::Message message, const sip::Flow& flow, Instant now) override;
+  void on_broken_response(std::string_view text, const sip::Fault& fault, const sip::Flow& flow,
+                          Instant now) override;
   void on_flow_failed(const sip::Flow& flow, Instant now) override;
   void on_flow_closed(const sip::Flow& flow, Instant now) override;
   void on_connection_trouble(const sip::Flow& flow, const std::string& text) override;

@@ -82,6 +82,7 @@ class Bridge::Impl {
                      if (!calls_.on_cancel(e.server, e.cancel)) parked_.on_cancel(e.server);
                    },
                    [&](sip::ResponseReceived& e) {
+                     if (e.fault && on_broken(e)) return;
                      if (!core_.on_bye_response(e.client, e.response) &&
                          !calls_.on_response(e.client, e.response) &&
                          !exchanges_.on_response(e.client, e.flow, e.response) &&
@@ -106,6 +107,18 @@ class Bridge::Impl {
                    },
                },
                event);
+  }
+
+  /// @return false: what is left of it goes the way of all responses.
+  bool on_broken(sip::ResponseReceived& event) {
+    sip::Message& response = event.response;
+    if (response.status() < 200) return false;
+    const bool good = response.status() < 300;
+    if (good && response.method() == Method::invite)
+      return calls_.on_broken_answer(event.client, response, *event.fault);
+    ++core_.counters.broken_responses;
+    if (good) response.set_status(502, event.fault->reason() + " in the answer");
+    return false;
   }
 
   void on_request(sip::TransactionId server, const sip::Flow& flow, sip::Message& request) {
@@ -246,6 +259,13 @@ Bridge::~Bridge() = default;
 void Bridge::on_message(sip::Message message, const sip::Flow& flow, Instant now, Actions& out) {
   impl_->run(now, out, [&] {
     impl_->core_.layer.on_message(std::move(message), flow, now, impl_->core_.events);
+  });
+}
+
+void Bridge::on_broken_response(std::string_view text, const sip::Fault& fault,
+                                const sip::Flow& flow, Instant now, Actions& out) {
+  impl_->run(now, out, [&] {
+    impl_->core_.layer.on_broken_response(text, fault, flow, now, impl_->core_.events);
   });
 }
 

@@ -81,6 +81,7 @@ struct BridgeCounters {
   std::uint64_t refreshes_answered = 0;  ///< REGISTERs that the registrar did not need to see
   std::uint64_t rejected_over_limit = 0, unmatched_dialog = 0, loops = 0, bad_sdp = 0,
                 media_timeouts = 0;
+  std::uint64_t broken_responses = 0;  ///< that ended a request all the same
   std::uint64_t digits_converted = 0;  ///< between INFO and RFC 4733
 };
 
@@ -113,6 +114,10 @@ class Bridge {
 
   /// A message that passed sip::Message::check(), from a source that may speak to us.
   void on_message(sip::Message message, const sip::Flow& flow, Instant now, Actions& out);
+  /// A response that parse() or check() refused: it ends its request as well as it can, and counts
+  /// as 502 where it was a 2xx (RFC 3261 §21.5.3).
+  void on_broken_response(std::string_view text, const sip::Fault& fault, const sip::Flow& flow,
+                          Instant now, Actions& out);
   /// A datagram or link frame could not be delivered there.
   void on_flow_failed(const sip::Flow& flow, Instant now, Actions& out);
   /// A connection is over that had nothing left to send (TransactionLayer::on_flow_closed).

@@ -284,10 +284,7 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
   if (status < 300) fault = carry_body(*use.branch, tag, answering, response, offer);
   if (fault) {
     ++core_.counters.bad_sdp;
-    if (status >= 200) {
-      core_.reject(use.server, use.request, 502, fault->reason);
-      after_final(client, use, nullptr);
-    }
+    if (status >= 200) refuse_answer(client, use, response, fault->reason);
     return;
   }
   if (status >= 200 && status < 300 && use.had_offer && media) media->end_offer(use.from, tag);

@@ -36,6 +36,10 @@ class CallManager : private DialogBook {
   bool on_ack(const sip::Flow& flow, sip::Message& ack, bool waited = false);
   bool on_cancel(sip::TransactionId server, const sip::Message& cancel);
   bool on_response(sip::TransactionId client, sip::Message& response);
+  /// A 2xx to an INVITE that could not be read, with what was sound of it.
+  /// @return false: it is to be handled as any other.
+  bool on_broken_answer(sip::TransactionId client, const sip::Message& response,
+                        const sip::Fault& fault);
   /// A 2xx of a client transaction whose call is over: late, or its ACK was lost.
   void on_late_answer(const sip::Flow& flow, const sip::Message& response);
   bool on_client_failed(sip::TransactionId client, sip::ClientFailure why);
@@ -188,6 +192,10 @@ class CallManager : private DialogBook {
   bool answer_digit_challenge(DigitUse& use, const sip::Message& response);
   bool on_digit_response(sip::TransactionId client, const sip::Message& response);
   bool on_digit_failed(sip::TransactionId client);
+
+  // call_answers.cpp
+  void refuse_answer(sip::TransactionId client, DialogUse& use, const sip::Message& response,
+                     std::string_view reason);
 
   // call_dialog.cpp
   DialogRef find_dialog(const sip::Flow& flow, const sip::Message& request);

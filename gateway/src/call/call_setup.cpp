@@ -391,13 +391,15 @@ SentAck CallManager::acknowledge_and_end(const sip::Flow& flow, const sip::Flow*
 }
 
 void CallManager::on_late_answer(const sip::Flow& flow, const sip::Message& response) {
-  auto contact = response.contact();
-  if (!contact || response.status() < 200 || response.status() >= 300 ||
+  if (response.status() < 200 || response.status() >= 300 ||
       response.method() != sip::Method::invite) {
     return;
   }
-  // What was sent is forgotten; what ACK and BYE need of it stands in the response.
-  sip::Message invite = sip::Message::request("INVITE", contact->uri);
+  // What was sent is forgotten; what ACK and BYE need of it stands in the response. Without a
+  // Contact that can be read, they go where it came from.
+  auto contact = response.contact();
+  std::string target = "sip:" + (flow.is_link() ? "invalid.invalid" : flow.remote.to_string());
+  sip::Message invite = sip::Message::request("INVITE", contact ? contact->uri : target);
   for (HeaderId id : {HeaderId::from, HeaderId::call_id, HeaderId::cseq}) {
     invite.add(id, response.get(id).value_or(""));
   }

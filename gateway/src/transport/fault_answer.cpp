@@ -107,6 +107,11 @@ std::string tag_of(std::string_view datagram) {
 
 }  // namespace
 
+bool is_response(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of("\r\n");
+  return begin != std::string_view::npos && iequals(text.substr(begin, 4), "SIP/");
+}
+
 std::optional<std::string> fault_answer(std::string_view datagram, const sip::Fault& fault,
                                         const Endpoint& source) {
   std::string_view rest = datagram;

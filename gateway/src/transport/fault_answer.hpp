@@ -8,6 +8,9 @@
 
 namespace isthmus::transport {
 
+/// Whether a message that could not be read begins as responses do.
+bool is_response(std::string_view text);
+
 /// The response to a request that is too broken for a Message or a transaction: the fault's status
 /// and reason, and as much of Via, From, To, Call-ID and CSeq as can be copied (RFC 3261 §8.2.6),
 /// the top Via with received and rport. The To tag is a function of the datagram, so that

@@ -27,6 +27,15 @@ class SipHandler {
   /// A message that passed check(). The top Via of a request carries received and rport; responses
   /// to it go to `flow` (RFC 3261 §18.2.2, RFC 3581 §4).
   virtual void on_message(sip::Message message, const sip::Flow& flow, Instant now) = 0;
+  /// A response, or what looks like one, that parse() or check() refused: whoever waits for it may
+  /// make something of it.
+  virtual void on_broken_response(std::string_view text, const sip::Fault& fault,
+                                  const sip::Flow& flow, Instant now) {
+    static_cast<void>(text);
+    static_cast<void>(fault);
+    static_cast<void>(flow);
+    static_cast<void>(now);
+  }
   /// Something could not be delivered: ICMP unreachable, no route (RFC 3261 §18.4), a connection
   /// that could not be opened or broke with messages unsent. Never from within send().
   virtual void on_flow_failed(const sip::Flow& flow, Instant now) = 0;

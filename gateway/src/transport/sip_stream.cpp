@@ -393,6 +393,8 @@ void SipStream::Impl::on_text(SipConnection& connection, std::string_view text) 
 void SipStream::Impl::on_fault(SipConnection& connection, std::string_view text,
                                const sip::Fault& fault) {
   ++counters_.faults[static_cast<std::size_t>(fault.code)];
+  if (is_response(text))
+    return handler_->on_broken_response(text, fault, connection.flow(), clock_now());
   const auto answer = fault_answer(text, fault, connection.flow().remote);
   if (!answer) return;
   if (!may_answer_fault(clock_now())) {

@@ -128,6 +128,8 @@ Endpoint SipUdp::reply_address(sip::Message& request, const Endpoint& source) co
 void SipUdp::on_fault(std::string_view text, const sip::Fault& fault, const Endpoint& source,
                       Instant now) {
   ++counters_.faults[static_cast<std::size_t>(fault.code)];
+  if (is_response(text))
+    return handler_.on_broken_response(text, fault, sip::Flow::udp(source, config_.local), now);
   const auto answer = fault_answer(text, fault, source);
   if (!answer) return;
   if (!may_answer_fault(now)) {

@@ -16,6 +16,11 @@ void TransactionLayer::on_message(Message message, const Flow& flow, Instant now
   }
 }
 
+void TransactionLayer::on_broken_response(std::string_view text, const Fault& fault,
+                                          const Flow& flow, Instant now, TransactionEvents& out) {
+  impl_->on_broken_response(text, fault, flow, now, out);
+}
+
 TransactionId TransactionLayer::send_request(Message request, const Flow& flow,
                                              std::string_view sent_by, Instant now,
                                              TransactionEvents& out,

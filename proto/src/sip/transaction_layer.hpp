@@ -40,6 +40,7 @@ struct ResponseReceived {  ///< 1xx (100 included), 2xx (again for each retransm
   TransactionId client;
   Flow flow;
   Message response;
+  std::optional<Fault> fault{};  ///< it is what was left of a broken one
 };
 struct StrayResponse {  ///< matched no client transaction: a late 2xx to an INVITE, or junk
   Flow flow;
@@ -81,6 +82,13 @@ class TransactionLayer {
   /// A message that passed Message::check(). Requests get received/rport on their top Via first
   /// (the transport does that, not this layer).
   void on_message(Message message, const Flow& flow, Instant now, TransactionEvents& out);
+
+  /// A response that parse() or check() refuses, as bytes. A final one ends its transaction all the
+  /// same, so that nobody waits until a timer gives up: it is reported with its fault and as much
+  /// of it as is sound. A provisional one counts as 100. What matches no transaction, or cannot be
+  /// mended, is dropped.
+  void on_broken_response(std::string_view text, const Fault& fault, const Flow& flow, Instant now,
+                          TransactionEvents& out);
 
   /// Opens a client transaction: puts a Via with a new branch and `sent_by` ("host:port") on top
   /// and sends. Not for ACK (send those bare, with add_via()).

@@ -1,6 +1,7 @@
 // TransactionLayer: messages that came, what the machines ask for, and the tables.
 #include "sip/transaction_layer_impl.hpp"
 #include "base/text.hpp"
+#include "sip/broken_response.hpp"
 
 namespace isthmus::sip {
 namespace {
@@ -175,6 +176,28 @@ void TransactionLayer::Impl::on_response(Message response, const Flow& flow, Ins
   ++(actions.absorbed ? counters.retransmissions_in : counters.responses_in);
   perform(*client, actions, &response, flow, now, out);
   settle(*client);
+}
+
+void TransactionLayer::Impl::on_broken_response(std::string_view text, const Fault& fault,
+                                                const Flow& flow, Instant now,
+                                                TransactionEvents& out) {
+  std::optional<Message> response = salvage_response(text);
+  if (!response) return;
+  auto via = response->top_via();
+  if (!via) return;
+  // A CSeq that cannot be read leaves the branch, which is ours and unlike any other.
+  auto cseq = response->cseq();
+  const std::string method(cseq ? cseq->method_text : to_text(Method::invite));
+  auto found = clients_by_key.find(client_key(via->branch(), method, flow));
+  if (found == clients_by_key.end()) return;
+  auto request = Message::parse(found->second->bytes);
+  if (!mend_response(*response, request ? &*request : nullptr)) return;
+  if (response->status() < 200) response->set_status(100, {});
+  const std::size_t before = out.size();
+  on_response(std::move(*response), flow, now, out);
+  for (std::size_t i = before; i < out.size(); ++i) {
+    if (auto* received = std::get_if<ResponseReceived>(&out[i])) received->fault = fault;
+  }
 }
 
 void TransactionLayer::Impl::perform(Client& client, ClientActions actions, Message* response,

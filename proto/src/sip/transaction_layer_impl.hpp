@@ -74,6 +74,8 @@ struct TransactionLayer::Impl {
   void on_ack(Message ack, const Flow& flow, Instant now, TransactionEvents& out);
   void on_cancel(Message cancel, const Flow& flow, const std::string& key, TransactionEvents& out);
   void on_response(Message response, const Flow& flow, Instant now, TransactionEvents& out);
+  void on_broken_response(std::string_view text, const Fault& fault, const Flow& flow, Instant now,
+                          TransactionEvents& out);
   void open_server(Message request, const Flow& flow, std::string key, Instant now,
                    TransactionEvents& out);
   Server* find_server(const ServerKey& key);

@@ -177,6 +177,20 @@ struct BridgeBench : testing::Test {
     bridge.on_message(std::move(*parsed), from, now, actions);
     take(actions);
   }
+  /// Bytes that parse() or check() refuses, as a transport hands them on.
+  void give_broken(const std::string& text, const sip::Flow& from) {
+    auto parsed = sip::Message::parse(text);
+    std::optional<sip::Fault> fault;
+    if (parsed) {
+      fault = parsed->check();
+    } else {
+      fault = parsed.error();
+    }
+    ASSERT_TRUE(fault) << text;
+    Actions actions;
+    bridge.on_broken_response(text, *fault, from, now, actions);
+    take(actions);
+  }
   void flow_failed(const sip::Flow& flow) {
     Actions actions;
     bridge.on_flow_failed(flow, now, actions);
