@@ -1,0 +1,4 @@
+#pragma once
+// As precompiled.hpp, for tests that include Asio's and Beast's headers.
+#include "net/asio_precompiled.hpp"
+#include "precompiled.hpp"
