@@ -27,7 +27,7 @@ using wire::CloseCode;
 namespace {
 
 /// Between attempts to find another way when the socket's own is gone.
-constexpr Duration kMigrationPause = milliseconds(500);
+constexpr Duration kMigrationPause = milliseconds(100);
 
 /// A client's socket, and the one link on it. Lives as long as the link does.
 class ClientSocket final : public UdpLinkHost,
