@@ -33,7 +33,7 @@ class CallCommand {
 std::optional<int> CallCommand::connect() {
   isthmus::ClientOptions client = options_.client;
   client.gateway.reconnect =
-      false;  // a call does not outlive its link, and whoever runs us sees why
+      false;  // a call does not outlive its session, and whoever runs us sees why
   auto made = isthmus::Client::create(std::move(client), queue_.handlers(false));
   if (!made) {
     report_.error(made.error().text);
@@ -86,10 +86,11 @@ void CallCommand::handle(Event& event) {
   } else if (std::holds_alternative<Interrupted>(event)) {
     session_->hang_up("interrupted", answered_ ? kCompleted : kFailed);
   } else if (auto* connection = std::get_if<Connection>(&event)) {
-    report_.connection(connection->event, {});
-    if (connection->event.error.kind != isthmus::ErrorKind::none) {
-      report_.error(connection->event.error.text);
-    }
+    const isthmus::ConnectionEvent& link = connection->event;
+    if (link.state == isthmus::ConnectionState::connected) info_ = client_->session();
+    report_.connection(link, info_);
+    const bool lost = link.state == isthmus::ConnectionState::disconnected;
+    if (lost && link.error.kind != isthmus::ErrorKind::none) report_.error(link.error.text);
   }
 }
 

@@ -126,6 +126,11 @@ void Report::connection(const isthmus::ConnectionEvent& event,
   if (event.state == isthmus::ConnectionState::connected) {
     text += " to " + session.gateway_address + " from " + session.local_address + " as " +
             printable(session.user);
+    if (event.resumed_after) {
+      text += format(" (the session goes on after %.3f s without a link)",
+                     seconds_of(*event.resumed_after));
+      json.add("resumed_after_s", seconds_of(*event.resumed_after));
+    }
     json.add("local_address", session.local_address)
         .add("gateway_address", session.gateway_address)
         .add("observed_address", session.observed_address)

@@ -96,7 +96,7 @@ local SCHEMA = {
     [8] = { "limits", { [1] = { "channels" }, [2] = { "reliable_frame_bytes" },
       [3] = { "media_frame_bytes" } } },
     [9] = { "sip_domain", "text" }, [10] = { "user", "text" }, [11] = { "software", "text" },
-    [12] = { "capabilities", "text" } } },
+    [12] = { "capabilities", "text" }, [13] = { "sip_frames" }, [14] = { "sip_frames_before" } } },
   [3] = { "Reject", { [1] = { "code" }, [2] = { "reason", "text" }, [3] = { "retry_after_s" } } },
   [4] = { "Ping", { [1] = { "clock_ms" } } },
   [5] = { "Pong", { [1] = { "ping_clock_ms" }, [2] = { "clock_ms" } } },

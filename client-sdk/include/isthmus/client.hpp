@@ -172,6 +172,9 @@ class ISTHMUS_API Client {
 
   void connect();     ///< on_connection says how it goes
   void disconnect();  ///< hangs up, unregisters, ends the session
+  /// The device has another network now, or may have: calls move to it at once, without waiting for
+  /// the old link to be found dead.
+  void on_network_changed();
 
   /// Keeps the address registered, over reconnections too, so that it can be called.
   void register_(std::chrono::seconds expires = std::chrono::seconds(600));

@@ -28,8 +28,9 @@ struct GatewayOptions {
   Trust trust;
   std::string software;  ///< "my-app/1.2", shown in the gateway's logs; empty: the SDK's own
   std::chrono::milliseconds connect_timeout{10'000};
-  /// Connect again after a loss, with growing waits from 0.5 to 30 s. Wrong credentials and an
-  /// untrusted certificate are not tried again.
+  /// Begin a new session after a loss, with growing waits from 0.5 to 30 s. Wrong credentials and
+  /// an untrusted certificate are not tried again. A session whose link alone was lost is resumed
+  /// in any case, where the gateway offers that.
   bool reconnect = true;
 };
 
@@ -38,13 +39,19 @@ enum class ConnectionState {
   connecting,
   connected,
   waiting,  ///< for the next attempt
+  /// The link was lost; the session, its registrations and calls stay up and move to the next link,
+  /// which is being dialled. `connected` follows, or `waiting` when the gateway gave the session
+  /// up.
+  resuming,
 };
 ISTHMUS_API const char* to_text(ConnectionState state);
 
 struct ConnectionEvent {
   ConnectionState state = ConnectionState::disconnected;
-  Error error;                                        ///< of disconnected and waiting: why
-  std::optional<std::chrono::milliseconds> retry_in;  ///< of waiting
+  Error error;  ///< of disconnected and waiting: why
+  std::optional<std::chrono::milliseconds> retry_in = std::nullopt;  ///< waiting, resuming
+  /// Of connected: the session that stood before goes on, and was without a link for so long.
+  std::optional<std::chrono::milliseconds> resumed_after = std::nullopt;
 };
 
 /// The present session.

@@ -34,6 +34,7 @@ class ISTHMUS_API RawLink {
 
   void connect();
   void disconnect();
+  void on_network_changed();  ///< as Client's
   /// Ordered and delivered once, unless the session ends. At most 64 KiB.
   Outcome<void> send_sip(std::string_view message);
   /// May be lost; dropped while not connected, and when it would leave more than 60 ms late.

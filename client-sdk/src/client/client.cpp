@@ -102,6 +102,10 @@ void Client::connect() {
 void Client::disconnect() {
   core_->thread().run([this] { core_->disconnect(); });
 }
+void Client::on_network_changed() {
+  core_->thread().run([this] { core_->on_network_changed(); });
+}
+
 void Client::register_(std::chrono::seconds expires) {
   core_->thread().run([&] { core_->start_registration(expires); });
 }

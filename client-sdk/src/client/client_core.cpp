@@ -163,6 +163,10 @@ void ClientCore::disconnect() {
   if (connection_) connection_->close();
 }
 
+void ClientCore::on_network_changed() {
+  if (connection_) connection_->on_network_changed();
+}
+
 void ClientCore::start_registration(std::chrono::seconds expires) {
   if (!user_agent_) return;
   const auto span = std::clamp<std::chrono::seconds::rep>(expires.count(), 30, 86'400);
@@ -314,6 +318,19 @@ void ClientCore::on_media(wire::Channel channel, ByteView bytes) {
   if (entry == nullptr) return;
   const std::shared_ptr<CallMedia> media = entry->media;  // a digit may end the call
   if (media) media->on_packet(channel, bytes);
+}
+
+/// Calls and registrations stay as they are: what they send waits for the next link.
+void ClientCore::on_link_lost(wire::CloseCode code, const std::string& reason,
+                              Duration will_retry_in) {
+  if (handlers_.on_connection) {
+    handlers_.on_connection(link_lost_event(code, reason, will_retry_in));
+  }
+}
+
+void ClientCore::on_link_back(const wire::WelcomeInfo& welcome, Duration gap) {
+  welcome_ = welcome;
+  if (handlers_.on_connection) handlers_.on_connection(link_back_event(gap));
 }
 
 void ClientCore::on_closed(wire::CloseCode code, const std::string& reason,

@@ -29,6 +29,7 @@ class ClientCore final : public net::ConnectionHandler,
 
   void connect();
   void disconnect();
+  void on_network_changed();
   void start_registration(std::chrono::seconds expires);
   void stop_registration();
   Outcome<Call> call(const std::string& target, bool late_offer, AudioEnds ends);
@@ -46,6 +47,9 @@ class ClientCore final : public net::ConnectionHandler,
   void on_established(const wire::WelcomeInfo& welcome) override;
   void on_sip(std::string message) override;
   void on_media(wire::Channel channel, ByteView bytes) override;
+  void on_link_lost(wire::CloseCode code, const std::string& reason,
+                    Duration will_retry_in) override;
+  void on_link_back(const wire::WelcomeInfo& welcome, Duration gap) override;
   void on_closed(wire::CloseCode code, const std::string& reason,
                  std::optional<Duration> will_retry_in) override;
 

@@ -46,6 +46,8 @@ const char* to_text(ConnectionState state) {
       return "connected";
     case ConnectionState::waiting:
       return "waiting";
+    case ConnectionState::resuming:
+      return "resuming";
   }
   return "unknown";
 }
@@ -68,6 +70,7 @@ ErrorKind kind_of(wire::CloseCode code) {
     case wire::CloseCode::timeout:
       return ErrorKind::timeout;
     case wire::CloseCode::going_away:
+    case wire::CloseCode::resume_refused:
       return ErrorKind::unreachable;
     default:
       return ErrorKind::refused;
@@ -109,6 +112,22 @@ ConnectionEvent closed_event(wire::CloseCode code, const std::string& reason,
   if (will_retry_in) {
     event.retry_in = std::chrono::duration_cast<std::chrono::milliseconds>(*will_retry_in);
   }
+  return event;
+}
+
+ConnectionEvent link_lost_event(wire::CloseCode code, const std::string& reason,
+                                Duration will_retry_in) {
+  ConnectionEvent event;
+  event.state = ConnectionState::resuming;
+  event.error = connection_error(code, reason);
+  event.retry_in = std::chrono::duration_cast<std::chrono::milliseconds>(will_retry_in);
+  return event;
+}
+
+ConnectionEvent link_back_event(Duration gap) {
+  ConnectionEvent event;
+  event.state = ConnectionState::connected;
+  event.resumed_after = std::chrono::duration_cast<std::chrono::milliseconds>(gap);
   return event;
 }
 

@@ -12,6 +12,9 @@ Outcome<net::ConnectionOptions> connection_options(const GatewayOptions& options
 Error connection_error(wire::CloseCode code, const std::string& reason);
 ConnectionEvent closed_event(wire::CloseCode code, const std::string& reason,
                              std::optional<Duration> will_retry_in);
+ConnectionEvent link_lost_event(wire::CloseCode code, const std::string& reason,
+                                Duration will_retry_in);
+ConnectionEvent link_back_event(Duration gap);
 SessionInfo session_info(const net::ClientConnection& connection, const wire::WelcomeInfo& welcome);
 
 }  // namespace isthmus::detail

@@ -31,6 +31,9 @@ class RawLink::Impl final : public net::ConnectionHandler {
   void disconnect() {
     thread_.run([this] { connection_->close(); });
   }
+  void on_network_changed() {
+    thread_.run([this] { connection_->on_network_changed(); });
+  }
   void finish() {
     thread_.run([this] {
       handlers_ = {};
@@ -76,6 +79,14 @@ class RawLink::Impl final : public net::ConnectionHandler {
   void on_media(wire::Channel channel, ByteView bytes) override {
     if (handlers_.on_media) handlers_.on_media(channel, bytes);
   }
+  void on_link_lost(wire::CloseCode code, const std::string& reason,
+                    Duration will_retry_in) override {
+    report(detail::link_lost_event(code, reason, will_retry_in));
+  }
+  void on_link_back(const wire::WelcomeInfo& welcome, Duration gap) override {
+    welcome_ = welcome;
+    report(detail::link_back_event(gap));
+  }
   void on_closed(wire::CloseCode code, const std::string& reason,
                  std::optional<Duration> will_retry_in) override {
     report(detail::closed_event(code, reason, will_retry_in));
@@ -107,6 +118,9 @@ void RawLink::connect() {
 }
 void RawLink::disconnect() {
   impl_->disconnect();
+}
+void RawLink::on_network_changed() {
+  impl_->on_network_changed();
 }
 Outcome<void> RawLink::send_sip(std::string_view message) {
   return impl_->send_sip(message);

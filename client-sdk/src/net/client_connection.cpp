@@ -22,6 +22,8 @@ namespace {
 
 /// A session that stood this long was no failure: the next wait starts from the first step again.
 constexpr Duration kStable = seconds(10);
+/// While a call waits, a new attempt is worth more than the pauses between TCP's own.
+constexpr Duration kResumeDial = seconds(4);
 /// A gateway may ask for patience (Reject's retry_after_s), not for ever.
 constexpr Duration kLongestPatience = std::chrono::hours(1);
 
@@ -40,8 +42,25 @@ bool is_refusal(CloseCode code) {
 
 }  // namespace
 
-class ClientConnection::Impl final : public wire::LinkHandler,
-                                     public std::enable_shared_from_this<Impl> {
+/// One link on its way from dialling to use, and the handshake on it.
+class ClientConnection::LinkEnd final : public wire::LinkHandler {
+ public:
+  LinkEnd(asio::io_context& io, Impl& connection)
+      : owner(&connection), timer(io, [this] { on_timer(); }) {}
+
+  void on_reliable(wire::Channel channel, ByteView bytes) override;
+  void on_media(wire::Channel channel, ByteView bytes) override;
+  void on_closed(CloseCode code, const std::string& reason) override;
+  void on_timer();
+
+  Impl* owner;  ///< null: given up, nobody listens
+  std::unique_ptr<LinkDialer> dialer;
+  std::unique_ptr<wire::Link> link;
+  std::optional<wire::ClientSession> greeting;  ///< until Welcome
+  DeadlineTimer timer;                          ///< of the greeting
+};
+
+class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
  public:
   Impl(asio::io_context& io, ConnectionOptions options, GatewayUrl url,
        std::shared_ptr<ClientTrust> trust, ConnectionHandler& handler)
@@ -51,41 +70,62 @@ class ClientConnection::Impl final : public wire::LinkHandler,
         trust_(std::move(trust)),
         handler_(&handler),
         session_timer_(io, [this] { on_session_timer(); }),
+        quiet_timer_(io, [this] { on_quiet_timer(); }),
         retry_timer_(io) {}
 
   void start();
   void close(CloseCode code, std::string_view reason);
   void detach();
+  void on_network_changed();
 
-  bool established() const { return state_ == State::up && session_->established(); }
+  bool established() const { return session_ && !session_->closed(); }
   bool send_sip(ByteView message);
   void send_media(wire::Channel channel, ByteView bytes);
 
-  const wire::Link* link() const { return link_.get(); }
-  wire::LinkCounters link_counters() const { return link_ ? link_->counters() : last_counters_; }
+  const wire::Link* link() const { return current_ ? current_->link.get() : nullptr; }
+  wire::LinkCounters link_counters() const {
+    wire::LinkCounters all = earlier_links_;
+    if (current_) all += current_->link->counters();
+    return all;
+  }
+  const wire::SessionStatistics& last_statistics() const { return last_statistics_; }
   const wire::ClientSession* session() const { return session_ ? &*session_ : nullptr; }
+  wire::MediaFormCounters media_in() const {
+    return session_ ? session_->media_in() : last_media_in_;
+  }
+  wire::MediaFormCounters media_out() const {
+    return session_ ? session_->media_out() : last_media_out_;
+  }
   std::uint64_t attempts() const { return attempts_; }
 
-  void on_reliable(wire::Channel channel, ByteView bytes) override;
-  void on_media(wire::Channel channel, ByteView bytes) override;
-  void on_closed(CloseCode code, const std::string& reason) override;
+  void on_reliable(LinkEnd& end, wire::Channel channel, ByteView bytes);
+  void on_media(LinkEnd& end, wire::Channel channel, ByteView bytes);
+  void on_closed(LinkEnd& end, CloseCode code, const std::string& reason);
+  void on_greeting_timer(LinkEnd& end);
 
  private:
-  enum class State : std::uint8_t { idle, dialing, up, waiting };
-
   void dial();
-  void on_dialed(Result<std::unique_ptr<wire::Link>, DialError> result);
+  void dial_after(Duration delay);
+  void on_dialed(LinkEnd& end, Result<std::unique_ptr<wire::Link>, DialError> result);
+  void carry_out_greeting(wire::SessionEvents& events);
+  void welcomed(const wire::WelcomeInfo& welcome);
+  void refused(const wire::SessionClosed& why);
+  void attempt_failed(CloseCode code, const std::string& reason, Duration at_least);
   void drain();
-  void act(wire::SendFrame& event) { link_->send_reliable(event.channel, event.bytes); }
-  void act(wire::SessionEstablished& event);
+  void act(wire::SendFrame& event);
+  void act(wire::SessionEstablished&) {}  // a greeting's
   void act(wire::SipFrameReceived& event);
+  void act(wire::LinkLost& event);
   void act(wire::SessionClosed& event);
   void act(wire::AuthenticateHello&) {}  // a server's
   void on_session_timer();
-  void drop_link(CloseCode code, std::string_view reason);
-  void forget_link();
+  void on_quiet_timer();
+  void link_lost(CloseCode code, const std::string& reason);
+  void discard(std::shared_ptr<LinkEnd>& end, CloseCode code, std::string_view reason);
+  void keep_figures();
   void fail(CloseCode code, const std::string& reason, Duration at_least);
   Duration next_delay(Duration at_least);
+  Duration jittered(Duration delay);
 
   asio::io_context& io_;
   ConnectionOptions options_;
@@ -94,78 +134,230 @@ class ClientConnection::Impl final : public wire::LinkHandler,
   ConnectionHandler* handler_;
   SystemRandom random_;
 
-  State state_ = State::idle;
-  std::unique_ptr<LinkDialer> dialer_;
-  std::unique_ptr<wire::Link> link_;
+  bool started_ = false;
+  std::shared_ptr<LinkEnd> current_, attempt_;
   std::optional<wire::ClientSession> session_;
-  wire::LinkCounters last_counters_;
+  wire::SessionStatistics last_statistics_;
+  wire::LinkCounters earlier_links_;  ///< of the session
+  wire::MediaFormCounters last_media_in_, last_media_out_;
   wire::SessionEvents events_;
   bool draining_ = false;
-  DeadlineTimer session_timer_;
+  DeadlineTimer session_timer_, quiet_timer_;
+  bool quiet_armed_ = false;
+  Instant media_sent_at_{}, heard_at_{};
+  std::optional<Instant> probed_at_;
   asio::steady_timer retry_timer_;
   std::optional<Instant> established_at_;
-  int failures_ = 0;
+  Instant lost_at_{};
+  int failures_ = 0, resume_failures_ = 0;
   std::uint64_t attempts_ = 0;
 };
 
-void ClientConnection::Impl::start() {
-  if (state_ == State::idle) dial();
+void ClientConnection::LinkEnd::on_reliable(wire::Channel channel, ByteView bytes) {
+  if (owner != nullptr) owner->on_reliable(*this, channel, bytes);
+}
+void ClientConnection::LinkEnd::on_media(wire::Channel channel, ByteView bytes) {
+  if (owner != nullptr) owner->on_media(*this, channel, bytes);
+}
+void ClientConnection::LinkEnd::on_closed(CloseCode code, const std::string& reason) {
+  if (owner != nullptr) owner->on_closed(*this, code, reason);
+}
+void ClientConnection::LinkEnd::on_timer() {
+  if (owner != nullptr) owner->on_greeting_timer(*this);
 }
 
+void ClientConnection::Impl::start() {
+  if (started_) return;
+  started_ = true;
+  dial();
+}
+
+// --- A link on its way -------------------------------------------------------------------------
+
 void ClientConnection::Impl::dial() {
-  state_ = State::dialing;
+  retry_timer_.cancel();
+  discard(attempt_, CloseCode::normal, {});
   ++attempts_;
-  established_at_.reset();
-  dialer_ = std::make_unique<LinkDialer>(
-      io_, trust_, Dialer::Options{url_, options_.hello.software, options_.connect_timeout},
-      [weak = weak_from_this()](Result<std::unique_ptr<wire::Link>, DialError> result) {
-        if (const auto self = weak.lock()) self->on_dialed(std::move(result));
+  attempt_ = std::make_shared<LinkEnd>(io_, *this);
+  const Duration limit =
+      established() ? std::min(options_.connect_timeout, kResumeDial) : options_.connect_timeout;
+  attempt_->dialer = std::make_unique<LinkDialer>(
+      io_, trust_, Dialer::Options{url_, options_.hello.software, limit},
+      [weak = weak_from_this(),
+       end = attempt_.get()](Result<std::unique_ptr<wire::Link>, DialError> result) {
+        if (const auto self = weak.lock()) self->on_dialed(*end, std::move(result));
       });
 }
 
-void ClientConnection::Impl::on_dialed(Result<std::unique_ptr<wire::Link>, DialError> result) {
-  dialer_.reset();
-  if (!result) return fail(result.error().code, result.error().text, {});
-  state_ = State::up;
-  link_ = std::move(*result);
-  link_->start(*this);
-  session_.emplace();
+void ClientConnection::Impl::dial_after(Duration delay) {
+  retry_timer_.expires_after(delay);
+  retry_timer_.async_wait([weak = weak_from_this()](const error_code& error) {
+    const auto self = weak.lock();
+    if (!error && self && self->started_ && !self->attempt_) self->dial();
+  });
+}
+
+void ClientConnection::Impl::on_dialed(LinkEnd& end,
+                                       Result<std::unique_ptr<wire::Link>, DialError> result) {
+  if (!result) {
+    const DialError error = result.error();
+    discard(attempt_, CloseCode::normal, {});
+    return attempt_failed(error.code, error.text, {});
+  }
+  end.dialer.reset();
+  end.link = std::move(*result);
+  end.link->start(end);
+  // What is received until Welcome comes on the old link counts too: the new one starts behind it.
+  std::optional<wire::HelloInfo> resume;
+  wire::SessionEvents events;
+  end.greeting.emplace();
   wire::announce(options_.hello.capabilities, wire::kCompactRtpCapability, options_.compact_rtp);
-  options_.hello.media_id = link_->media_id();
-  session_->start(options_.hello, clock_now(), events_);
+  options_.hello.media_id = end.link->media_id();
+  if (established()) resume = session_->resume_hello(options_.hello);
+  end.greeting->start(resume ? *resume : options_.hello, clock_now(), events);
+  carry_out_greeting(events);
+}
+
+void ClientConnection::Impl::on_greeting_timer(LinkEnd& end) {
+  if (!end.greeting) return;
+  wire::SessionEvents events;
+  end.greeting->on_timeout(clock_now(), events);
+  carry_out_greeting(events);
+}
+
+/// Of the attempt. Welcome and a refusal are the last event each.
+void ClientConnection::Impl::carry_out_greeting(wire::SessionEvents& events) {
+  const auto self = shared_from_this();
+  for (wire::SessionEvent& event : events) {
+    if (auto* frame = std::get_if<wire::SendFrame>(&event)) {
+      attempt_->link->send_reliable(frame->channel, frame->bytes);
+    } else if (auto* done = std::get_if<wire::SessionEstablished>(&event)) {
+      return welcomed(done->welcome);
+    } else if (auto* closed = std::get_if<wire::SessionClosed>(&event)) {
+      return refused(*closed);
+    }
+  }
+  attempt_->timer.arm(attempt_->greeting->next_deadline());
+}
+
+void ClientConnection::Impl::welcomed(const wire::WelcomeInfo& welcome) {
+  std::optional<wire::ClientSession> greeting = std::move(attempt_->greeting);
+  const Duration gap = established() && session_->detached() ? clock_now() - lost_at_ : Duration{};
+  const bool resumed = established();
+  if (resumed && !session_->adopt(*greeting, welcome, clock_now(), events_)) {
+    discard(attempt_, CloseCode::replaced, "another link was sooner");
+    return attempt_failed(CloseCode::replaced, "another link was sooner", {});
+  }
+  std::shared_ptr<LinkEnd> before = std::exchange(current_, std::exchange(attempt_, nullptr));
+  current_->timer.cancel();
+  current_->greeting.reset();
+  current_->link->set_peer_media_id(welcome.media_id);
+  retry_timer_.cancel();
+  resume_failures_ = 0;
+  heard_at_ = clock_now();
+  probed_at_.reset();
+  if (!resumed) {
+    session_ = std::move(greeting);
+    earlier_links_ = {};
+    established_at_ = clock_now();
+    if (handler_ != nullptr) handler_->on_established(welcome);
+    return drain();
+  }
+  discard(before, CloseCode::replaced, "a newer link has taken this one's place");
+  if (handler_ != nullptr && session_->established()) handler_->on_link_back(welcome, gap);
   drain();
 }
 
-bool ClientConnection::Impl::send_sip(ByteView message) {
-  if (!established() || message.empty() || message.size() > limits::kReliableFrameBytes) {
-    return false;
+void ClientConnection::Impl::refused(const wire::SessionClosed& why) {
+  const CloseCode code = why.code;
+  const std::string reason = why.reason;
+  const Duration patience = seconds(why.retry_after_s);
+  discard(attempt_, code, reason);
+  if (code != CloseCode::resume_refused || !established()) {
+    return attempt_failed(code, reason, patience);
   }
+  if (current_) return;  // the session goes on where it is
+  keep_figures();
+  session_.reset();
+  session_timer_.cancel();
+  if (!options_.reconnect) return fail(code, reason, {});
+  if (handler_ != nullptr) handler_->on_closed(code, reason, Duration{});
+  if (started_ && !attempt_ && !session_) dial();
+}
+
+void ClientConnection::Impl::attempt_failed(CloseCode code, const std::string& reason,
+                                            Duration at_least) {
+  if (!established()) return fail(code, reason, at_least);
+  if (current_) return;  // it was a change for the better that did not come about
+  Duration delay = options_.first_resume_retry;
+  for (int i = 0; i < resume_failures_ && delay < options_.last_resume_retry; ++i) delay *= 2;
+  ++resume_failures_;
+  delay = std::max(jittered(std::min(delay, options_.last_resume_retry)), at_least);
+  dial_after(delay);
+  if (handler_ != nullptr) handler_->on_link_lost(code, reason, delay);
+}
+
+// --- The session -------------------------------------------------------------------------------
+
+bool ClientConnection::Impl::send_sip(ByteView message) {
+  if (!established()) return false;
   const bool sent = session_->send_sip(message, events_);
   drain();
   return sent;
 }
 
 void ClientConnection::Impl::send_media(wire::Channel channel, ByteView bytes) {
-  if (!established()) return;
-  const ByteView frame = session_->write_media(channel, bytes, clock_now(), events_);
-  if (!frame.empty()) link_->send_media(channel, frame);
+  if (!current_ || !established()) return;
+  media_sent_at_ = clock_now();
+  const ByteView frame = session_->write_media(channel, bytes, media_sent_at_, events_);
+  if (!frame.empty()) current_->link->send_media(channel, frame);
   if (!events_.empty()) drain();
+  if (quiet_armed_) return;
+  quiet_armed_ = true;
+  heard_at_ = media_sent_at_;
+  probed_at_.reset();
+  quiet_timer_.arm(media_sent_at_ + limits::kLinkQuiet);
 }
 
-void ClientConnection::Impl::on_reliable(wire::Channel channel, ByteView bytes) {
-  session_->on_frame(channel, bytes, clock_now(), events_);
+void ClientConnection::Impl::on_reliable(LinkEnd& end, wire::Channel channel, ByteView bytes) {
+  if (end.greeting) {
+    wire::SessionEvents events;
+    end.greeting->on_frame(channel, bytes, clock_now(), events);
+    return carry_out_greeting(events);
+  }
+  heard_at_ = clock_now();
+  session_->on_frame(channel, bytes, heard_at_, events_);
   drain();
 }
 
-void ClientConnection::Impl::on_media(wire::Channel channel, ByteView bytes) {
-  const auto packet = session_->read_media(channel, bytes, clock_now(), events_);
+void ClientConnection::Impl::on_media(LinkEnd& end, wire::Channel channel, ByteView bytes) {
+  if (end.greeting || !established()) return;
+  heard_at_ = clock_now();
+  const auto packet = session_->read_media(channel, bytes, heard_at_, events_);
   if (!events_.empty()) drain();
   if (packet && handler_ != nullptr && established()) handler_->on_media(channel, *packet);
 }
 
-void ClientConnection::Impl::on_closed(CloseCode code, const std::string& reason) {
-  forget_link();
-  fail(code, reason, {});
+void ClientConnection::Impl::on_closed(LinkEnd& end, CloseCode code, const std::string& reason) {
+  if (&end == attempt_.get()) {
+    discard(attempt_, code, reason);
+    return attempt_failed(code, reason, {});
+  }
+  link_lost(code, reason);
+}
+
+/// The link in use is gone: if the session can wait, another is dialled at once.
+void ClientConnection::Impl::link_lost(CloseCode code, const std::string& reason) {
+  const auto self = shared_from_this();
+  discard(current_, code, reason);
+  lost_at_ = clock_now();
+  if (!session_->detached()) session_->on_link_lost(code, reason, lost_at_, events_);
+  if (session_->detached()) {
+    if (!attempt_) dial();
+    session_timer_.arm(session_->next_deadline());
+    if (handler_ != nullptr) handler_->on_link_lost(code, reason, {});
+  }
+  drain();
 }
 
 /// Carries out what the session asked for. A handler may send from inside its callback; what that
@@ -174,66 +366,98 @@ void ClientConnection::Impl::drain() {
   if (draining_) return;
   const auto self = shared_from_this();
   draining_ = true;
-  while (!events_.empty() && state_ == State::up) {
+  while (!events_.empty() && session_) {
     wire::SessionEvents batch;
     batch.swap(events_);
     for (wire::SessionEvent& event : batch) {
-      if (state_ != State::up) break;
+      if (!session_) break;
       std::visit([this](auto& what) { act(what); }, event);
     }
   }
   events_.clear();
   draining_ = false;
-  if (state_ == State::up) session_timer_.arm(session_->next_deadline());
+  if (session_) session_timer_.arm(session_->next_deadline());
 }
 
-void ClientConnection::Impl::act(wire::SessionEstablished& event) {
-  established_at_ = clock_now();
-  link_->set_peer_media_id(event.welcome.media_id);
-  if (handler_ != nullptr) handler_->on_established(event.welcome);
+void ClientConnection::Impl::act(wire::SendFrame& event) {
+  if (current_) current_->link->send_reliable(event.channel, event.bytes);
 }
 
 void ClientConnection::Impl::act(wire::SipFrameReceived& event) {
   if (handler_ != nullptr) handler_->on_sip(std::move(event.bytes));
 }
 
-void ClientConnection::Impl::act(wire::SessionClosed& event) {
-  drop_link(event.code, event.reason);
-  fail(event.code, event.reason, seconds(event.retry_after_s));
+void ClientConnection::Impl::act(wire::LinkLost& event) {
+  link_lost(event.code, event.reason);
 }
 
-/// Armed only while a link is up.
+void ClientConnection::Impl::act(wire::SessionClosed& event) {
+  const CloseCode code = event.code;
+  const std::string reason = event.reason;
+  const Duration patience = seconds(event.retry_after_s);
+  discard(current_, code, reason);
+  discard(attempt_, CloseCode::normal, {});
+  keep_figures();
+  session_.reset();
+  fail(code, reason, patience);
+}
+
 void ClientConnection::Impl::on_session_timer() {
+  if (!session_) return;
   session_->on_timeout(clock_now(), events_);
   drain();
 }
 
-void ClientConnection::Impl::forget_link() {
-  if (link_) last_counters_ = link_->counters();
-  link_.reset();
+/// A network that swallows everything closes no socket: TCP would find out after minutes, the
+/// session after three intervals of its keep-alive, and a call cannot wait for either.
+void ClientConnection::Impl::on_quiet_timer() {
+  const Instant now = clock_now();
+  quiet_armed_ = current_ && established() && now - media_sent_at_ < limits::kLinkQuiet;
+  if (!quiet_armed_) return;
+  if (now - heard_at_ < limits::kLinkQuiet) {
+    probed_at_.reset();
+  } else if (!probed_at_) {
+    probed_at_ = now;
+    session_->probe(now, events_);
+  } else if (now - *probed_at_ >= limits::kLinkProbeLife && !attempt_ &&
+             session_->resume_hello(options_.hello)) {
+    dial();
+    probed_at_.reset();
+  }
+  quiet_timer_.arm(now + limits::kLinkQuiet / 4);
+  drain();
 }
 
-void ClientConnection::Impl::drop_link(CloseCode code, std::string_view reason) {
-  if (!link_) return;
-  link_->close(code, reason);
-  forget_link();  // what it still has to send goes on without us
+/// What the link still has to send goes on without us. It may be in the middle of a callback.
+void ClientConnection::Impl::discard(std::shared_ptr<LinkEnd>& end, CloseCode code,
+                                     std::string_view reason) {
+  if (!end) return;
+  end->owner = nullptr;
+  if (!end->greeting && end->link) earlier_links_ += end->link->counters();
+  end->timer.cancel();
+  end->dialer.reset();
+  if (end->link) end->link->close(code, reason);
+  asio::post(io_, [gone = std::move(end)] {});
+  end = nullptr;
+}
+
+/// Of a session that is over, for those who ask later.
+void ClientConnection::Impl::keep_figures() {
+  last_statistics_ = session_->statistics();
+  last_media_in_ = session_->media_in();
+  last_media_out_ = session_->media_out();
 }
 
 void ClientConnection::Impl::fail(CloseCode code, const std::string& reason, Duration at_least) {
   session_timer_.cancel();
-  const bool retry = options_.reconnect && (options_.retry_refused || !is_refusal(code));
   std::optional<Duration> delay;
-  if (retry) {
+  if (options_.reconnect && (options_.retry_refused || !is_refusal(code))) {
     delay = next_delay(at_least);
-    state_ = State::waiting;
-    retry_timer_.expires_after(*delay);
-    retry_timer_.async_wait([weak = weak_from_this()](const error_code& error) {
-      const auto self = weak.lock();
-      if (!error && self && self->state_ == State::waiting) self->dial();
-    });
+    dial_after(*delay);
   } else {
-    state_ = State::idle;
+    started_ = false;
   }
+  established_at_.reset();
   if (handler_ != nullptr) handler_->on_closed(code, reason, delay);
 }
 
@@ -242,28 +466,44 @@ Duration ClientConnection::Impl::next_delay(Duration at_least) {
   Duration delay = options_.first_retry;
   for (int i = 0; i < failures_ && delay < options_.last_retry; ++i) delay *= 2;
   ++failures_;
-  delay = std::min(delay, options_.last_retry);
+  return std::max(jittered(std::min(delay, options_.last_retry)),
+                  std::min(at_least, kLongestPatience));
+}
+
+Duration ClientConnection::Impl::jittered(Duration delay) {
   const double part = 0.5 + 0.5 * static_cast<double>(random_.u32()) / 4294967296.0;
-  delay = std::chrono::duration_cast<Duration>(delay * part);
-  return std::max(delay, std::min(at_least, kLongestPatience));
+  return std::chrono::duration_cast<Duration>(delay * part);
+}
+
+void ClientConnection::Impl::on_network_changed() {
+  if (!started_) return;
+  const bool movable = established() && session_->resume_hello(options_.hello);
+  if (established() && !movable) return;  // its link may live; if not, silence tells
+  resume_failures_ = 0;
+  dial();
 }
 
 void ClientConnection::Impl::close(CloseCode code, std::string_view reason) {
-  if (state_ == State::idle) return;
-  if (state_ == State::up) {
+  if (!started_) return;
+  started_ = false;
+  if (session_) {
     wire::SessionEvents last;
     session_->close(code, reason, last);
     for (const wire::SessionEvent& event : last) {
-      if (const auto* frame = std::get_if<wire::SendFrame>(&event)) {
-        link_->send_reliable(frame->channel, frame->bytes);
+      const auto* frame = std::get_if<wire::SendFrame>(&event);
+      if (frame != nullptr && current_) {
+        current_->link->send_reliable(frame->channel, frame->bytes);
       }
     }
-    drop_link(code, reason);
+    keep_figures();
+    session_.reset();
   }
-  dialer_.reset();
+  discard(current_, code, reason);
+  discard(attempt_, code, reason);
   session_timer_.cancel();
+  quiet_timer_.cancel();
+  quiet_armed_ = false;
   retry_timer_.cancel();
-  state_ = State::idle;
   if (handler_ == nullptr) return;
   asio::post(io_, [weak = weak_from_this(), code, text = std::string(reason)] {
     const auto self = weak.lock();
@@ -302,8 +542,14 @@ void ClientConnection::start() {
 void ClientConnection::close(CloseCode code, std::string_view reason) {
   impl_->close(code, reason);
 }
+void ClientConnection::on_network_changed() {
+  impl_->on_network_changed();
+}
 bool ClientConnection::established() const {
   return impl_->established();
+}
+bool ClientConnection::has_link() const {
+  return impl_->link() != nullptr;
 }
 bool ClientConnection::send_sip(ByteView message) {
   return impl_->send_sip(message);
@@ -321,7 +567,7 @@ std::string ClientConnection::remote_text() const {
 }
 
 wire::SessionStatistics ClientConnection::session_statistics() const {
-  return impl_->session() == nullptr ? wire::SessionStatistics{} : impl_->session()->statistics();
+  return impl_->session() == nullptr ? impl_->last_statistics() : impl_->session()->statistics();
 }
 
 wire::LinkCounters ClientConnection::link_counters() const {
@@ -329,11 +575,11 @@ wire::LinkCounters ClientConnection::link_counters() const {
 }
 
 wire::MediaFormCounters ClientConnection::media_in() const {
-  return impl_->session() == nullptr ? wire::MediaFormCounters{} : impl_->session()->media_in();
+  return impl_->media_in();
 }
 
 wire::MediaFormCounters ClientConnection::media_out() const {
-  return impl_->session() == nullptr ? wire::MediaFormCounters{} : impl_->session()->media_out();
+  return impl_->media_out();
 }
 
 std::uint64_t ClientConnection::attempts() const {

@@ -25,6 +25,13 @@ class ConnectionHandler {
  public:
   virtual ~ConnectionHandler() = default;
   virtual void on_established(const wire::WelcomeInfo& welcome) = 0;
+  /// The link is gone or an attempt at a new one failed; the session stands and waits for one. SIP
+  /// that is sent meanwhile waits too, media is dropped.
+  /// @param will_retry_in  zero: now
+  virtual void on_link_lost(wire::CloseCode /*code*/, const std::string& /*reason*/,
+                            Duration /*will_retry_in*/) {}
+  /// The session goes on over a new link. @param gap  since the loss; zero when the old link stood
+  virtual void on_link_back(const wire::WelcomeInfo& /*welcome*/, Duration /*gap*/) {}
   virtual void on_sip(std::string message) = 0;  ///< one complete SIP message
   virtual void on_media(wire::Channel channel, ByteView bytes) = 0;
   /// The session ended, or an attempt failed.
@@ -41,6 +48,8 @@ struct ConnectionOptions {
   TrustOptions trust;
   Duration connect_timeout = seconds(10);  ///< name, TCP, TLS and upgrade together
   bool compact_rtp = true;                 ///< where the gateway has it too
+  /// Begin a new session after the end of one. Where the gateway offers it, a session that lost its
+  /// link is resumed in any case.
   bool reconnect = true;
   /// Retry also after a refusal that repeating rarely cures: unauthorized, forbidden (an untrusted
   /// certificate is one), credentials_expired, version_mismatch, replaced. For connectors, which
@@ -50,14 +59,25 @@ struct ConnectionOptions {
   /// half, so that a gateway's clients do not come back in one moment.
   Duration first_retry = milliseconds(500);
   Duration last_retry = seconds(30);
+  /// The same for a session that lost its link, which has no time to lose; the first attempt comes
+  /// at once.
+  Duration first_resume_retry = milliseconds(100);
+  Duration last_resume_retry = seconds(3);
 };
 
-/// A session with a gateway, kept up: dials, greets, reconnects. Not thread-safe: everything
-/// happens on the thread that runs `io`.
+/// A session with a gateway, kept up: dials, greets, resumes, reconnects. Not thread-safe:
+/// everything happens on the thread that runs `io`.
 ///
 ///     idle ──start──▶ dialing ──link──▶ greeting ──Welcome──▶ established
 ///                        ▲  └──────────────┴───────┬─────────────┘ failure, on_closed
 ///                        └───────── waiting ◀──────┘──▶ idle (when no retry is due)
+///
+/// A gateway that offers it keeps the session when its link is lost: another is dialled at once,
+/// then again and again, until one resumes the session or the gateway's window is over. Where the
+/// gateway knows the session no more, a new one begins at once. While media is sent, a link on
+/// which nothing comes back, not even the Pong to a Ping out of turn, is taken for dead after a
+/// second: another is dialled beside it, and the first that works carries on. At any time there is
+/// at most one link in use and one attempt at the next.
 class ClientConnection {
  public:
   /// @return a fault of the options (UrlError, a pin, a CA file) in words
@@ -71,21 +91,28 @@ class ClientConnection {
   /// Ends the session and stops trying; on_closed(code, reason, nothing) follows unless idle.
   void close(wire::CloseCode code = wire::CloseCode::normal, std::string_view reason = {});
 
-  bool established() const;
+  /// The network is another, or may be: a session that can be resumed moves to a new link now,
+  /// keeping the old one until then; whoever waits for an attempt has it now.
+  void on_network_changed();
+
+  bool established() const;  ///< a session stands, with a link or waiting for one
+  bool has_link() const;     ///< and has one
+  /// Without a link the frame waits for the next.
   /// @return false unless established and at most limits::kReliableFrameBytes long: not sent
   bool send_sip(ByteView message);
-  void send_media(wire::Channel channel, ByteView bytes);  ///< dropped unless established
+  void send_media(wire::Channel channel, ByteView bytes);  ///< dropped without a link
 
   std::string local_text() const;   ///< "192.0.2.7:51034" of the socket in use, empty without one
   std::string remote_text() const;  ///< same, of the gateway
   wire::SessionStatistics session_statistics() const;  ///< of the present or last session
-  wire::LinkCounters link_counters() const;            ///< of the present or last link
+  wire::LinkCounters link_counters() const;            ///< of that session's links
   wire::MediaFormCounters media_in() const;            ///< of the present or last session
   wire::MediaFormCounters media_out() const;           ///< same
   std::uint64_t attempts() const;                      ///< since construction
 
  private:
   class Impl;
+  class LinkEnd;
   explicit ClientConnection(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
 };

@@ -29,7 +29,7 @@ using wire::CloseCode;
 namespace {
 
 constexpr std::uint16_t kPrivateCloseCodes = 4000;  // RFC 6455 §7.4.2
-constexpr auto kLastCloseCode = static_cast<std::uint16_t>(CloseCode::forbidden);
+constexpr auto kLastCloseCode = static_cast<std::uint16_t>(wire::kLastCloseCode);
 /// Channel (at most 8 bytes as a varint) before the largest reliable frame.
 constexpr std::size_t kMessageBytes = limits::kReliableFrameBytes + 8;
 constexpr std::size_t kReadPart = 4096;

@@ -234,6 +234,9 @@ void Gateway::on_link(std::unique_ptr<wire::Link> link) {
 }
 
 void Gateway::on_hello(LinkSession& session, const wire::HelloInfo& hello) {
+  if (const auto* token = std::get_if<wire::ResumeCredentials>(&hello.credentials)) {
+    return resume(session, *token);
+  }
   if (sessions_.size() > config_.limits.sessions) {
     ++sessions_refused_;
     session.reject(wire::CloseCode::limit_exceeded, "Too many sessions on this gateway", 30);
@@ -280,16 +283,11 @@ void Gateway::judge_password(std::uint64_t id, wire::PasswordCredentials credent
 }
 
 void Gateway::admit(LinkSession& session, session::Identity identity) {
-  wire::WelcomeInfo welcome;
-  welcome.session_id = session.id();
-  welcome.software = std::string("isthmus-gateway/") + kVersion;
-  welcome.user = identity.user;
-  welcome.sip_domain = config_.domain;
-  welcome.observed_address = session.remote().to_string();
-  welcome.keep_alive_ms = static_cast<std::uint32_t>(
-      milliseconds(std::chrono::duration_cast<milliseconds>(limits::kKeepAlive)).count());
-  welcome.max_channels = limits::kChannelsPerSession;
-  wire::announce(welcome.capabilities, wire::kCompactRtpCapability, config_.media.compact_rtp);
+  wire::WelcomeInfo welcome = welcome_for(session, session, identity.user);
+  if (config_.links.resume_window > seconds(0)) {
+    welcome.resume_token = resume_tokens_.issue({session.id(), wire::ResumeGenerations::kFirst});
+  }
+  end_orphans(identity, session.instance());
   ++sessions_opened_;
   log_.with({{"session", session.id()}})
       .info("session_established", {{"user", ops::Personal{identity.user}},
@@ -323,17 +321,6 @@ void Gateway::on_sip(LinkSession& session, std::string message) {
 
 void Gateway::on_media(LinkSession& session, std::uint32_t channel, ByteView bytes) {
   host_.on_link_media(session.id(), channel, bytes);
-}
-
-void Gateway::on_over(LinkSession& session, wire::CloseCode code, const std::string& reason) {
-  std::uint64_t id = session.id();
-  log_.with({{"session", id}})
-      .info("session_over", {{"code", wire::to_text(code)}, {"reason", reason}});
-  ended_links_ += session.link_totals();
-  registrar_->session_closed(id);
-  host_.session_closed(id);
-  router_->remove_session(id);
-  asio::post(io_, [this, id] { sessions_.erase(id); });
 }
 
 void Gateway::on_tick() {

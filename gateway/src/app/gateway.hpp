@@ -30,6 +30,12 @@
 
 namespace isthmus::app {
 
+/// What became of sessions whose links were lost.
+struct ResumeCounters {
+  std::uint64_t detached = 0, resumed = 0, moved = 0, refused = 0, expired = 0, over_limit = 0;
+  std::uint64_t media_without_link = 0;  ///< of sessions that are over
+};
+
 /// The gateway: owns the listener, the sessions, the bridge's host, the registrar and the admin
 /// server, and wires them together. Everything runs on the io_context's one thread; passwords are
 /// judged on a thread of their own.
@@ -73,7 +79,12 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   void on_hello(LinkSession& session, const wire::HelloInfo& hello) override;
   void on_sip(LinkSession& session, std::string message) override;
   void on_media(LinkSession& session, std::uint32_t channel, ByteView bytes) override;
+  void on_detached(LinkSession& session, wire::CloseCode code, const std::string& reason) override;
   void on_over(LinkSession& session, wire::CloseCode code, const std::string& reason) override;
+  wire::WelcomeInfo welcome_for(const LinkSession& session, const LinkSession& link,
+                                const std::string& user) const;
+  void resume(LinkSession& greeting, const wire::ResumeCredentials& credentials);
+  void end_orphans(const session::Identity& identity, const std::string& instance);
   void judge_password(std::uint64_t id, wire::PasswordCredentials credentials);
   void admit(LinkSession& session, session::Identity identity);
   void refuse(LinkSession& session, const session::AuthError& error);
@@ -109,6 +120,8 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   std::unique_ptr<link::UdpListener> udp_listener_;  ///< null: none
   std::map<std::uint64_t, std::unique_ptr<LinkSession>> sessions_;
   std::uint64_t next_session_ = 1;
+  wire::ResumeTokens resume_tokens_{random_};
+  ResumeCounters resume_counters_;
   std::unique_ptr<link::Listener> listener_;
   std::unique_ptr<ops::AdminServer> admin_;
   boost::asio::thread_pool password_thread_{1};

@@ -27,7 +27,7 @@ json::value Gateway::status() const {
 json::value Gateway::sessions() const {
   json::array list;
   for (const auto& [id, session] : sessions_) {
-    if (!session->established()) continue;
+    if (!session->established() && !session->detached()) continue;
     wire::SessionStatistics statistics = session->statistics();
     wire::LinkCounters counters = session->link_counters();
     json::object entry{{"id", id},
@@ -35,6 +35,8 @@ json::value Gateway::sessions() const {
                        {"remote", session->remote().to_string()},
                        {"software", session->software()},
                        {"age_s", as_seconds(net::clock_now() - session->opened())},
+                       {"detached", session->detached()},
+                       {"resumes", statistics.resumes},
                        {"sip_frames_in", statistics.sip_frames_in},
                        {"sip_frames_out", statistics.sip_frames_out},
                        {"media_frames_in", counters.media_frames_in},
@@ -88,8 +90,15 @@ json::value Gateway::route(const ops::AdminQuery& query) const {
 }
 
 void Gateway::collect_metrics() {
-  std::size_t established = 0;
-  for (const auto& [id, session] : sessions_) established += session->established();
+  std::size_t established = 0, detached = 0;
+  std::uint64_t without_link = resume_counters_.media_without_link;
+  for (const auto& [id, session] : sessions_) {
+    established += session->established();
+    detached += session->detached();
+    without_link += session->media_without_link();
+  }
+  metrics_.gauge("isthmus_sessions_detached", "Sessions that wait for a link")
+      .set(static_cast<double>(detached));
   metrics_.gauge("isthmus_sessions", "Established sessions").set(static_cast<double>(established));
   metrics_.gauge("isthmus_registrations", "Live registrations, built-in and passed through")
       .set(static_cast<double>(registrar_->contact_count() + bindings_.size()));
@@ -105,6 +114,20 @@ void Gateway::collect_metrics() {
   };
   set("isthmus_sessions_opened_total", "Sessions that were welcomed", sessions_opened_);
   set("isthmus_sessions_refused_total", "Sessions refused over a limit", sessions_refused_);
+  set("isthmus_sessions_detached_total", "Times that a session lost its link and waited",
+      resume_counters_.detached);
+  set("isthmus_sessions_resumed_total", "Times that a link came for a session that waited",
+      resume_counters_.resumed);
+  set("isthmus_sessions_moved_total", "Times that a link took over from one that stood",
+      resume_counters_.moved);
+  set("isthmus_sessions_expired_total", "Sessions that no link came for in time",
+      resume_counters_.expired);
+  set("isthmus_sessions_detached_over_limit_total",
+      "Sessions ended because too many waited for a link", resume_counters_.over_limit);
+  set("isthmus_resumes_refused_total", "Resume tokens that were unknown, used or too late",
+      resume_counters_.refused);
+  set("isthmus_media_without_link_total", "Media packets for clients that had no link",
+      without_link);
   set("isthmus_authentication_failures_total", "Credentials that were refused", auth_failures_);
   set("isthmus_strangers_answered_total",
       "Packets on the SIP port from sources that are not served, among the first of each",

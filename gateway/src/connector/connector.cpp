@@ -125,6 +125,23 @@ void Connector::on_media(wire::Channel channel, ByteView bytes) {
   host_.on_link_media(session_, channel, bytes);
 }
 
+/// The bridge sees nothing of it: what it sends waits for the next link.
+void Connector::on_link_lost(wire::CloseCode code, const std::string& reason,
+                             Duration will_retry_in) {
+  log_.warning("link_lost", {{"code", wire::to_text(code)},
+                             {"reason", reason},
+                             {"calls", host_.bridge().call_count()},
+                             {"retry_in_s", app::as_seconds(will_retry_in)}});
+}
+
+void Connector::on_link_back(const wire::WelcomeInfo&, Duration gap) {
+  ++resumes_;
+  gateway_address_ = Endpoint::parse(connection_->remote_text()).value_or(gateway_address_);
+  log_.info("link_back", {{"gap_s", app::as_seconds(gap)},
+                          {"local", connection_->local_text()},
+                          {"remote", connection_->remote_text()}});
+}
+
 void Connector::on_closed(wire::CloseCode code, const std::string& reason,
                           std::optional<Duration> will_retry_in) {
   log_.warning("link_down",
@@ -175,7 +192,9 @@ void Connector::reload_certificates() {
 json::value Connector::status() const {
   return json::object{{"software", std::string("isthmus-connector/") + app::kVersion},
                       {"uptime_s", app::as_seconds(clock_now() - started_)},
-                      {"link_up", up_},
+                      {"session_up", up_},
+                      {"link_up", connection_->has_link()},
+                      {"resumes", resumes_},
                       {"gateway", config_.gateway.url},
                       {"local", connection_->local_text()},
                       {"remote", connection_->remote_text()},
@@ -218,7 +237,10 @@ void Connector::collect_metrics() {
   app::LinkTotals totals = ended_links_;
   if (up_) totals += link_totals();
   app::collect_links(metrics_, totals);
-  metrics_.gauge("isthmus_link_up", "1 while the session with the gateway stands").set(up_ ? 1 : 0);
+  metrics_.gauge("isthmus_link_up", "1 while there is a link with the gateway")
+      .set(up_ && connection_->has_link() ? 1 : 0);
+  metrics_.counter("isthmus_link_resumes_total", "Links that took up the session of a lost one")
+      .set(resumes_);
   metrics_.gauge("isthmus_registrations", "Live registrations of phones")
       .set(static_cast<double>(bindings_.size()));
   metrics_.counter("isthmus_link_attempts_total", "Attempts to reach the gateway")

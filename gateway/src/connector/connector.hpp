@@ -39,6 +39,9 @@ class Connector final : public net::ConnectionHandler,
   void on_established(const wire::WelcomeInfo& welcome) override;
   void on_sip(std::string message) override;
   void on_media(wire::Channel channel, ByteView bytes) override;
+  void on_link_lost(wire::CloseCode code, const std::string& reason,
+                    Duration will_retry_in) override;
+  void on_link_back(const wire::WelcomeInfo& welcome, Duration gap) override;
   void on_closed(wire::CloseCode code, const std::string& reason,
                  std::optional<Duration> will_retry_in) override;
 
@@ -54,7 +57,7 @@ class Connector final : public net::ConnectionHandler,
   void collect_metrics();
   std::optional<std::string> make_connection();
   void end_session();
-  app::LinkTotals link_totals() const;  ///< of the present or last link
+  app::LinkTotals link_totals() const;  ///< of the present or last session
 
   boost::asio::io_context& io_;
   ops::ConnectorConfig config_;
@@ -70,6 +73,7 @@ class Connector final : public net::ConnectionHandler,
   std::unique_ptr<ops::AdminServer> admin_;
   std::uint64_t session_ =
       0;  ///< counts established sessions; the bridge's name for the present one
+  std::uint64_t resumes_ = 0;
   bool up_ = false, serving_ = false;
   Endpoint gateway_address_;
   app::LinkTotals ended_links_;

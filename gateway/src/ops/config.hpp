@@ -145,6 +145,7 @@ struct ProviderConfig {
 /// What holds for every client's link.
 struct LinksConfig {
   bool topology_hiding = false;
+  seconds resume_window = std::chrono::duration_cast<seconds>(limits::kResumeWindow);
   bool operator==(const LinksConfig&) const = default;
 };
 
@@ -165,6 +166,8 @@ struct LimitsConfig {
   std::uint32_t calls = 5'000;  ///< half of the default media ports
   std::uint32_t calls_per_session = limits::kCallsPerSession;
   std::uint32_t registrations_per_session = limits::kBindingsPerSession;
+  std::uint32_t detached_sessions = 2'000;
+  std::uint32_t detached_sessions_per_user = 8;
   AccountLimitsConfig user = {0, 300, 300, 300}, provider{}, source{};
   std::uint32_t stranger_answers = 3;
   bool operator==(const LimitsConfig&) const = default;

@@ -234,8 +234,17 @@ void visit_provider(KeyVisitor& v, ProviderConfig& c) {
 }
 
 void visit_links(KeyVisitor& v, LinksConfig& c) {
-  v.section("links", "What holds for every client's link.",
-            [&] { v.value("topology_hiding", kTopologyHiding, boolean(c.topology_hiding)); });
+  v.section("links", "What holds for every client's link.", [&] {
+    v.value("topology_hiding", kTopologyHiding, boolean(c.topology_hiding));
+    v.value(
+        "resume_window_s",
+        {"For how long a session that lost its link waits for the client to come back. Its calls "
+         "and registrations stay up, and providers notice nothing. 0: sessions end with their "
+         "links.",
+         "s"},
+        duration(c.resume_window, seconds(0),
+                 std::chrono::duration_cast<seconds>(limits::kMaxResumeWindow)));
+  });
 }
 
 void visit_services(KeyVisitor& v, ServicesConfig& c) {
@@ -252,6 +261,13 @@ void visit_limits(KeyVisitor& v, LimitsConfig& c) {
   v.section("limits", "What is above is refused and counted.", [&] {
     v.value("sessions", {"Sessions at once.", "sessions"}, count(c.sessions, 1, kMostSessions));
     v.value("calls", {"Calls at once.", "calls"}, count(c.calls, 1, kMostSessions));
+    v.value("detached_sessions",
+            {"Sessions that wait for their clients to come back (links.resume_window_s). One more "
+             "ends at once.",
+             "sessions"},
+            count(c.detached_sessions, 0, 1'000'000));
+    v.value("detached_sessions_per_user", {"The same, of each user.", "sessions"},
+            count(c.detached_sessions_per_user, 0, 1'000'000));
     v.value("calls_per_session", {"Calls of one session at once.", "calls"},
             count(c.calls_per_session, 1, limits::kCallsPerSession));
     v.value("registrations_per_session",

@@ -45,7 +45,16 @@ inline constexpr Duration kMinKeepAlive = milliseconds(100);
 inline constexpr Duration kMaxKeepAlive = seconds(600);
 inline constexpr std::size_t kReasonBytes = 200;  ///< Reject and Close text, cut beyond
 inline constexpr int kMissedPings = 3;            ///< a link without answers this often is dead
-inline constexpr int kAckEveryFrames = 8;         ///< SIP frames between Acks
+/// a client that sends media and hears nothing for this long asks the link for a sign of life,
+inline constexpr Duration kLinkQuiet = milliseconds(500);
+/// and without an answer for this long looks for another: above most round trips of mobile networks
+inline constexpr Duration kLinkProbeLife = milliseconds(500);
+/// SIP frames that wait for an Ack, to be sent again on the next link: 60 s of 30 messages a second
+inline constexpr std::size_t kReplayFrames = 2048;
+inline constexpr std::size_t kReplayBytes = 4 * kMiB;        ///< same, in bytes
+inline constexpr Duration kResumeWindow = seconds(60);       ///< life of a session without a link
+inline constexpr Duration kMaxResumeWindow = seconds(3600);  ///< calls hang on it at the provider
+inline constexpr int kAckEveryFrames = 8;                    ///< SIP frames between Acks
 inline constexpr Duration kAckDelay = milliseconds(200);  ///< or this long, whichever comes first
 
 // Sockets of the TCP link

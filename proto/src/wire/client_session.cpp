@@ -22,6 +22,9 @@ void ClientSession::start(const HelloInfo& hello, Instant now, SessionEvents& ou
   } else {
     min_version_ = hello.min_version;
     max_version_ = hello.max_version;
+    if (const auto* resume = std::get_if<ResumeCredentials>(&hello.credentials)) {
+      resumes_with_ = resume->token;
+    }
     own_compact_ = has_capability(hello.capabilities, kCompactRtpCapability);
     core_.send(message, out);
     state_ = State::greeting;
@@ -38,7 +41,8 @@ void ClientSession::on_frame(Channel channel, ByteView bytes, Instant now, Sessi
       core_.heard(now);
       state_ = in_established(channel, bytes, now, out);
       return;
-    case State::idle:  // a link brings nothing before it is open, and then start() comes first
+    case State::detached:  // what a link brings that is given up already
+    case State::idle:      // a link brings nothing before it is open, and then start() comes first
     case State::closed:
       return;
   }
@@ -76,6 +80,7 @@ ClientSession::State ClientSession::on_welcome(const v1::ControlMessage& message
   if (own_compact_ && has_capability(welcome.capabilities, kCompactRtpCapability)) {
     core_.enable_compact_rtp();
   }
+  note(welcome);
   out.push_back(SessionEstablished{std::move(welcome)});
   return State::established;
 }
@@ -89,12 +94,74 @@ ClientSession::State ClientSession::on_reject(const v1::ControlMessage& message,
 
 ClientSession::State ClientSession::in_established(Channel channel, ByteView bytes, Instant now,
                                                    SessionEvents& out) {
-  return core_.on_frame(channel, bytes, now, out) == Life::over ? State::closed
-                                                                : State::established;
+  return after(core_.on_frame(channel, bytes, now, out), now);
+}
+
+ClientSession::State ClientSession::after(Life life, Instant now) {
+  switch (life) {
+    case Life::goes_on:
+      return state_;
+    case Life::link_lost:
+      core_.detach(now);
+      return State::detached;
+    case Life::over:
+      break;
+  }
+  return State::closed;
+}
+
+void ClientSession::note(const WelcomeInfo& welcome) {
+  token_ = welcome.resume_window_ms == 0 ? std::string() : welcome.resume_token;
+  if (!token_.empty()) core_.make_resumable(milliseconds(welcome.resume_window_ms));
+}
+
+std::optional<HelloInfo> ClientSession::resume_hello(const HelloInfo& first) const {
+  const bool stands = state_ == State::established || state_ == State::detached;
+  if (!stands || token_.empty()) return std::nullopt;
+  HelloInfo hello = first;
+  hello.credentials = ResumeCredentials{token_, core_.ledger().received()};
+  return hello;
+}
+
+bool ClientSession::adopt(ClientSession& greeting, const WelcomeInfo& welcome, Instant now,
+                          SessionEvents& out) {
+  const bool stands = state_ == State::established || state_ == State::detached;
+  if (!stands || greeting.state_ != State::established) return false;
+  // Its token may be dead already and its counts are old: taking it would lose the session.
+  if (greeting.resumes_with_ != token_) return false;
+  greeting.state_ = State::closed;
+  const SipLedger& ledger = core_.ledger();
+  core_.attach(welcome.keep_alive_ms, welcome.sip_frames_before, now);
+  note(welcome);
+  if (welcome.sip_frames < ledger.acknowledged() || welcome.sip_frames_before > ledger.received() ||
+      !core_.ledger().on_acknowledged(welcome.sip_frames)) {
+    state_ = close_now(CloseCode::protocol_error, "Welcome does not fit the session", out);
+    return true;
+  }
+  state_ = State::established;
+  core_.send_ack(out);
+  core_.replay(out);
+  return true;
+}
+
+void ClientSession::on_link_lost(CloseCode code, std::string_view reason, Instant now,
+                                 SessionEvents& out) {
+  if (state_ == State::closed || state_ == State::detached || state_ == State::idle) return;
+  if (state_ == State::established && !token_.empty() && !ends_session(code)) {
+    core_.detach(now);
+    state_ = State::detached;
+    return;
+  }
+  core_.end({code, std::string(reason), 0, true}, out);
+  state_ = State::closed;
 }
 
 bool ClientSession::send_sip(ByteView message, SessionEvents& out) {
-  return state_ == State::established && core_.send_sip(message, out);
+  if (state_ != State::established && state_ != State::detached) return false;
+  if (message.empty() || message.size() > limits::kReliableFrameBytes) return false;
+  if (core_.send_sip(message, out) == Life::goes_on) return true;
+  state_ = State::closed;
+  return false;
 }
 
 void ClientSession::close(CloseCode code, std::string_view reason, SessionEvents& out) {
@@ -115,7 +182,7 @@ ClientSession::State ClientSession::close_now(CloseCode code, std::string_view r
 
 void ClientSession::on_timeout(Instant now, SessionEvents& out) {
   if (state_ == State::idle || state_ == State::closed) return;
-  if (core_.on_timeout(now, out) == Life::over) state_ = State::closed;
+  state_ = after(core_.on_timeout(now, out), now);
 }
 
 std::optional<Instant> ClientSession::next_deadline() const {

@@ -28,8 +28,23 @@ const char* to_text(CloseCode code) {
       return "too_slow";
     case CloseCode::forbidden:
       return "forbidden";
+    case CloseCode::resume_refused:
+      return "resume_refused";
   }
   return "unknown";
+}
+
+bool ends_session(CloseCode code) {
+  switch (code) {
+    case CloseCode::timeout:
+    case CloseCode::going_away:
+    case CloseCode::replaced:
+    case CloseCode::internal_error:
+    case CloseCode::too_slow:
+      return false;
+    default:
+      return true;
+  }
 }
 
 }  // namespace isthmus::wire

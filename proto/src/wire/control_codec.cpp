@@ -49,7 +49,7 @@ std::uint32_t last_field(Body body) {
     case Body::kHello:
       return v1::Hello::kInstanceFieldNumber;
     case Body::kWelcome:
-      return v1::Welcome::kCapabilitiesFieldNumber;
+      return v1::Welcome::kSipFramesBeforeFieldNumber;
     case Body::kReject:
       return v1::Reject::kRetryAfterSFieldNumber;
     case Body::kPing:
@@ -120,6 +120,9 @@ v1::ControlMessage to_message(const HelloInfo& info) {
     hello.mutable_password()->set_password(password->password);
   } else if (const auto* token = std::get_if<TokenCredentials>(&info.credentials)) {
     hello.set_token(token->token);
+  } else if (const auto* resume = std::get_if<ResumeCredentials>(&info.credentials)) {
+    hello.mutable_resume()->set_token(resume->token);
+    hello.mutable_resume()->set_sip_frames(resume->sip_frames);
   }
   for (const std::string& capability : info.capabilities) hello.add_capabilities(capability);
   hello.set_instance(info.instance);
@@ -142,6 +145,10 @@ v1::ControlMessage to_message(const WelcomeInfo& info) {
   welcome.set_media_id(info.media_id);
   welcome.set_software(info.software);
   for (const std::string& capability : info.capabilities) welcome.add_capabilities(capability);
+  welcome.set_resume_token(info.resume_token);
+  welcome.set_resume_window_ms(info.resume_window_ms);
+  welcome.set_sip_frames(info.sip_frames);
+  welcome.set_sip_frames_before(info.sip_frames_before);
   return message;
 }
 
@@ -156,6 +163,9 @@ std::optional<HelloInfo> to_info(const v1::Hello& hello) {
       break;
     case v1::Hello::kToken:
       info.credentials = TokenCredentials{hello.token()};
+      break;
+    case v1::Hello::kResume:
+      info.credentials = ResumeCredentials{hello.resume().token(), hello.resume().sip_frames()};
       break;
     default:
       return std::nullopt;
@@ -178,6 +188,10 @@ WelcomeInfo to_info(const v1::Welcome& welcome) {
   info.max_channels = welcome.limits().channels();
   info.media_id = welcome.media_id();
   info.capabilities.assign(welcome.capabilities().begin(), welcome.capabilities().end());
+  info.resume_token = welcome.resume_token();
+  info.resume_window_ms = welcome.resume_window_ms();
+  info.sip_frames = welcome.sip_frames();
+  info.sip_frames_before = welcome.sip_frames_before();
   return info;
 }
 

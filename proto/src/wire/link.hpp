@@ -23,8 +23,14 @@ enum class CloseCode : std::uint32_t {
   version_mismatch = 9,
   too_slow = 10,
   forbidden = 11,
+  resume_refused = 12,
 };
+inline constexpr CloseCode kLastCloseCode = CloseCode::resume_refused;
 const char* to_text(CloseCode code);  ///< "unauthorized"
+
+/// A link ended with this code and no Close on the control channel: is its session over too? What
+/// the peer did on purpose or wrong ends the session; what befell the link does not.
+bool ends_session(CloseCode code);
 
 /// What went through one link. Messages are what its socket carries at once (WebSocket messages,
 /// media packets); bytes are their payloads.
@@ -41,6 +47,25 @@ struct LinkCounters {
   std::uint64_t media_wire_bytes_in = 0, media_wire_bytes_out = 0;
   std::uint64_t malformed_messages = 0;  ///< each ended the link
 };
+
+/// Of a session's links together.
+inline LinkCounters& operator+=(LinkCounters& sum, const LinkCounters& of) {
+  sum.messages_in += of.messages_in;
+  sum.messages_out += of.messages_out;
+  sum.bytes_in += of.bytes_in;
+  sum.bytes_out += of.bytes_out;
+  sum.reliable_frames_in += of.reliable_frames_in;
+  sum.reliable_frames_out += of.reliable_frames_out;
+  sum.media_frames_in += of.media_frames_in;
+  sum.media_frames_out += of.media_frames_out;
+  sum.media_dropped += of.media_dropped;
+  sum.media_messages_in += of.media_messages_in;
+  sum.media_messages_out += of.media_messages_out;
+  sum.media_wire_bytes_in += of.media_wire_bytes_in;
+  sum.media_wire_bytes_out += of.media_wire_bytes_out;
+  sum.malformed_messages += of.malformed_messages;
+  return sum;
+}
 
 /// Bytes on the wire for each media packet; 0 before the first.
 inline double wire_bytes_per_packet_in(const LinkCounters& of) {

@@ -12,9 +12,11 @@ ServerSession::ServerSession(Instant now) {
 }
 
 void ServerSession::on_frame(Channel channel, ByteView bytes, Instant now, SessionEvents& out) {
-  if (state_ == State::closed) return;
+  if (state_ == State::closed || state_ == State::detached) return;
   core_.heard(now);
   if (state_ == State::established) {
+    if (proof_pending_) generations_.prove();  // whoever sends has read the Welcome
+    proof_pending_ = false;
     state_ = in_established(channel, bytes, now, out);
     return;
   }
@@ -62,9 +64,7 @@ ServerSession::State ServerSession::on_hello(const v1::ControlMessage& message,
   }
   auto info = to_info(hello);
   if (!info) {
-    return refuse(CloseCode::unauthorized,
-                  hello.has_resume() ? "resume is not supported" : "Hello without credentials", 0,
-                  out);
+    return refuse(CloseCode::unauthorized, "Hello without credentials", 0, out);
   }
   version_ = kProtocolVersion;
   peer_compact_ = has_capability(info->capabilities, kCompactRtpCapability);
@@ -92,8 +92,20 @@ ServerSession::State ServerSession::in_judging(Channel channel, ByteView bytes,
 
 ServerSession::State ServerSession::in_established(Channel channel, ByteView bytes, Instant now,
                                                    SessionEvents& out) {
-  return core_.on_frame(channel, bytes, now, out) == Life::over ? State::closed
-                                                                : State::established;
+  return after(core_.on_frame(channel, bytes, now, out), now);
+}
+
+ServerSession::State ServerSession::after(Life life, Instant now) {
+  switch (life) {
+    case Life::goes_on:
+      return state_;
+    case Life::link_lost:
+      core_.detach(now);
+      return State::detached;
+    case Life::over:
+      break;
+  }
+  return State::closed;
 }
 
 void ServerSession::accept(WelcomeInfo welcome, Instant now, SessionEvents& out) {
@@ -110,7 +122,45 @@ void ServerSession::accept(WelcomeInfo welcome, Instant now, SessionEvents& out)
   if (peer_compact_ && has_capability(welcome.capabilities, kCompactRtpCapability)) {
     core_.enable_compact_rtp();
   }
+  if (!welcome.resume_token.empty()) core_.make_resumable(milliseconds(welcome.resume_window_ms));
   state_ = State::established;
+}
+
+bool ServerSession::can_resume(std::uint32_t generation, std::uint64_t sip_frames) const {
+  const bool stands = state_ == State::established || state_ == State::detached;
+  return stands && core_.resumable() && generations_.good(generation) &&
+         sip_frames <= core_.ledger().sent();
+}
+
+void ServerSession::resume(ServerSession& greeting, std::uint32_t generation,
+                           std::uint64_t sip_frames, WelcomeInfo welcome,
+                           const ResumeTokens& tokens, Instant now, SessionEvents& out) {
+  if (!can_resume(generation, sip_frames) || greeting.state_ != State::judging) return;
+  greeting.state_ = State::closed;
+  version_ = greeting.version_;
+  // A Hello that came late may know of less than an Ack that overtook it on the old link.
+  (void)core_.ledger().on_acknowledged(sip_frames);
+  welcome.version = version_;
+  welcome.resume_token = tokens.issue({welcome.session_id, generations_.use(generation)});
+  welcome.sip_frames = core_.ledger().received();
+  welcome.sip_frames_before = core_.ledger().acknowledged();
+  core_.attach(welcome.keep_alive_ms, welcome.sip_frames, now);
+  state_ = State::established;
+  proof_pending_ = true;
+  core_.send(to_message(welcome), out);
+  core_.replay(out);
+}
+
+void ServerSession::on_link_lost(CloseCode code, std::string_view reason, Instant now,
+                                 SessionEvents& out) {
+  if (state_ == State::closed || state_ == State::detached) return;
+  if (state_ == State::established && core_.resumable() && !ends_session(code)) {
+    core_.detach(now);
+    state_ = State::detached;
+    return;
+  }
+  core_.end({code, std::string(reason), 0, true}, out);
+  state_ = State::closed;
 }
 
 void ServerSession::reject(CloseCode code, std::string_view reason, std::uint32_t retry_after_s,
@@ -131,7 +181,11 @@ ServerSession::State ServerSession::refuse(CloseCode code, std::string_view reas
 }
 
 bool ServerSession::send_sip(ByteView message, SessionEvents& out) {
-  return state_ == State::established && core_.send_sip(message, out);
+  if (state_ != State::established && state_ != State::detached) return false;
+  if (message.empty() || message.size() > limits::kReliableFrameBytes) return false;
+  if (core_.send_sip(message, out) == Life::goes_on) return true;
+  state_ = State::closed;
+  return false;
 }
 
 void ServerSession::close(CloseCode code, std::string_view reason, SessionEvents& out) {
@@ -146,7 +200,7 @@ ServerSession::State ServerSession::close_now(CloseCode code, std::string_view r
 
 void ServerSession::on_timeout(Instant now, SessionEvents& out) {
   if (state_ == State::closed) return;
-  if (core_.on_timeout(now, out) == Life::over) state_ = State::closed;
+  state_ = after(core_.on_timeout(now, out), now);
 }
 
 std::optional<Instant> ServerSession::next_deadline() const {

@@ -50,6 +50,35 @@ std::optional<ByteView> SessionCore::read_media(Channel channel, ByteView frame,
   return packet;
 }
 
+void SessionCore::make_resumable(Duration window) {
+  window_ = std::min(window, limits::kMaxResumeWindow);
+  ledger_.keep_unacknowledged();
+}
+
+void SessionCore::detach(Instant now) {
+  attached_ = false;
+  lost_at_ = now + window_;
+  ack_due_.reset();
+  ping_sent_.reset();
+}
+
+void SessionCore::attach(std::uint32_t keep_alive_ms, std::uint64_t base, Instant now) {
+  attached_ = true;
+  position_ = base;
+  ack_due_.reset();
+  ping_sent_.reset();
+  ++statistics_.resumes;
+  new_link();
+  establish(keep_alive_ms, now);
+}
+
+void SessionCore::replay(SessionEvents& out) {
+  for (const Bytes& frame : ledger_.unacknowledged()) {
+    out.push_back(SendFrame{kSipChannel, frame});
+    ++statistics_.sip_frames_repeated;
+  }
+}
+
 Life SessionCore::on_frame(Channel channel, ByteView bytes, Instant now, SessionEvents& out) {
   if (channel == kSipChannel) return on_sip(bytes, now, out);
   if (channel == kControlChannel) return on_control(bytes, now, out);
@@ -62,9 +91,13 @@ Life SessionCore::on_sip(ByteView bytes, Instant now, SessionEvents& out) {
   if (bytes.size() > limits::kReliableFrameBytes) {
     return close(CloseCode::limit_exceeded, "SIP frame above 65536 bytes", out);
   }
-  ++statistics_.sip_frames_in;
+  if (++position_ <= ledger_.received()) {
+    ++statistics_.sip_frames_duplicate;  // it came on an earlier link too
+    return Life::goes_on;
+  }
+  ledger_.count_received();
   out.push_back(SipFrameReceived{std::string(as_text(bytes))});
-  if (statistics_.sip_frames_in - acked_in_ >= limits::kAckEveryFrames) {
+  if (ledger_.received() - acked_in_ >= limits::kAckEveryFrames) {
     send_ack(out);
   } else if (!ack_due_) {
     ack_due_ = now + limits::kAckDelay;
@@ -134,10 +167,9 @@ Life SessionCore::on_other_control(const v1::ControlMessage& message, SessionEve
 }
 
 Life SessionCore::on_ack(std::uint64_t sip_frames, SessionEvents& out) {
-  if (sip_frames > statistics_.sip_frames_out) {
+  if (!ledger_.on_acknowledged(sip_frames)) {
     return close(CloseCode::protocol_error, "Ack of SIP frames that were never sent", out);
   }
-  statistics_.sip_frames_acked = std::max(statistics_.sip_frames_acked, sip_frames);
   return Life::goes_on;
 }
 
@@ -148,18 +180,19 @@ void SessionCore::on_pong(std::uint64_t ping_clock_ms, Instant now) {
   ping_sent_.reset();
 }
 
-bool SessionCore::send_sip(ByteView message, SessionEvents& out) {
-  if (message.empty() || message.size() > limits::kReliableFrameBytes) return false;
-  ++statistics_.sip_frames_out;
-  out.push_back(SendFrame{kSipChannel, to_bytes(message)});
-  return true;
+Life SessionCore::send_sip(ByteView message, SessionEvents& out) {
+  if (!ledger_.send(message)) {
+    return close(CloseCode::too_slow, "too many SIP frames wait to be acknowledged", out);
+  }
+  if (attached_) out.push_back(SendFrame{kSipChannel, to_bytes(message)});
+  return Life::goes_on;
 }
 
 void SessionCore::send_ack(SessionEvents& out) {
   v1::ControlMessage message;
-  message.mutable_ack()->set_sip_frames(statistics_.sip_frames_in);
+  message.mutable_ack()->set_sip_frames(ledger_.received());
   send(message, out);
-  acked_in_ = statistics_.sip_frames_in;
+  acked_in_ = ledger_.received();
   ack_due_.reset();
 }
 
@@ -176,7 +209,16 @@ Life SessionCore::on_timeout(Instant now, SessionEvents& out) {
     if (now < opened_ + limits::kUnauthenticatedLife) return Life::goes_on;
     return close(CloseCode::timeout, "the session was not established within 5 s", out);
   }
-  if (now >= peer_lost_at()) return close(CloseCode::timeout, "nothing heard from the peer", out);
+  if (!attached_) {
+    if (now < lost_at_) return Life::goes_on;
+    return close(CloseCode::timeout, "no link came back in time", out);
+  }
+  if (now >= peer_lost_at()) {
+    const std::string reason = "nothing heard from the peer";
+    if (!resumable()) return close(CloseCode::timeout, reason, out);
+    out.push_back(LinkLost{CloseCode::timeout, reason});
+    return Life::link_lost;
+  }
   if (ack_due_ && now >= *ack_due_) send_ack(out);
   if (side_ == Side::client && now >= next_ping_) send_ping(now, out);
   return Life::goes_on;
@@ -184,6 +226,7 @@ Life SessionCore::on_timeout(Instant now, SessionEvents& out) {
 
 std::optional<Instant> SessionCore::next_deadline() const {
   if (!established_) return opened_ + limits::kUnauthenticatedLife;
+  if (!attached_) return lost_at_;
   Instant next = peer_lost_at();
   if (ack_due_) next = std::min(next, *ack_due_);
   if (side_ == Side::client) next = std::min(next, next_ping_);
@@ -199,7 +242,16 @@ std::uint64_t SessionCore::clock_ms(Instant now) const {
       std::chrono::duration_cast<milliseconds>(now - opened_).count());
 }
 
+SessionStatistics SessionCore::statistics() const {
+  SessionStatistics all = statistics_;
+  all.sip_frames_in = ledger_.received();
+  all.sip_frames_out = ledger_.sent();
+  all.sip_frames_acked = ledger_.acknowledged();
+  return all;
+}
+
 void SessionCore::send(const v1::ControlMessage& message, SessionEvents& out) const {
+  if (!attached_) return;  // nobody hears it
   out.push_back(SendFrame{kControlChannel, serialize_control(message)});
 }
 

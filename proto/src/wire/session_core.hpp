@@ -6,6 +6,7 @@
 #include "base/time.hpp"
 #include "wire/compact_rtp.hpp"
 #include "wire/session_events.hpp"
+#include "wire/sip_ledger.hpp"
 
 namespace isthmus::v1 {
 class ControlMessage;
@@ -14,7 +15,7 @@ class ControlMessage;
 namespace isthmus::wire {
 
 /// Does the session that calls live on after this input?
-enum class Life : std::uint8_t { goes_on, over };
+enum class Life : std::uint8_t { goes_on, link_lost, over };
 
 /// What both ends of a session do alike: the time allowed to establish it, and once it stands SIP
 /// counting and Acks, Ping and Pong, Close. Acks are sent after limits::kAckEveryFrames frames or
@@ -39,6 +40,21 @@ class SessionCore {
                                      SessionEvents& out);
   const MediaFormCounters& media_out() const { return media_out_.counters(); }
   const MediaFormCounters& media_in() const { return media_in_.counters(); }
+
+  /// From here on the session outlives its links by up to this long, and keeps what is not
+  /// acknowledged.
+  void make_resumable(Duration window);
+  bool resumable() const { return window_ > Duration{}; }
+  /// The link is gone; the session waits.
+  void detach(Instant now);
+  /// Goes on over a new link: the peer's first SIP frame on it has the number `base` + 1. What of
+  /// ours is not acknowledged is to be sent with replay().
+  void attach(std::uint32_t keep_alive_ms, std::uint64_t base, Instant now);
+  void replay(SessionEvents& out);
+  SipLedger& ledger() { return ledger_; }
+  const SipLedger& ledger() const { return ledger_; }
+  void send_ack(SessionEvents& out);
+  void send_ping(Instant now, SessionEvents& out);
   /// Anything that came from the peer, media included.
   void heard(Instant now) { last_heard_ = now; }
 
@@ -52,7 +68,9 @@ class SessionCore {
   bool parse(ByteView bytes, v1::ControlMessage& message);
   void count_unknown_channel() { ++statistics_.unknown_channels; }
 
-  bool send_sip(ByteView message, SessionEvents& out);
+  /// Sends a frame, or keeps it for the next link. Over the bounds of what may be kept it ends the
+  /// session.
+  Life send_sip(ByteView message, SessionEvents& out);
   Life on_timeout(Instant now, SessionEvents& out);
   std::optional<Instant> next_deadline() const;
 
@@ -62,20 +80,22 @@ class SessionCore {
   /// Reports the end that the peer said or that needs no word to it.
   Life end(SessionClosed closed, SessionEvents& out) const;
 
-  const SessionStatistics& statistics() const { return statistics_; }
+  SessionStatistics statistics() const;
 
  private:
   Life on_sip(ByteView bytes, Instant now, SessionEvents& out);
   Life on_control(ByteView bytes, Instant now, SessionEvents& out);
   Life on_ack(std::uint64_t sip_frames, SessionEvents& out);
   void on_pong(std::uint64_t ping_clock_ms, Instant now);
-  void send_ack(SessionEvents& out);
-  void send_ping(Instant now, SessionEvents& out);
   std::uint64_t clock_ms(Instant now) const;
   Instant peer_lost_at() const;
 
   Side side_;
-  bool established_ = false;
+  bool established_ = false, attached_ = true;
+  Duration window_{};  ///< zero: not resumable
+  Instant lost_at_{};  ///< while not attached: when the session ends
+  SipLedger ledger_;
+  std::uint64_t position_ = 0;  ///< number of the last SIP frame that came on this link
   Instant opened_{}, last_heard_{};
   Duration keep_alive_{};
   Instant next_ping_{};               ///< client only

@@ -19,7 +19,11 @@ struct PasswordCredentials {
 struct TokenCredentials {
   std::string token;
 };
-using Credentials = std::variant<PasswordCredentials, TokenCredentials>;
+struct ResumeCredentials {
+  std::string token;             ///< of the last Welcome
+  std::uint64_t sip_frames = 0;  ///< received in the session
+};
+using Credentials = std::variant<PasswordCredentials, TokenCredentials, ResumeCredentials>;
 
 /// What a client says first. All text is UTF-8.
 struct HelloInfo {
@@ -45,6 +49,11 @@ struct WelcomeInfo {
   std::uint32_t max_channels = 0;
   std::uint32_t media_id = 0;  ///< wire::Link::media_id() of the gateway's end
   std::vector<std::string> capabilities;
+  std::string resume_token;            ///< empty: the session ends with its link
+  std::uint32_t resume_window_ms = 0;  ///< life of the session without a link
+  std::uint64_t sip_frames = 0;        ///< of a resumed session: received by the gateway
+  std::uint64_t sip_frames_before =
+      0;  ///< same: those that precede the gateway's first on this link
 };
 
 /// Adds `name` to what an end says that it can do if `can`, else takes it out.
@@ -64,6 +73,10 @@ struct SessionEstablished {  ///< client: Welcome came
 struct SipFrameReceived {  ///< one complete SIP message
   std::string bytes;
 };
+struct LinkLost {  ///< the link is dead: close it with this code; the session waits for another
+  CloseCode code;
+  std::string reason;
+};
 struct SessionClosed {  ///< the session is over; close the link (what must be said was emitted
                         ///< before this)
   CloseCode code;
@@ -71,17 +84,20 @@ struct SessionClosed {  ///< the session is over; close the link (what must be s
   std::uint32_t retry_after_s = 0;  ///< from Reject, 0: none said
   bool by_peer = false;
 };
-using SessionEvent =
-    std::variant<SendFrame, AuthenticateHello, SessionEstablished, SipFrameReceived, SessionClosed>;
+using SessionEvent = std::variant<SendFrame, AuthenticateHello, SessionEstablished,
+                                  SipFrameReceived, LinkLost, SessionClosed>;
 using SessionEvents = std::vector<SessionEvent>;
 
 struct SessionStatistics {
   std::uint64_t sip_frames_in = 0, sip_frames_out = 0;
-  std::uint64_t sip_frames_acked = 0;  ///< of those out, what the peer's last Ack covered
-  std::uint64_t unknown_channels = 0;  ///< frames dropped
-  std::uint64_t unknown_control = 0;   ///< messages of a kind that this version ignores
-  std::uint64_t unknown_fields = 0;    ///< messages that carried fields this version ignores
-  std::optional<Duration> round_trip;  ///< of the last Ping
+  std::uint64_t sip_frames_acked = 0;      ///< of those out, what the peer's last Ack covered
+  std::uint64_t unknown_channels = 0;      ///< frames dropped
+  std::uint64_t unknown_control = 0;       ///< messages of a kind that this version ignores
+  std::uint64_t unknown_fields = 0;        ///< messages that carried fields this version ignores
+  std::uint64_t resumes = 0;               ///< links that took the place of another
+  std::uint64_t sip_frames_repeated = 0;   ///< sent again on a new link
+  std::uint64_t sip_frames_duplicate = 0;  ///< came again on a new link, and were dropped
+  std::optional<Duration> round_trip;      ///< of the last Ping
 };
 
 }  // namespace isthmus::wire

@@ -61,12 +61,19 @@ class SessionServer {
       events.clear();
     }
     void judge(const wire::HelloInfo& hello) {
+      if (std::holds_alternative<wire::ResumeCredentials>(hello.credentials)) {
+        ++server.resumes_refused;
+        session.reject(CloseCode::resume_refused, "restarted", 0, events);
+        return;
+      }
       const auto* password = std::get_if<wire::PasswordCredentials>(&hello.credentials);
       if (password != nullptr && password->password == "right") {
         wire::WelcomeInfo welcome;
         welcome.user = password->user;
         welcome.session_id = 42;
         welcome.observed_address = link->remote().to_string();
+        if (server.resume_window_ms != 0) welcome.resume_token = "token";
+        welcome.resume_window_ms = server.resume_window_ms;
         session.accept(welcome, clock_now(), events);
       } else {
         session.reject(CloseCode::unauthorized, "wrong password", 0, events);
@@ -81,6 +88,8 @@ class SessionServer {
 
   std::unique_ptr<link::Listener> listener;
   std::vector<std::unique_ptr<Session>> sessions;
+  std::uint32_t resume_window_ms = 0;  ///< promised, and then refused as after a restart
+  int resumes_refused = 0;
 };
 
 struct Closed {
@@ -107,6 +116,10 @@ class Client final : public ConnectionHandler {
   void on_media(wire::Channel channel, ByteView bytes) override {
     media.push_back({channel, std::string(as_text(bytes))});
   }
+  void on_link_lost(CloseCode code, const std::string& reason, Duration will_retry_in) override {
+    lost.push_back({code, reason, will_retry_in});
+    if (on_event) on_event();
+  }
   void on_closed(CloseCode code, const std::string& reason,
                  std::optional<Duration> will_retry_in) override {
     closed.push_back({code, reason, will_retry_in});
@@ -117,7 +130,7 @@ class Client final : public ConnectionHandler {
   std::vector<wire::WelcomeInfo> welcomes;
   std::vector<std::string> sip;
   std::vector<ReceivedFrame> media;
-  std::vector<Closed> closed;
+  std::vector<Closed> closed, lost;
   std::function<void()> on_event;
 };
 
@@ -244,6 +257,63 @@ TEST(ClientConnection, goes_elsewhere_when_the_session_is_ended_by_the_gateway) 
   server.sessions.back()->close(CloseCode::replaced, "newer session");
   ASSERT_TRUE(loop.run_until([&] { return client.closed.size() == 2; }));
   EXPECT_FALSE(client.closed.back().will_retry_in);
+}
+
+TEST(ClientConnection, begins_anew_at_once_where_its_session_is_not_known_any_more) {
+  Loop loop;
+  TemporaryDirectory state;
+  SessionServer server(loop, state);
+  server.resume_window_ms = 60'000;
+  auto options = options_for(server);
+  options.first_retry = options.last_retry = seconds(60);  // nothing may wait for these
+  Client client(loop, options);
+  client.connection->start();
+  ASSERT_TRUE(loop.run_until([&] { return client.welcomes.size() == 1; }));
+  server.sessions.front()->link.reset();  // cut without a word
+  ASSERT_TRUE(loop.run_until([&] { return client.lost.size() == 1; }));
+  EXPECT_TRUE(client.connection->established());
+  EXPECT_FALSE(client.connection->has_link());
+  EXPECT_TRUE(client.connection->send_sip(as_bytes("waits")));
+  ASSERT_TRUE(loop.run_until([&] { return client.welcomes.size() == 2; }));
+  EXPECT_EQ(server.resumes_refused, 1);
+  ASSERT_EQ(client.closed.size(), 1u);
+  EXPECT_EQ(client.closed.front().code, CloseCode::resume_refused);
+  EXPECT_EQ(client.closed.front().will_retry_in, Duration{});
+  EXPECT_TRUE(client.connection->has_link());
+}
+
+TEST(ClientConnection, a_session_without_a_link_is_over_when_its_window_is) {
+  Loop loop;
+  TemporaryDirectory state;
+  auto server = std::make_unique<SessionServer>(loop, state);
+  server->resume_window_ms = 300;
+  auto options = options_for(*server);
+  options.first_resume_retry = milliseconds(20);
+  Client client(loop, options);
+  client.connection->start();
+  ASSERT_TRUE(loop.run_until([&] { return client.welcomes.size() == 1; }));
+  server.reset();
+  ASSERT_TRUE(loop.run_until([&] { return !client.closed.empty(); }));
+  EXPECT_GE(client.lost.size(), 2u) << "attempts are told";
+  EXPECT_EQ(client.closed.front().code, CloseCode::timeout);
+  EXPECT_TRUE(client.closed.front().will_retry_in);
+  EXPECT_FALSE(client.connection->established());
+}
+
+TEST(ClientConnection, may_be_destroyed_when_its_link_is_lost) {
+  Loop loop;
+  TemporaryDirectory state;
+  SessionServer server(loop, state);
+  server.resume_window_ms = 60'000;
+  Client client(loop, options_for(server));
+  client.connection->start();
+  ASSERT_TRUE(loop.run_until([&] { return client.welcomes.size() == 1; }));
+  client.on_event = [&] { client.connection.reset(); };
+  server.sessions.front()->link.reset();
+  ASSERT_TRUE(loop.run_until([&] { return client.lost.size() == 1; }));
+  loop.run_for(milliseconds(50));
+  EXPECT_TRUE(client.closed.empty());
+  EXPECT_EQ(client.welcomes.size(), 1u);
 }
 
 TEST(ClientConnection, an_untrusted_gateway_hears_no_password) {

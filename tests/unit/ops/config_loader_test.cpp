@@ -374,6 +374,17 @@ links: {topology_hiding: true}
   EXPECT_TRUE(config->links.topology_hiding);
 }
 
+TEST(GatewayConfigFile, sessions_wait_for_their_clients_as_long_as_it_says) {
+  auto silent = gateway("{}");
+  ASSERT_TRUE(silent) << to_string(silent.error());
+  EXPECT_EQ(silent->links.resume_window, std::chrono::seconds(60));
+  auto off = gateway("{links: {resume_window_s: 0}, limits: {detached_sessions_per_user: 1}}");
+  ASSERT_TRUE(off) << to_string(off.error());
+  EXPECT_EQ(off->links.resume_window, std::chrono::seconds(0));
+  EXPECT_EQ(off->limits.detached_sessions_per_user, 1u);
+  EXPECT_THAT(faults(gateway("{links: {resume_window_s: 3601}}")), HasSubstr("resume_window_s"));
+}
+
 TEST(GatewayConfigFile, a_file_that_cannot_be_read_says_so) {
   auto config = load_gateway_config("/nonexistent/gateway.yaml");
   ASSERT_FALSE(config);

@@ -141,11 +141,12 @@ TEST(Frame, every_error_and_code_has_its_own_text) {
   for (int i = 0; i <= static_cast<int>(FrameError::empty); ++i) {
     texts.emplace_back(to_text(static_cast<FrameError>(i)));
   }
-  for (std::uint32_t i = 0; i <= 11; ++i) texts.emplace_back(to_text(static_cast<CloseCode>(i)));
+  const auto last = static_cast<std::uint32_t>(kLastCloseCode);
+  for (std::uint32_t i = 0; i <= last; ++i) texts.emplace_back(to_text(static_cast<CloseCode>(i)));
   for (std::size_t i = 0; i < texts.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) EXPECT_NE(texts[i], texts[j]);
   }
-  EXPECT_STREQ(to_text(static_cast<CloseCode>(12)), "unknown");
+  EXPECT_STREQ(to_text(static_cast<CloseCode>(last + 1)), "unknown");
 }
 
 }  // namespace

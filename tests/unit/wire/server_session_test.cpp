@@ -58,7 +58,7 @@ std::vector<Row> rows() {
       {"Hello 0..0", frame(hello_versions(0, 0)), {mismatch, error, error}},
       {"Hello 2..1", frame(hello_versions(2, 1)), {error, error, error}},
       {"Hello without credentials", frame(control(bare)), {unauthorized, error, error}},
-      {"Hello with resume", frame(control(resume)), {unauthorized, error, error}},
+      {"Hello with resume", frame(control(resume)), {"authenticate", error, error}},
       {"Hello too large", frame(control(to_message(huge))), {too_much, error, error}},
       {"Welcome", frame(welcome()), {error, error, error}},
       {"Reject", frame(reject(CloseCode::forbidden)), {error, error, error}},

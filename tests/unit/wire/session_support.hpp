@@ -133,6 +133,8 @@ inline std::string describe(const SessionEvents& events) {
       text += "established";
     } else if (std::get_if<SipFrameReceived>(&event) != nullptr) {
       text += "sip-in";
+    } else if (const auto* lost = std::get_if<LinkLost>(&event)) {
+      text += std::string("link lost ") + to_text(lost->code);
     } else if (const auto* closed = std::get_if<SessionClosed>(&event)) {
       text += std::string("over ") + to_text(closed->code) + (closed->by_peer ? " by peer" : "");
     }

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""A call whose socket dies: cut by a reset, silenced by a network that swallows everything, refused for
+a while. The call stays up, its audio goes on, and the provider sees no SIP for it; the gaps are
+printed. When no link comes back in time, the gateway ends the call."""
+
+import json
+import socket
+import threading
+import time
+
+import support
+from lab.relay import TcpRelay
+from lab.uas import Uas
+
+WINDOW_S = 4
+
+
+class Echo:
+    """Sends RTP back, and notes when it came."""
+
+    def __init__(self, host, address, port):
+        self.arrivals = []
+        self._socket = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((address, port))
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while True:
+            try:
+                data, source = self._socket.recvfrom(2048)
+                self.arrivals.append(time.monotonic())
+                self._socket.sendto(data, source)
+            except OSError:
+                return
+
+    def gap_ms(self, since):
+        """The longest silence since then, that before the first packet included."""
+        times = [since, *[at for at in self.arrivals if at > since]]
+        return max((b - a) * 1000 for a, b in zip(times, times[1:] or [time.monotonic()]))
+
+    def close(self):
+        self._socket.close()
+
+
+class Scene:
+    def __init__(self, test):
+        self.test, site = test, test.site
+        self.gateway = test.gateway(
+            {
+                "links": {"resume_window_s": WINDOW_S},
+                "providers": [
+                    {
+                        "name": "trunk",
+                        "target": f"sip:{site.provider_address}:5062",
+                        "domains": ["trunk.example.net"],
+                    }
+                ],
+            }
+        )
+        self.uas = Uas(site.provider, "trunk", site.provider_address, 5062)
+        self.echo = Echo(site.provider, site.provider_address, 40000)
+        address = self.gateway.websocket_port
+        self.relay = TcpRelay(site.mobile, 9443, (self.gateway.host.address("mobile0"), address))
+
+    def call(self, name, seconds):
+        phone = self.test.programs.start(
+            self.test.site.mobile,
+            name,
+            [
+                self.test.build.phone, "call", "sip:service@trunk.example.net",
+                "--gateway", "wss://127.0.0.1:9443", "--pin", self.gateway.pin,
+                "--user", "office", "--password", "office-password",
+                "--no-audio", "--json", "--codec", "pcmu", "--duration", str(seconds),
+            ],
+        )  # fmt: skip
+        phone.wait_output('"state":"connected","status"', 10)
+        return phone
+
+    def sip_seen(self):
+        return [method for method, _ in self.uas.seen if method != "OPTIONS"]
+
+    def metric(self, name):
+        return int(self.gateway.metrics()[name])
+
+
+def events(phone, name):
+    lines = (line for line in phone.output().splitlines() if line.startswith("{"))
+    return [each for each in map(json.loads, lines) if each.get("event") == name]
+
+
+def survives(scene, name, harm, most_ms, seconds=6):
+    """A call that is harmed after two seconds; it must not notice."""
+    test = scene.test
+    resumed = scene.metric("isthmus_sessions_resumed_total") + scene.metric(
+        "isthmus_sessions_moved_total"
+    )
+    scene.uas.seen.clear()
+    phone = scene.call(name, seconds)
+    time.sleep(2)
+    before = scene.sip_seen()
+    harmed_at = time.monotonic()
+    harm()
+    time.sleep(seconds - 3.2)
+    gap = scene.echo.gap_ms(harmed_at)
+    test.equal(scene.sip_seen(), before, f"{name}: SIP that the provider saw of it")
+    code = phone.wait(15)
+    test.equal(code, 0, f"{name}: exit code of the phone")
+    test.equal(scene.sip_seen(), [*before, "BYE"], f"{name}: and at the end")
+    now = scene.metric("isthmus_sessions_resumed_total") + scene.metric(
+        "isthmus_sessions_moved_total"
+    )
+    test.check(now > resumed, f"{name}: the session was resumed {now - resumed} times")
+    states = [event["state"] for event in events(phone, "connection")]
+    back = [e for e in events(phone, "connection") if "resumed_after_s" in e]
+    test.check(bool(back), f"{name}: the phone says so: {', '.join(states)}")
+    test.check(gap <= most_ms, f"{name}: audio gap {gap:.0f} ms, at most {most_ms}")
+    return gap
+
+
+def refused_for_a_while(scene):
+    scene.relay.refuses = True
+    scene.relay.cut()
+    threading.Timer(1.0, lambda: setattr(scene.relay, "refuses", False)).start()
+
+
+def gives_up(scene):
+    """No link comes back: the gateway ends the call for good, and the phone says why it is over."""
+    test = scene.test
+    scene.uas.seen.clear()
+    phone = scene.call("lost", 60)
+    time.sleep(1)
+    scene.relay.refuses = True
+    scene.relay.cut()
+    test.soon(lambda: "BYE" in scene.sip_seen(), WINDOW_S + 2, "lost: the gateway ends the call")
+    test.equal(scene.metric("isthmus_sessions_expired_total"), 1, "lost: expired sessions")
+    test.soon(lambda: not phone.running(), 5, "lost: the phone gives the call up, too")
+    scene.relay.refuses = False
+
+
+def run(test):
+    if test.build.phone is None:
+        raise support.Skip("isthmus-phone is not built")
+    scene = Scene(test)
+    before = support.idle_state(scene.gateway)
+    gaps = {
+        "connection reset": survives(scene, "reset", scene.relay.cut, 700),
+        "network silent": survives(scene, "silent", scene.relay.freeze, 2500, seconds=8),
+        "refused for 1 s": survives(
+            scene, "refused", lambda: refused_for_a_while(scene), 3500, seconds=8
+        ),
+    }
+    gives_up(scene)
+    test.soon(
+        lambda: support.idle_state(scene.gateway) == before,
+        5,
+        "gateway: nothing is left of the calls",
+    )
+    for name, gap in gaps.items():
+        print(f"      {name:18} audio gap toward the provider {gap:6.0f} ms")
+    scene.relay.close()
+    scene.uas.close()
+    scene.echo.close()
+
+
+if __name__ == "__main__":
+    support.main(run, __doc__, isolated=True)
