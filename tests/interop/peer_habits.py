@@ -130,9 +130,9 @@ class Scene:
             (gateway.sip_address, gateway.sip_port),
         )
 
-    def ask(self, method="INVITE", headers=""):
+    def ask(self, method="INVITE", headers="", more_sdp=""):
         """The phone sends a first request; @return it as the provider gets it."""
-        body = self.phone.sdp() if method == "INVITE" else ""
+        body = self.phone.sdp() + more_sdp if method == "INVITE" else ""
         uri = f"sip:bob@{DOMAIN}"
         self.phone.tell(
             self.phone.request(method, uri, f"sip:desk@{DOMAIN}", headers=headers, body=body)
@@ -211,6 +211,75 @@ def an_answer_that_cannot_be_read(scene):
         scene.provider.answer(bye, 200)
 
 
+def a_contact_over_tcp_where_nobody_listens(scene):
+    invite = scene.ask()
+    place = f"{scene.provider.address}:{scene.provider.port}"
+    text = scene.provider.answer(
+        invite,
+        200,
+        "bob",
+        f"Contact: <sip:bob@{place};transport=tcp>\r\n",
+        contact=False,
+        body=scene.provider.sdp(),
+    )
+    ok = scene.phone.expect("INVITE", 200)
+    scene.by_phone(ok, "ACK", 1)
+    time.sleep(0.3)  # the connection is refused meanwhile
+    scene.provider.tell(text)
+    scene.test.check(scene.provider.sees("ACK"), "no TCP at the Contact: the ACK comes by UDP")
+    scene.by_phone(ok, "BYE", 2)
+    bye = scene.provider.sees("BYE")
+    if scene.test.check(bye, "and the BYE"):
+        scene.provider.answer(bye, 200)
+    scene.test.check(scene.phone.sees("BYE", 200), "whose 200 the phone gets")
+
+
+def an_answer_with_other_lines_than_the_offer(scene):
+    video = "m=video 40002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    invite = scene.ask(more_sdp=video)
+    scene.provider.answer(invite, 200, "bob", body=scene.provider.sdp())
+    ok = scene.phone.expect("INVITE", 200)
+    scene.test.check("m=video 0 RTP/AVP 96" in ok.text, "answer without its video line: refused")
+    scene.by_phone(ok, "ACK", 1)
+    scene.provider.expect("ACK")
+    scene.hang_up(ok)
+    invite = scene.ask()
+    scene.provider.answer(
+        invite, 200, "bob", body=scene.provider.sdp().replace("m=audio", "m=video")
+    )
+    scene.test.check(scene.phone.sees("INVITE", 502), "answer with video for audio: 502")
+    scene.test.check(scene.provider.sees("ACK"), "and an ACK for the provider")
+    scene.provider.answer(scene.provider.expect("BYE"), 200)
+
+
+def reliable_ringing_that_overtakes(scene):
+    invite = scene.ask(headers="Supported: 100rel\r\n")
+
+    def ring(number):
+        scene.provider.answer(invite, 180, "bob", f"Require: 100rel\r\nRSeq: {number}\r\n")
+
+    def acknowledge(number, cseq):
+        ringing = scene.phone.sees("INVITE", 180)
+        if not ringing or ringing["RSeq"] != str(number):
+            return False
+        scene.by_phone(ringing, "PRACK", cseq, headers=f"RAck: {number} 1 INVITE\r\n")
+        scene.provider.answer(scene.provider.expect("PRACK"), 200)
+        scene.phone.expect("PRACK", 200)
+        return True
+
+    ring(3)
+    in_order = acknowledge(3, 2)
+    ring(5)
+    scene.test.check(not scene.phone.sees("INVITE", 180, 0.4), "180 that overtook another waits")
+    ring(4)
+    in_order = in_order and acknowledge(4, 3)
+    ring(3)  # a late copy
+    ring(5)
+    scene.test.check(in_order and acknowledge(5, 4), "and all three come in their order")
+    scene.provider.answer(invite, 486, "bob", contact=False)
+    scene.phone.expect("INVITE", 486)
+
+
 def reliable_ringing_lost_at_the_phone(scene):
     invite = scene.ask(headers="Supported: 100rel\r\n")
     scene.provider.answer(invite, 180, "bob", "Require: 100rel\r\nRSeq: 7\r\n")
@@ -258,6 +327,9 @@ def run(test):
         bye_in_place_of_ack,
         no_contact_in_the_answer,
         an_answer_that_cannot_be_read,
+        a_contact_over_tcp_where_nobody_listens,
+        an_answer_with_other_lines_than_the_offer,
+        reliable_ringing_that_overtakes,
         reliable_ringing_lost_at_the_phone,
         notify_that_nobody_wants,
         lines_that_end_badly,

@@ -1,7 +1,9 @@
 #include "call/body_parts.hpp"
 
 #include <algorithm>
+#include <vector>
 
+#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "call/media_session.hpp"
 
@@ -19,6 +21,16 @@ struct Stretch {
 };
 struct Part {
   Stretch headers, content;
+  Stretch whole;              ///< with its delimiter line, up to the next one
+  bool session = true;        ///< by its Content-Disposition
+  bool optional = false;      ///< by its handling parameter
+  std::size_t multipart = 0;  ///< where the multipart begins that it stands in
+  bool alternative = false;   ///< that is multipart/alternative
+};
+/// The descriptions in a body.
+struct Parts {
+  std::vector<Part> found;
+  bool unreadable = false;  ///< there may be more
 };
 
 std::string boundary_of(std::string_view content_type) {
@@ -35,22 +47,44 @@ std::string media_type(std::string_view content_type) {
   return to_lower(trim(content_type.substr(0, content_type.find(';'))));
 }
 
-/// Value of a header among a part's; its place in the body comes along.
+/// Value of a header among a part's, continuation lines included; its place in the body.
 std::optional<Stretch> header_in(std::string_view body, Stretch headers, std::string_view name) {
-  std::size_t at = headers.begin;
-  while (at < headers.end) {
+  std::optional<Stretch> value;
+  for (std::size_t at = headers.begin; at < headers.end;) {
     std::size_t end = body.find('\n', at);
     if (end == std::string_view::npos || end >= headers.end) end = headers.end;
     std::string_view line = body.substr(at, end - at);
+    std::size_t stop = !line.empty() && line.back() == '\r' ? end - 1 : end;
     std::size_t colon = line.find(':');
-    if (colon != std::string_view::npos && iequals(trim(line.substr(0, colon)), name)) {
-      std::size_t stop = end;
-      if (stop > at && body[stop - 1] == '\r') --stop;
-      return Stretch{at + colon + 1, stop};
+    if (value && !line.empty() && (line.front() == ' ' || line.front() == '\t')) {
+      value->end = stop;
+    } else if (value) {
+      break;
+    } else if (colon != std::string_view::npos && iequals(trim(line.substr(0, colon)), name)) {
+      value = Stretch{at + colon + 1, stop};
     }
     at = end + 1;
   }
-  return std::nullopt;
+  return value;
+}
+
+/// The same, on one line.
+std::string value_in(std::string_view body, Stretch headers, std::string_view name) {
+  std::optional<Stretch> value = header_in(body, headers, name);
+  if (!value) return {};
+  std::string text(body.substr(value->begin, value->end - value->begin));
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\r' || c == '\n'; }, ' ');
+  return std::string(trim(text));
+}
+
+/// RFC 3261 §20.11.
+void read_disposition(std::string_view value, Part& part) {
+  if (value.empty()) return;
+  std::size_t parameters = std::min(value.find(';'), value.size());
+  part.session = iequals(trim(value.substr(0, parameters)), "session");
+  std::optional<sip::Params> params = sip::Params::parse(value.substr(parameters));
+  part.optional = params && iequals(params->get("handling").value_or(""), "optional");
 }
 
 /// Where a delimiter line "--boundary" begins, from `from` on (RFC 2046 §5.1.1).
@@ -66,60 +100,94 @@ std::size_t delimiter(std::string_view body, std::string_view line, std::size_t 
   return std::string_view::npos;
 }
 
-std::optional<Part> find_part(std::string_view body, Stretch within, std::string_view content_type,
-                              int depth) {
-  std::string boundary = boundary_of(content_type);
-  if (boundary.empty() || depth == 0) return std::nullopt;
-  std::string line = "--" + boundary;
+/// Reads the headers of a part; its content begins behind the blank line that ends them.
+/// @return false: there is none.
+bool split_part(std::string_view body, Part& part) {
+  for (std::size_t row = part.headers.begin; row < part.whole.end;) {
+    std::size_t end = body.find('\n', row);
+    if (end == std::string_view::npos || end >= part.whole.end) return false;
+    if (end == row || (end == row + 1 && body[row] == '\r')) {
+      part.headers.end = row;
+      part.content = {end + 1, part.whole.end};
+      return true;
+    }
+    row = end + 1;
+  }
+  return false;
+}
+
+void find_parts(std::string_view body, Stretch within, std::string_view content_type, int depth,
+                Parts& out) {
+  const std::string boundary = boundary_of(content_type);
+  if (boundary.empty() || depth == 0) {
+    std::string text = to_lower(body.substr(within.begin, within.end - within.begin));
+    out.unreadable = out.unreadable || text.find("application/sdp") != std::string::npos;
+    return;
+  }
+  const std::string line = "--" + boundary;
   std::size_t at = delimiter(body, line, within.begin, within.end);
   while (at != std::string_view::npos) {
-    if (body.substr(at + line.size(), 2) == "--") return std::nullopt;  // the last one
+    if (body.substr(at + line.size(), 2) == "--") return;  // the last one
     std::size_t begin = body.find('\n', at);
-    if (begin == std::string_view::npos || begin >= within.end) return std::nullopt;
-    ++begin;
+    if (begin == std::string_view::npos || begin >= within.end) return;
     // Some senders leave the last delimiter out; their descriptions need our addresses all the
     // same.
-    std::size_t found = delimiter(body, line, at + line.size(), within.end);
-    std::size_t next = std::min(found, within.end);
-    Part part{{begin, begin}, {}};
-    // The blank line that ends the headers; there may be none of them.
-    for (std::size_t row = begin; row < next;) {
-      std::size_t end = body.find('\n', row);
-      if (end == std::string_view::npos || end >= next) break;
-      if (end == row || (end == row + 1 && body[row] == '\r')) {
-        part.headers.end = row;
-        part.content = {end + 1, next};
-        break;
-      }
-      row = end + 1;
-    }
-    if (part.content.end != 0) {
+    const std::size_t found = delimiter(body, line, at + line.size(), within.end);
+    const bool delimited = found != std::string_view::npos;
+    Part part;
+    part.headers = {begin + 1, begin + 1};
+    part.whole = {at, std::min(found, within.end)};
+    part.multipart = within.begin;
+    part.alternative = media_type(content_type) == "multipart/alternative";
+    if (split_part(body, part)) {
       // The line end before the delimiter belongs to it.
       std::size_t& end = part.content.end;
-      bool delimited = found != std::string_view::npos;
       if (delimited && end > part.content.begin && body[end - 1] == '\n') --end;
       if (delimited && end > part.content.begin && body[end - 1] == '\r') --end;
-      std::optional<Stretch> type = header_in(body, part.headers, "Content-Type");
-      std::string_view text = type ? trim(body.substr(type->begin, type->end - type->begin)) : "";
-      if (is_sdp(media_type(text))) return part;
-      if (media_type(text).compare(0, 10, "multipart/") == 0) {
-        if (std::optional<Part> inner = find_part(body, part.content, text, depth - 1))
-          return inner;
+      const std::string type = value_in(body, part.headers, "Content-Type");
+      if (is_sdp(media_type(type))) {
+        read_disposition(value_in(body, part.headers, "Content-Disposition"), part);
+        if (out.found.size() == limits::kSdpParts) out.unreadable = true;
+        if (out.unreadable) return;
+        out.found.push_back(part);
+      } else if (media_type(type).compare(0, 10, "multipart/") == 0) {
+        find_parts(body, part.content, type, depth - 1, out);
       }
     }
     at = found;
   }
-  return std::nullopt;
+}
+
+Parts parts_of(const sip::Message& message) {
+  Parts parts;
+  std::string type = message.content_type();
+  std::string_view body = message.body();
+  if (body.empty()) return parts;
+  if (is_sdp(type)) {
+    Part whole;
+    whole.content = {0, body.size()};
+    parts.found.push_back(whole);
+  } else if (type.compare(0, 10, "multipart/") == 0) {
+    std::string_view header = message.get(HeaderId::content_type).value_or("");
+    find_parts(body, {0, body.size()}, header, kNesting, parts);
+  }
+  return parts;
+}
+
+const Part* choose(const Parts& parts) {
+  const Part* first = nullptr;
+  for (const Part& part : parts.found) {
+    if (!part.session) continue;
+    if (!part.optional) return &part;
+    if (!first) first = &part;
+  }
+  return first;
 }
 
 std::optional<Part> description_part(const sip::Message& message) {
-  std::string type = message.content_type();
-  std::string_view body = message.body();
-  if (body.empty()) return std::nullopt;
-  if (is_sdp(type)) return Part{{0, 0}, {0, body.size()}};
-  if (type.compare(0, 10, "multipart/") != 0) return std::nullopt;
-  std::string_view header = message.get(HeaderId::content_type).value_or("");
-  return find_part(body, {0, body.size()}, header, kNesting);
+  const Parts parts = parts_of(message);
+  const Part* chosen = choose(parts);
+  return chosen ? std::optional<Part>(*chosen) : std::nullopt;
 }
 
 }  // namespace
@@ -128,6 +196,23 @@ std::optional<std::string_view> description_in(const sip::Message& message) {
   std::optional<Part> part = description_part(message);
   if (!part || part->content.begin == part->content.end) return std::nullopt;
   return message.body().substr(part->content.begin, part->content.end - part->content.begin);
+}
+
+std::optional<std::string> leave_one_description(sip::Message& message) {
+  const Parts parts = parts_of(message);
+  if (parts.unreadable) return "Malformed multipart body";
+  const Part* chosen = choose(parts);
+  if (parts.found.size() == (chosen ? 1 : 0)) return std::nullopt;
+  std::string text(message.body());
+  for (auto part = parts.found.rbegin(); part != parts.found.rend(); ++part) {
+    if (chosen == &*part) continue;
+    const bool either =
+        chosen && part->alternative && part->multipart == chosen->multipart;  // one is to be taken
+    if (part->session && !part->optional && !either) return "More than one session description";
+    text.erase(part->whole.begin, part->whole.end - part->whole.begin);
+  }
+  message.set_body(text);
+  return std::nullopt;
 }
 
 void replace_description(sip::Message& message, std::string_view description) {

@@ -90,7 +90,10 @@ sip::Flow BridgeCore::way_of(const sip::Message& request, const sip::Flow& flow)
 sip::TransactionId BridgeCore::transmit(sip::Message request, const sip::Flow& flow) {
   const sip::Flow tcp = way_of(request, flow);
   if (tcp == flow) {
-    return layer.send_request(std::move(request), flow, host_of(flow), now, events);
+    std::optional<sip::FallbackFlow> back;
+    if (const sip::Flow* way = ways_back.of(flow)) back = sip::FallbackFlow{*way, host_of(*way)};
+    return layer.send_request(std::move(request), flow, host_of(flow), now, events,
+                              std::move(back));
   }
   return layer.send_request(std::move(request), tcp, host_of(tcp), now, events,
                             sip::FallbackFlow{flow, host_of(flow)});
@@ -126,6 +129,7 @@ bool BridgeCore::on_bye_response(sip::TransactionId client, const sip::Message& 
 SentAck BridgeCore::send_ack(sip::Message ack, const sip::Flow& hop, const sip::Flow* from) {
   router.dress(ack, hop, from);
   SentAck sent{hop, way_of(ack, hop)};
+  if (const sip::Flow* way = ways_back.of(hop)) sent.hop = *way;
   layer.add_via(ack, sent.flow, host_of(sent.flow));
   sent.bytes = ack.serialize();
   emit(SendSip{sent.flow, sent.bytes});
@@ -134,7 +138,7 @@ SentAck BridgeCore::send_ack(sip::Message ack, const sip::Flow& hop, const sip::
 
 /// No transaction moves an ACK on when TCP is refused: the next 2xx finds it moved.
 void BridgeCore::repeat_ack(SentAck& ack) {
-  if (ack.flow != ack.hop && large.refused(ack.hop, now)) {
+  if (ack.flow != ack.hop && large.refused(ack.flow, now)) {
     if (auto message = sip::Message::parse(ack.bytes)) {
       ack.flow = ack.hop;
       message->remove_first_value(HeaderId::via);

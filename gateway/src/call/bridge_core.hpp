@@ -11,6 +11,7 @@
 #include "call/merged_requests.hpp"
 #include "call/sent_ack.hpp"
 #include "call/topology.hpp"
+#include "call/ways_back.hpp"
 
 namespace isthmus::call {
 
@@ -30,6 +31,7 @@ struct BridgeCore {
   Aliases aliases;
   IdentifierMap* identifiers = nullptr;  ///< the call manager's, which knows the dialogs
   LargeRequests large;
+  WaysBack ways_back;
   Lookups lookups;
   BridgeCounters counters;
   std::size_t calls = 0, subscriptions = 0;  ///< at this moment, services included

@@ -235,16 +235,18 @@ bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack, bool waited) 
     replace_contact(ack, ref.branch->token[index_of(to)], core_.host_of(hop),
                     core_.contact_params_of(hop));
   }
-  if (carry_body(*ref.branch, ref.dialog->callee_tag, ref.from, ack, false)) {
+  const bool malformed =
+      carry_body(*ref.branch, ref.dialog->callee_tag, ref.from, ack, false).has_value();
+  if (malformed) {  // the 2xx is acknowledged all the same, so that it is not repeated
     ++core_.counters.bad_sdp;
-    hang_up(*ref.call, std::nullopt, 488, "The answer in ACK is malformed");
-    return true;
+    ack.set_body({});
   }
   core_.translate(ack, crossing_of(*ref.branch, *ref.dialog, ref.from, hop));
   auto cseq = ack.cseq();
   DialogPair::Ack& kept = ref.dialog->last_ack[index_of(to)];
   kept.cseq = cseq ? cseq->number : 0;
   kept.sent = core_.send_ack(std::move(ack), hop, &flow);
+  if (malformed) hang_up(*ref.call, std::nullopt, 488, "The answer in ACK is malformed");
   return true;
 }
 

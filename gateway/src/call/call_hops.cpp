@@ -28,6 +28,11 @@ std::vector<sip::Flow> CallManager::next_hops(const sip::Flow& flow, const std::
   Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(text);
   if (!uri || !uri->is_sip()) return {flow};
   std::vector<sip::Flow> hops = core_.router.locate(text, flow, core_.now, lookup);
+  if (hops.size() == 1 && hops.front().transport == sip::Transport::tcp &&
+      flow.transport == sip::Transport::udp) {
+    if (core_.large.refused(hops.front(), core_.now)) return {flow};
+    core_.ways_back.note(hops.front(), flow);
+  }
   if (!hops.empty()) return hops;
   if (!lookup.empty()) return {};
   std::optional<IpAddress> address = IpAddress::parse(uri->params.get("maddr").value_or(uri->host));

@@ -10,7 +10,8 @@ namespace isthmus::call {
 using sip::HeaderId;
 
 /// A reliable provisional response that came before (RFC 3262 §4). To a flow that loses, it goes
-/// once more as it went; over a reliable flow it arrived, and the PRACK is on its way.
+/// once more as it went; over a reliable flow it arrived, and the PRACK is on its way. One that
+/// comes again after a later one was acknowledged before that, and is absorbed.
 /// @return false: it is new, or none of that kind.
 bool CallManager::repeat_provisional(ReliableProvisional& last, sip::TransactionId server,
                                      const sip::Flow& to, const sip::Flow& from,
@@ -18,6 +19,10 @@ bool CallManager::repeat_provisional(ReliableProvisional& last, sip::Transaction
   std::optional<std::uint32_t> rseq = response.number(HeaderId::rseq);
   if (!rseq || *rseq == 0 || !response.lists(HeaderId::require, "100rel")) return false;
   if (*rseq > last.rseq) {
+    // §4: one that overtook another is not processed. Its sender repeats both, and the caller gets
+    // them in their order; over a link or TCP, where nothing overtakes, a gap is the sender's way
+    // of counting.
+    if (last.rseq != 0 && *rseq != last.rseq + 1 && !from.reliable()) return true;
     last.rseq = *rseq;
     last.carried.reset();
     return false;

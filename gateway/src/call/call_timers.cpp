@@ -31,10 +31,16 @@ bool refreshes_session(Method method) {
 /// Takes over what an answer to our request grants.
 void take_grant(SessionTimer& timer, const sip::Message& response, Instant now) {
   if (std::optional<SessionExpires> granted = SessionExpires::of(response)) {
-    timer.interval = granted->interval;
-    timer.we_refresh = granted->uac_refreshes.value_or(true);
+    timer.grant(granted->interval, granted->uac_refreshes.value_or(true), now);
+  } else {
+    timer.restart(now);
   }
-  timer.restart(now);
+}
+
+/// The Min-SE of a request: never less than before (RFC 4028 §7.3).
+seconds least_of(SessionTimer& timer, const LegPolicy& policy) {
+  timer.least = std::max(timer.least, std::min(policy.min_session_expires, timer.interval));
+  return timer.least;
 }
 
 /// Takes over what a request of the peer asks for.
@@ -66,8 +72,9 @@ void CallManager::prepare_timers(const Call& call, Branch& branch, sip::Message&
   (*branch.timers)[0].knows_update = call.request.lists(HeaderId::allow, "UPDATE");
   take_off_timer(out);
   if (!callee.session_expires) return;
-  (*branch.timers)[1].timer.interval = *callee.session_expires;
-  ask_for_timer(out, *callee.session_expires, callee.min_session_expires, std::nullopt);
+  SessionTimer& timer = (*branch.timers)[1].timer;
+  timer.interval = *callee.session_expires;
+  ask_for_timer(out, timer.interval, least_of(timer, callee), std::nullopt);
 }
 
 /// 422 to an INVITE that only asked for too short an interval on a leg that passes timers through
@@ -82,7 +89,7 @@ bool CallManager::raise_interval(Call& call, Branch& branch, const sip::Message&
   }
   SessionTimer& timer = (*branch.timers)[1].timer;
   if (!timer.runs() || seconds(*least) <= timer.interval) return false;
-  timer.interval = seconds(*least);
+  timer.interval = timer.least = seconds(*least);
   sip::Message again = branch.sent;
   ask_for_timer(again, timer.interval, timer.interval, std::nullopt);
   set_cseq(again, branch.identity.numbers[1].carry_again(cseq->number, Method::invite));
@@ -167,11 +174,10 @@ bool CallManager::answer_refresh(const DialogRef& ref, sip::TransactionId server
 void CallManager::carry_timer(Branch& branch, Side to, sip::Message& request) {
   if (!branch.timers || !refreshes_session(request.method())) return;
   take_off_timer(request);
-  const SessionTimer& timer = (*branch.timers)[index_of(to)].timer;
+  SessionTimer& timer = (*branch.timers)[index_of(to)].timer;
   if (!timer.runs()) return;
   LegPolicy policy = core_.router.policy_of(branch.flow[index_of(to)]);
-  ask_for_timer(request, timer.interval, std::min(policy.min_session_expires, timer.interval),
-                timer.we_refresh);
+  ask_for_timer(request, timer.interval, least_of(timer, policy), timer.we_refresh);
 }
 
 void CallManager::carry_timer_answer(const DialogUse& use, sip::Message& response) {
@@ -247,15 +253,15 @@ void CallManager::refresh(Call& call, Side to) {
 bool CallManager::send_refresh(Call& call, DialogPair& dialog, Side to, bool invite, bool tells,
                                const std::string& description) {
   Branch& branch = *call.winner;
-  const TimedLeg& leg = (*branch.timers)[index_of(to)];
+  TimedLeg& leg = (*branch.timers)[index_of(to)];
   sip::Message request = own_request(dialog, to, invite ? "INVITE" : "UPDATE");
   sip::Flow hop = next_hop(branch, dialog, to);
   std::string contact =
       contact_uri(branch.token[index_of(to)], core_.host_of(hop), core_.contact_params_of(hop));
   request.add(HeaderId::contact, "<" + contact + ">");
   if (leg.timer.runs()) {
-    seconds least = core_.router.policy_of(branch.flow[index_of(to)]).min_session_expires;
-    ask_for_timer(request, leg.timer.interval, std::min(least, leg.timer.interval),
+    LegPolicy policy = core_.router.policy_of(branch.flow[index_of(to)]);
+    ask_for_timer(request, leg.timer.interval, least_of(leg.timer, policy),
                   tells ? leg.timer.we_refresh : true);
   }
   if (invite) {
@@ -378,7 +384,7 @@ bool CallManager::on_refresh_response(sip::TransactionId client, const sip::Mess
   }
   std::optional<std::uint32_t> least = response.number(HeaderId::min_se);
   bool longer = status == 422 && least && seconds(*least) > leg.timer.interval;
-  if (longer) leg.timer.interval = seconds(*least);
+  if (longer) leg.timer.interval = leg.timer.least = seconds(*least);
   bool by_invite = !over.invite && (status == 405 || status == 501);
   if (by_invite) leg.knows_update = false;
   if (over.tells) {  // it goes on as it was told before, as after any offer that is refused

@@ -194,6 +194,13 @@ Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::str
   strip_ice(description);
   std::size_t from = index_of(from_side), to = 1 - from;
   Fork& fork = fork_of(dialog);
+  if (offer) {
+    fork.offered = lines_of(description);
+  } else if (!fit_to_offer(description, fork.offered)) {
+    return MediaFault{488, "The answer's m= lines are not those of the offer"};
+  } else {
+    fork.agreed = fork.offered;
+  }
   activate(fork);
   if (streams_.size() < description.media().size()) streams_.resize(description.media().size());
   if (fork.terms.size() < streams_.size()) fork.terms.resize(streams_.size());
@@ -284,7 +291,10 @@ std::optional<Side> MediaSession::side_of(MediaEndpointId id) const {
 void MediaSession::rollback(Side offerer, std::string_view dialog) {
   std::size_t side = index_of(offerer);
   Fork& fork = fork_of(dialog);
-  if (fork.pending == offerer) fork.pending.reset();
+  if (fork.pending == offerer) {
+    fork.pending.reset();
+    fork.offered = fork.agreed;
+  }
   for (std::size_t i = 0; i < fork.terms.size(); ++i) {
     Terms& terms = fork.terms[i];
     std::optional<Before> before = std::exchange(terms.before[side], std::nullopt);

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "call/answer_lines.hpp"
 #include "call/event_terms.hpp"
 #include "call/media_plane.hpp"
 #include "sdp/session_description.hpp"
@@ -116,6 +117,7 @@ class MediaSession {
     std::string dialog;
     std::vector<Terms> terms;
     std::optional<Side> pending;
+    std::vector<OfferedLine> offered, agreed;  ///< m= lines of the last offer, of the last answer
   };
   Fork& fork_of(std::string_view dialog);
   const Fork& fork_of(std::string_view dialog) const;

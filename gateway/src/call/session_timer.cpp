@@ -61,6 +61,13 @@ void SessionTimer::restart(Instant now) {
   lapses_at = now + interval - std::min<Duration>(seconds(32), interval / 3);
 }
 
+void SessionTimer::grant(seconds granted, bool by_us, Instant now) {
+  interval = std::max(granted, least);
+  we_refresh = by_us;
+  restart(now);
+  refresh_at = now + granted / 2;
+}
+
 void take_off_timer(sip::Message& message) {
   message.remove(HeaderId::session_expires);
   message.remove(HeaderId::min_se);

@@ -21,6 +21,7 @@ struct SessionExpires {
 /// The session timer of one leg, as the bridge keeps it there (RFC 4028 §10).
 struct SessionTimer {
   seconds interval{};  ///< 0: none runs
+  seconds least{};     ///< Min-SE that its requests bear, by our policy or its 422
   bool we_refresh = false;
   Instant refresh_at{}, lapses_at{};
 
@@ -28,6 +29,9 @@ struct SessionTimer {
   /// A refresh went through: half the interval until we refresh, the whole of it, less a third or
   /// 32 seconds, until the leg counts as dead.
   void restart(Instant now);
+  /// The other side grants `granted`. Less than `least` it must not (RFC 4028 §9); should it mean
+  /// it all the same, it is refreshed in time, but does not lapse before `least`.
+  void grant(seconds granted, bool by_us, Instant now);
   Instant next() const { return we_refresh ? std::min(refresh_at, lapses_at) : lapses_at; }
 };
 

@@ -129,6 +129,7 @@ inline constexpr std::size_t kEnumNumbers = 4096;
 
 // SDP
 inline constexpr std::size_t kSdpBytes = 32 * kKiB;  ///< WebRTC offers reach 10 KiB
+inline constexpr std::size_t kSdpParts = 16;         ///< descriptions in one multipart body
 inline constexpr std::size_t kSdpMediaLines = 32;    ///< m= lines of one description
 inline constexpr std::size_t kSdpLines = 2048;
 

@@ -71,7 +71,7 @@ TEST_F(Streams, answer_cannot_open_what_was_not_offered) {
                       false);
   EXPECT_EQ(session.stream_count(), 1u);
   EXPECT_EQ(answer.media()[1].port(), 0);
-  EXPECT_EQ(answer.media()[2].port(), 0);
+  EXPECT_EQ(answer.media().size(), 2u);
 }
 
 TEST_F(Streams, a_description_with_every_port_zero_tells_no_address_of_the_other_leg) {

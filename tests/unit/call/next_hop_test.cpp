@@ -140,5 +140,53 @@ TEST_F(NextHopBench, route_set_comes_before_the_contact) {
   EXPECT_EQ(last(desk, "ACK").get(HeaderId::route), "<sip:edge.example;lr>");
 }
 
+/// RFC 3263 §4.1 has the Contact decide; where nobody listens, the way that the dialog came.
+TEST_F(NextHopBench,
+       a_contact_over_tcp_where_nobody_listens_is_left_for_the_way_that_the_answer_came) {
+  router.places[kUri] = {desk};
+  sip::Message ok = answered_at_desk();
+  give(by_caller(ok, "ACK", 1), alice);
+  EXPECT_EQ(count(desk, "ACK"), 1u);
+  flow_failed(desk);
+  give(response(invite, 200, "c1", sdp()), carol);  // again, since no ACK came
+  sip::Message ack = last(carol, "ACK");
+  EXPECT_EQ(ack.request_uri(), kUri);
+  EXPECT_EQ(ack.top_via()->transport, "UDP");
+  give(by_caller(ok, "BYE", 2), alice);
+  EXPECT_EQ(count(desk, "BYE"), 0u);
+  give(response(last(carol, "BYE"), 200), carol);
+  EXPECT_EQ(count(alice, "BYE", 200), 1u);
+  expect_nothing_left();
+}
+
+TEST_F(NextHopBench, a_request_that_finds_nobody_over_tcp_goes_on_over_udp) {
+  router.places[kUri] = {desk};
+  sip::Message ok = answered_at_desk();
+  give(by_caller(ok, "ACK", 1), alice);
+  give(by_caller(ok, "INFO", 2), alice);
+  EXPECT_EQ(count(desk, "INFO"), 1u);
+  flow_failed(desk);
+  sip::Message info = last(carol, "INFO");
+  EXPECT_EQ(info.top_via()->transport, "UDP");
+  EXPECT_EQ(info.cseq()->number, 2u);
+  give(response(info, 200), carol);
+  EXPECT_EQ(count(alice, "INFO", 200), 1u);
+  close_session(1);  // a BYE of ours
+  give(response(last(carol, "BYE"), 200), carol);
+  expect_nothing_left();
+}
+
+TEST_F(NextHopBench, a_contact_over_tls_has_no_way_in_the_clear) {
+  sip::Flow secure = desk;
+  secure.transport = sip::Transport::tls;
+  router.places[kUri] = {secure};
+  sip::Message ok = answered_at_desk();
+  give(by_caller(ok, "ACK", 1), alice);
+  give(by_caller(ok, "INFO", 2), alice);
+  flow_failed(secure);
+  EXPECT_EQ(count(carol, "INFO"), 0u);
+  EXPECT_EQ(count(alice, "INFO", 503), 1u);
+}
+
 }  // namespace
 }  // namespace isthmus::call

@@ -94,5 +94,63 @@ TEST_F(ReliableProvisionals, toward_a_link_nothing_is_repeated) {
   expect_nothing_left();
 }
 
+/// The other way round: carol's network reorders, alice's link does not.
+struct ReorderedProvisionals : BridgeBench {
+  sip::Message ringing(unsigned rseq) {
+    sip::Message out = response(invite, 180, "c1");
+    out.add(HeaderId::require, "100rel");
+    out.add(HeaderId::rseq, std::to_string(rseq));
+    return out;
+  }
+  std::vector<std::string> heard() {
+    std::vector<std::string> out;
+    for (const Sent& entry : sent) {
+      if (entry.flow == alice && entry.message.status() == 180)
+        out.emplace_back(*entry.message.get(HeaderId::rseq));
+    }
+    return out;
+  }
+  void prack(unsigned cseq, unsigned rseq) {
+    sip::Message out = by_caller(last(alice, "INVITE", 180), "PRACK", cseq);
+    out.add(HeaderId::rack, std::to_string(rseq) + " 1 INVITE");
+    give(out, alice);
+    give(response(last(carol, "PRACK"), 200), carol);
+  }
+};
+
+TEST_F(ReorderedProvisionals, one_that_overtakes_another_waits_for_it) {
+  give(request("INVITE", "sip:carol@example.org", sdp()), alice);
+  invite = last(carol, "INVITE");
+  give(ringing(7), carol);
+  prack(2, 7);
+  give(ringing(9), carol);  // before 8
+  EXPECT_EQ(heard(), (std::vector<std::string>{"7"}));
+  give(ringing(8), carol);
+  prack(3, 8);
+  give(ringing(9), carol);  // repeated, as nobody acknowledged it
+  EXPECT_EQ(heard(), (std::vector<std::string>{"7", "8", "9"}));
+  prack(4, 9);
+  EXPECT_EQ(last(carol, "PRACK").get(HeaderId::rack), "9 1 INVITE");
+  give(response(invite, 486, "c1"), carol);
+  expect_nothing_left();
+}
+
+TEST_F(ReorderedProvisionals, a_late_repetition_of_an_older_one_disturbs_nothing) {
+  give(request("INVITE", "sip:carol@example.org", sdp()), alice);
+  invite = last(carol, "INVITE");
+  give(ringing(7), carol);
+  prack(2, 7);
+  give(ringing(8), carol);
+  give(ringing(7), carol);  // a copy that was long on its way
+  prack(3, 8);
+  give(ringing(7), carol);
+  give(ringing(9), carol);
+  EXPECT_EQ(heard(), (std::vector<std::string>{"7", "8", "9"}));
+  EXPECT_EQ(count(carol, "PRACK"), 2u);
+  prack(4, 9);
+  give(response(invite, 486, "c1"), carol);
+  expect_nothing_left();
+}
+
 }  // namespace
 }  // namespace isthmus::call

@@ -342,5 +342,58 @@ TEST(SessionExpiresHeader, is_read_as_the_grammar_allows) {
     EXPECT_FALSE(read(bad)) << bad;
 }
 
+/// RFC 4028 §9 forbids the answer; the call is to live whichever of the two it goes by.
+TEST_F(SessionTimers,
+       an_interval_below_min_se_is_refreshed_in_time_and_not_held_against_its_giver) {
+  start();
+  answer("90;refresher=uac");
+  pass(seconds(46));  // half of what it says
+  sip::Message update = last(carol, "UPDATE");
+  EXPECT_EQ(update.get(HeaderId::session_expires), "120;refresher=uac");  // ours to ask: Min-SE
+  EXPECT_EQ(update.get(HeaderId::min_se), "120");
+  sip::Message ok = response(update, 200);
+  ok.add(HeaderId::session_expires, "90;refresher=uas");
+  give(ok, carol);
+  pass(seconds(70));  // two thirds of 90 are over, and its refresh did not come
+  EXPECT_EQ(count(carol, "BYE"), 0u);
+  pass(seconds(20));
+  EXPECT_GT(count(carol, "BYE"), 0u);  // nor within 120, less a third
+}
+
+TEST_F(SessionTimers,
+       a_refresh_of_the_caller_that_is_answered_below_its_min_se_breaks_neither_leg) {
+  start("600;refresher=uac");
+  sip::Message ok = answer("600;refresher=uac");
+  sip::Message again = by_caller(ok, "INVITE", 2, sdp());
+  again.add(HeaderId::supported, "timer");
+  again.add(HeaderId::session_expires, "300");
+  again.add(HeaderId::min_se, "300");
+  give(again, alice);
+  sip::Message carried = last(carol, "INVITE");
+  sip::Message answered = response(carried, 200, "c1", sdp());
+  answered.add(HeaderId::session_expires, "90;refresher=uac");
+  answered.add(HeaderId::require, "timer");
+  give(answered, carol);
+  sip::Message told = last(alice, "INVITE", 200);
+  EXPECT_EQ(SessionExpires::of(told)->interval, seconds(300));
+  give(by_caller(told, "ACK", 2), alice);
+  std::size_t updates = count(carol, "UPDATE");
+  pass(seconds(46));
+  EXPECT_GT(count(carol, "UPDATE"), updates);
+  EXPECT_EQ(bridge.call_count(), 1u);
+}
+
+TEST_F(SessionTimers, min_se_of_a_422_is_asked_for_ever_after) {
+  start();
+  sip::Message small = response(invite, 422, "c0");
+  small.add(HeaderId::min_se, "900");
+  give(small, carol);
+  invite = last(carol, "INVITE");
+  EXPECT_EQ(invite.get(HeaderId::min_se), "900");
+  answer("900;refresher=uac");
+  pass(seconds(451));
+  EXPECT_EQ(last(carol, "UPDATE").get(HeaderId::min_se), "900");
+}
+
 }  // namespace
 }  // namespace isthmus::call
