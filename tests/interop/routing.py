@@ -215,6 +215,7 @@ def configuration(test, certificate):
                 "name": "backup",
                 "target": f"sip:{address}:5063",
                 "domains": ["backup.example"],
+                "headers": {"redirections": "history_info"},
             },
         ],
         "routes": [
@@ -312,6 +313,11 @@ def rules(test, gateway, alice, trunk, backup):
             ("Diversion", None),
         ):
             test.equal(header(invite, name), value, f"{name} at the trunk")
+        test.equal(
+            (header(backup.invites[0], "History-Info"), header(backup.invites[0], "Diversion")),
+            ("<sip:1@x>;index=1", None),
+            "Diversion as History-Info at the other provider",
+        )
         test.equal(
             (
                 header(backup.invites[0], "P-Asserted-Identity"),

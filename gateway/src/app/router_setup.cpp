@@ -88,6 +88,20 @@ provider::HeaderEdits edits_of(const ops::HeaderEditsConfig& config) {
   return {pairs_of(config.rename), config.remove, pairs_of(config.set), pairs_of(config.add)};
 }
 
+provider::RedirectionForm form_of(ops::RedirectionForm form) {
+  switch (form) {
+    case ops::RedirectionForm::pass:
+      return provider::RedirectionForm::pass;
+    case ops::RedirectionForm::diversion:
+      return provider::RedirectionForm::diversion;
+    case ops::RedirectionForm::history_info:
+      return provider::RedirectionForm::history_info;
+    case ops::RedirectionForm::both:
+      return provider::RedirectionForm::both;
+  }
+  return provider::RedirectionForm::pass;
+}
+
 provider::HeaderPolicy headers_of(const ops::HeadersConfig& config) {
   provider::HeaderPolicy policy;
   policy.trusted = config.trusted;
@@ -96,6 +110,7 @@ provider::HeaderPolicy headers_of(const ops::HeadersConfig& config) {
   policy.anonymous_from = config.anonymous_from;
   policy.strip_diversion = config.diversion == ops::HeaderUse::strip;
   policy.strip_history_info = config.history_info == ops::HeaderUse::strip;
+  policy.redirections = form_of(config.redirections);
   policy.strip_software = config.software == ops::HeaderUse::strip;
   policy.to_provider = edits_of(config.to_provider);
   policy.from_provider = edits_of(config.from_provider);

@@ -14,12 +14,15 @@ struct HeaderEditsConfig {
 };
 
 enum class HeaderUse : std::uint8_t { pass, strip };
+/// In which form a provider is told who redirected a call (provider/redirection_headers.hpp).
+enum class RedirectionForm : std::uint8_t { pass, diversion, history_info, both };
 
 /// What becomes of headers between clients and one provider (provider/header_policy.hpp).
 struct HeadersConfig {
   bool trusted = true, assert_identity = false, apply_privacy = false;
   std::string anonymous_from = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
   HeaderUse diversion = HeaderUse::pass, history_info = HeaderUse::pass;
+  RedirectionForm redirections = RedirectionForm::pass;
   HeaderUse software = HeaderUse::pass;
   HeaderEditsConfig to_provider, from_provider;
   bool operator==(const HeadersConfig&) const = default;

@@ -87,6 +87,18 @@ Scalar use(HeaderUse& value) {
           [&value] { return std::string(value == HeaderUse::pass ? "pass" : "strip"); }};
 }
 
+Scalar redirection_form(RedirectionForm& value) {
+  constexpr const char* kNames[] = {"pass", "diversion", "history_info", "both"};
+  return {"pass, diversion, history_info or both", "pass, diversion, history_info or both",
+          [&value, kNames](const std::string& text, const FileAccess&) -> std::optional<Problem> {
+            auto name = std::find(std::begin(kNames), std::end(kNames), text);
+            if (name == std::end(kNames)) return Problem{};
+            value = static_cast<RedirectionForm>(name - std::begin(kNames));
+            return std::nullopt;
+          },
+          [&value, kNames] { return std::string(kNames[static_cast<std::size_t>(value)]); }};
+}
+
 void visit_edits(KeyVisitor& v, HeaderEditsConfig& c) {
   v.values("rename", {"`Old-Name: New-Name`; done first.", "", "none"},
            list_of(c.rename, renaming));
@@ -120,6 +132,12 @@ void visit_headers(KeyVisitor& v, HeadersConfig& c) {
         v.value("anonymous_from", {"From of callers who ask for it."}, name_addr(c.anonymous_from));
         v.value("diversion", {"Diversion, both ways (RFC 5806)."}, use(c.diversion));
         v.value("history_info", {"History-Info, both ways (RFC 7044)."}, use(c.history_info));
+        v.value(
+            "redirections",
+            {"In which form calls to it tell who redirected them: `diversion`, `history_info`, "
+             "each made of the other where it is missing and the other taken out (RFC 7544), or "
+             "`both`."},
+            redirection_form(c.redirections));
         v.value("software", {"User-Agent and Server, both ways; `user_agent` stands in for them."},
                 use(c.software));
         v.section("to_provider", "Edits of every message to the provider, made last.",

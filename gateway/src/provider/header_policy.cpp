@@ -130,6 +130,7 @@ void apply_header_policy(Message& message, const HeaderParty* from, const Header
   if (from) apply_identity(message, *from, to);
   if (!to.provider) return;
   if (to.provider->apply_privacy && from && message.is_request()) apply_privacy(message);
+  if (from) put_redirections(message, to.provider->redirections);
   strip(message, *to.provider);
   if (!to.user_agent.empty()) {
     if (message.is_request()) {

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "provider/redirection_headers.hpp"
 #include "sip/message.hpp"
 
 namespace isthmus::provider {
@@ -28,7 +29,8 @@ struct HeaderPolicy {
   bool apply_privacy = false;
   std::string anonymous_from = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
   bool strip_diversion = false, strip_history_info = false;
-  bool strip_software = false;  ///< User-Agent and Server, both ways
+  RedirectionForm redirections = RedirectionForm::pass;  ///< of requests to it
+  bool strip_software = false;                           ///< User-Agent and Server, both ways
   HeaderEdits to_provider, from_provider;
 };
 
