@@ -231,8 +231,9 @@ class World {
       for (auto& [sid, held] : sessions_) {
         if (held.link != id) continue;
         held.proven = std::max(held.proven, to.generation);
-        with_session(
-            sid, [&](auto& out) { held.session->on_frame(frame.channel, frame.bytes, now_, out); });
+        auto& session = held.session;  // clang 14's lambdas capture no structured binding
+        with_session(sid,
+                     [&](auto& out) { session->on_frame(frame.channel, frame.bytes, now_, out); });
         return;
       }
     });
@@ -294,9 +295,9 @@ class World {
     for (auto& [sid, held] : sessions_) {
       if (held.link != id) continue;
       held.link = 0;
-      with_session(sid, [&](auto& out) {
-        held.session->on_link_lost(CloseCode::going_away, "lost", now_, out);
-      });
+      auto& session = held.session;
+      with_session(
+          sid, [&](auto& out) { session->on_link_lost(CloseCode::going_away, "lost", now_, out); });
       return;
     }
   }
