@@ -158,19 +158,13 @@ void find_parts(std::string_view body, Stretch within, std::string_view content_
   }
 }
 
+/// Of a multipart body.
 Parts parts_of(const sip::Message& message) {
   Parts parts;
-  std::string type = message.content_type();
   std::string_view body = message.body();
-  if (body.empty()) return parts;
-  if (is_sdp(type)) {
-    Part whole;
-    whole.content = {0, body.size()};
-    parts.found.push_back(whole);
-  } else if (type.compare(0, 10, "multipart/") == 0) {
-    std::string_view header = message.get(HeaderId::content_type).value_or("");
-    find_parts(body, {0, body.size()}, header, kNesting, parts);
-  }
+  if (body.empty() || message.content_type().compare(0, 10, "multipart/") != 0) return parts;
+  std::string_view header = message.get(HeaderId::content_type).value_or("");
+  find_parts(body, {0, body.size()}, header, kNesting, parts);
   return parts;
 }
 
@@ -185,6 +179,11 @@ const Part* choose(const Parts& parts) {
 }
 
 std::optional<Part> description_part(const sip::Message& message) {
+  if (is_sdp(message.content_type())) {
+    Part whole;
+    whole.content = {0, message.body().size()};
+    return whole;
+  }
   const Parts parts = parts_of(message);
   const Part* chosen = choose(parts);
   return chosen ? std::optional<Part>(*chosen) : std::nullopt;

@@ -169,21 +169,12 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
   if (request.method() == Method::prack && !offer && has_description(request))
     ref.dialog->answered_in_prack = true;
   ++ref.call->transactions;
-  in_dialog_.emplace(client, DialogUse{ref.call,
-                                       ref.branch,
-                                       ref.dialog,
-                                       ref.from,
-                                       server,
-                                       std::move(request),
-                                       offer,
-                                       ends,
-                                       false,
-                                       {},
-                                       std::move(sent),
-                                       hop,
-                                       0,
-                                       std::move(places)});
-  be_patient(client, in_dialog_.at(client));
+  DialogUse use{ref.call, ref.branch,         ref.dialog, ref.from,
+                server,   std::move(request), offer,      ends};
+  use.sent = std::move(sent);
+  use.hop = hop;
+  use.places = std::move(places);
+  be_patient(client, in_dialog_.emplace(client, std::move(use)).first->second);
 }
 
 Crossing CallManager::crossing_of(const Branch& branch, const DialogPair& dialog, Side from,
