@@ -38,22 +38,22 @@ isthmus_packages() {
     "libboost${boost}-dev" "libboost-json${boost}-dev" "libboost-url${boost}-dev"
     libprotobuf-dev protobuf-compiler libssl-dev libc-ares-dev
     libspdlog-dev libfmt-dev libyaml-cpp-dev libcli11-dev libsqlite3-dev libre2-dev
-    libngtcp2-dev libngtcp2-crypto-gnutls-dev libgnutls28-dev libsrtp2-dev
+    libngtcp2-dev libngtcp2-crypto-gnutls-dev libgnutls28-dev
     libopus-dev libsndfile1-dev libspeexdsp-dev portaudio19-dev
   )
-  TEST_PACKAGES=(libgtest-dev libgmock-dev libbenchmark-dev libosip2-dev)
+  TEST_PACKAGES=(libgtest-dev libgmock-dev libbenchmark-dev libosip2-dev libsrtp2-dev)
   FUZZ_PACKAGES=(clang llvm clang-format)
   if [ "$release" = 12 ]; then
     RUNTIME_PACKAGES=(
       "libboost-json${boost}.0" libprotobuf-lite32 libssl3 libc-ares2
       libspdlog1.10 libfmt9 libyaml-cpp0.7 libsqlite3-0 libre2-9 ca-certificates
-      libngtcp2-9 libngtcp2-crypto-gnutls2 libgnutls30 libsrtp2-1
+      libngtcp2-9 libngtcp2-crypto-gnutls2 libgnutls30
     )
   else
     RUNTIME_PACKAGES=(
       "libboost-json${boost}.0" libprotobuf-lite32t64 libssl3t64 libcares2
       libspdlog1.15 libfmt10 libyaml-cpp0.8 libsqlite3-0 libre2-11 ca-certificates
-      libngtcp2-16 libngtcp2-crypto-gnutls8 libgnutls30t64 libsrtp2-1
+      libngtcp2-16 libngtcp2-crypto-gnutls8 libgnutls30t64
     )
   fi
   PHONE_PACKAGES=(libopus0 libsndfile1 libspeexdsp1 libportaudio2)

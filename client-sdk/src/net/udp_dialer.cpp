@@ -65,6 +65,12 @@ class ClientSocket final : public UdpLinkHost,
 
   quic::DatagramSink& sink() override { return *channel_; }
   void flush_sink() override { channel_->flush(); }
+  void on_media_waiting(const std::shared_ptr<UdpLinkRunner>& runner) override {
+    asio::post(io_, [self = shared_from_this(), runner] {
+      runner->flush_media();
+      self->channel_->flush();
+    });
+  }
   void on_link_over() override { channel_->close(); }
   void on_datagram(const quic::Path& path, MutableBytes datagram) override {
     if (const auto runner = runner_.lock()) {

@@ -41,6 +41,17 @@ void UdpLinkRunner::flush() {
   timer_.arm(core_.next_deadline());
 }
 
+void UdpLinkRunner::touch_media() {
+  if (media_waiting_ || flush_posted_ || !host_) return;
+  media_waiting_ = true;
+  host_->on_media_waiting(shared_from_this());
+}
+
+void UdpLinkRunner::flush_media() {
+  media_waiting_ = false;
+  if (host_) core_.flush_media(clock_now(), host_->sink());
+}
+
 void UdpLinkRunner::on_timer() {
   const auto self = shared_from_this();
   core_.on_timeout(clock_now());
@@ -88,7 +99,7 @@ void UdpLink::send_reliable(wire::Channel channel, ByteView bytes) {
 
 void UdpLink::send_media(wire::Channel channel, ByteView bytes) {
   runner_->core().send_media(channel, bytes, clock_now());
-  runner_->touch();
+  runner_->touch_media();
 }
 
 void UdpLink::close(CloseCode code, std::string_view reason) {

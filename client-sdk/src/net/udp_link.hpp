@@ -11,12 +11,16 @@
 
 namespace isthmus::net {
 
+class UdpLinkRunner;
+
 /// What a UDP link asks of the socket under it.
 class UdpLinkHost {
  public:
   virtual ~UdpLinkHost() = default;
   virtual quic::DatagramSink& sink() = 0;
   virtual void flush_sink() = 0;
+  /// A link has media to send: call its flush_media() when what is ready together was given to it.
+  virtual void on_media_waiting(const std::shared_ptr<UdpLinkRunner>& runner) = 0;
   /// The link will send and take nothing any more. Called from io_context's thread, outside of any
   /// call of the link's owner.
   virtual void on_link_over() = 0;
@@ -44,6 +48,10 @@ class UdpLinkRunner final : public quic::LinkEvents,
   void touch();
   /// Same, now: after a batch of datagrams.
   void flush();
+  /// As touch(), for media alone.
+  void touch_media();
+  /// Gives media to the host's sink, which the host flushes.
+  void flush_media();
 
   void on_ready() override;
   void on_reliable(wire::Channel channel, ByteView bytes) override;
@@ -59,7 +67,7 @@ class UdpLinkRunner final : public quic::LinkEvents,
   wire::LinkHandler* handler_ = nullptr;
   DeadlineTimer timer_;
   boost::asio::steady_timer linger_;  ///< holds this while the link ends without an owner
-  bool flush_posted_ = false;
+  bool flush_posted_ = false, media_waiting_ = false;
 };
 
 /// A UDP link: QUIC for reliable frames, SRTP beside it for media, on one socket. The rules of

@@ -33,7 +33,7 @@ std::string printable(ByteView bytes) {
 }
 
 CloseCode to_close_code(std::uint64_t code) {
-  constexpr auto kLast = static_cast<std::uint64_t>(CloseCode::forbidden);
+  constexpr auto kLast = static_cast<std::uint64_t>(wire::kLastCloseCode);
   return code <= kLast ? static_cast<CloseCode>(code) : CloseCode::internal_error;
 }
 

@@ -103,6 +103,7 @@ void LinkCore::on_connection(Instant now) {
   if (state_ == State::draining && connection_->unacknowledged_bytes() == 0) {
     connection_->close(code_, reason_);
   }
+  media_room_ = connection_->largest_datagram() - kMediaOverhead;
   if (const auto& end = connection_->ended()) finish(end->code, end->text);
   if (drain_until_ && now >= *drain_until_) connection_->close(code_, reason_);
 }
@@ -216,18 +217,24 @@ std::optional<Instant> LinkCore::next_deadline() const {
   return deadline;
 }
 
-void LinkCore::flush(Instant now, DatagramSink& sink) {
-  const auto out = [this, &sink](const Path& path, ByteView datagram) {
+void LinkCore::flush_media(Instant now, DatagramSink& sink) {
+  const auto out = [this, &sink](ByteView datagram) {
     ++counters_.datagrams_out;
     counters_.bytes_out += datagram.size();
-    sink.send(path, datagram);
+    sink.send(media_path_, datagram);
   };
-  seal_bundle(now);
-  for (std::size_t i = 0; i < sealed_count_; ++i) out(media_path_, sealed_[i]);
+  for (std::size_t i = 0; i < sealed_count_; ++i) out(sealed_[i]);
   sealed_count_ = 0;
+  if (seal(now)) out(bundle_);
+}
+
+void LinkCore::flush(Instant now, DatagramSink& sink) {
+  flush_media(now, sink);
   Path path;
   while (const std::size_t length = connection_->write(out_, path, now)) {
-    out(path, ByteView(out_).first(length));
+    ++counters_.datagrams_out;
+    counters_.bytes_out += length;
+    sink.send(path, ByteView(out_).first(length));
   }
   if (const auto& end = connection_->ended()) finish(end->code, end->text);
 }
@@ -264,7 +271,7 @@ void LinkCore::send_media(wire::Channel channel, ByteView bytes, Instant now) {
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (!writer_) {
       bundle_.assign(kMediaHeaderBytes, 0);
-      writer_.emplace(bundle_, connection_->largest_datagram() - kMediaOverhead);
+      writer_.emplace(bundle_, media_room_);
     }
     if (writer_->add(channel, bytes)) {
       ++counters_.media_frames_out;
@@ -279,14 +286,22 @@ void LinkCore::send_media(wire::Channel channel, ByteView bytes, Instant now) {
   ++counters_.media_too_large;
 }
 
-void LinkCore::seal_bundle(Instant now) {
-  if (!writer_ || writer_->frames() == 0) return;
+/// Makes a media packet of what the bundle holds. @return false: there was nothing, or it failed
+bool LinkCore::seal(Instant now) {
+  if (!writer_ || writer_->frames() == 0) return false;
   writer_.reset();
   if (!cipher_->seal(peer_media_id_, clock_ms(now), bundle_)) {
-    return cut(CloseCode::going_away, "the keys of media are used up");
+    cut(CloseCode::going_away, "the keys of media are used up");
+    return false;
   }
   ++counters_.media_packets_out;
   counters_.media_bytes_out += bundle_.size();
+  return true;
+}
+
+/// A full bundle waits for flush() while another begins.
+void LinkCore::seal_bundle(Instant now) {
+  if (!seal(now)) return;
   if (sealed_count_ == sealed_.size()) sealed_.emplace_back();
   std::swap(sealed_[sealed_count_++], bundle_);
 }
@@ -307,7 +322,8 @@ void LinkCore::close(CloseCode code, std::string_view reason, Instant now) {
 void LinkCore::abandon() {
   events_ = nullptr;
   if (state_ == State::handshake || state_ == State::open) {
-    connection_->close(CloseCode::normal, {});
+    // Not `normal`, which would end the session too.
+    connection_->close(CloseCode::going_away, {});
     state_ = State::draining;
   }
 }

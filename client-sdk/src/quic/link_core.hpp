@@ -70,6 +70,8 @@ class LinkCore {
   std::optional<Instant> next_deadline() const;
   /// Gives everything that is due to `sink`. To be called after any other function.
   void flush(Instant now, DatagramSink& sink);
+  /// The same for media alone, which is all that send_media() asks for: QUIC is not troubled.
+  void flush_media(Instant now, DatagramSink& sink);
 
   void send_reliable(wire::Channel channel, ByteView bytes);
   void send_media(wire::Channel channel, ByteView bytes, Instant now);
@@ -105,6 +107,7 @@ class LinkCore {
   void cut(wire::CloseCode code, std::string reason);
   void finish(wire::CloseCode code, std::string reason);
   void move_media_to(const Path& path);
+  bool seal(Instant now);
   void seal_bundle(Instant now);
 
   Side side_;
@@ -118,12 +121,15 @@ class LinkCore {
   Bytes stream_;  ///< received, not yet a whole frame
   Bytes bundle_;  ///< media packet being filled, the header's bytes first
   std::optional<wire::MediaWriter> writer_;
+  /// What a media packet may hold on the present path: asked of QUIC when QUIC had something to do,
+  /// not for each packet.
+  std::size_t media_room_ = kSmallestPath - kMediaOverhead;
   std::vector<Bytes> sealed_;  ///< media packets to send; buffers are kept
   std::size_t sealed_count_ = 0;
   Bytes out_;
 
   std::optional<Instant> drain_until_;
-  wire::CloseCode code_ = wire::CloseCode::normal;
+  wire::CloseCode code_ = wire::CloseCode::going_away;
   std::string reason_;
   UdpCounters counters_;
 };

@@ -47,9 +47,9 @@ void LinkServer::on_media(const Path& path, MutableBytes datagram, Instant now) 
     ++counters_.unknown_media;
     return;
   }
-  LinkCore& core = *found->second->core;
-  core.on_datagram(path, datagram, now);
-  if (core.over()) owner_.on_touched(found->second->number);  // it has last words
+  const auto [core, number] = found->second;
+  core->on_datagram(path, datagram, now);
+  if (core->over()) owner_.on_touched(number);  // it has last words
 }
 
 void LinkServer::on_quic(const Path& path, MutableBytes datagram, Instant now, DatagramSink& sink) {
@@ -137,7 +137,7 @@ void LinkServer::begin(const Path& path, MutableBytes datagram, InitialPacket in
     slots_.erase(number);
     return;
   }
-  by_media_.emplace(kept.media_id, &kept);
+  by_media_.emplace(kept.media_id, MediaEnd{kept.core, number});
   kept.core->on_datagram(path, datagram, now);
   owner_.on_touched(number);
 }

@@ -76,6 +76,11 @@ class LinkServer {
     std::uint32_t media_id = 0;
     LinkCore* core = nullptr;
   };
+  /// Who takes media packets of an id.
+  struct MediaEnd {
+    LinkCore* core;
+    std::uint64_t number;
+  };
   /// Events in the present second.
   struct Rate {
     std::uint32_t count(Instant now);
@@ -96,7 +101,7 @@ class LinkServer {
   Random& random_;
   LinkServerOwner& owner_;
   std::unordered_map<std::string, std::uint64_t> by_id_;
-  std::unordered_map<std::uint32_t, Slot*> by_media_;
+  std::unordered_map<std::uint32_t, MediaEnd> by_media_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Slot>> slots_;
   std::uint64_t next_number_ = 1;
   Rate begun_, answered_;

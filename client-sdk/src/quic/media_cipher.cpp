@@ -1,73 +1,102 @@
 #include "quic/media_cipher.hpp"
 
-#include <srtp2/srtp.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
+#include <algorithm>
 
 namespace isthmus::quic {
 
 namespace {
 
-constexpr std::uint8_t kRtpVersion = 0x80;     // version 2, no padding, extension or CSRC
-constexpr unsigned long kReplayWindow = 1024;  ///< packets: 0.5 s of 40 calls
+constexpr std::uint8_t kRtpVersion = 0x80;  // version 2, no padding, extension or CSRC
 /// RFC 3711 §9.2 bounds a key to 2^48 packets. Whoever sends a thousand times what a link can
 /// carry in a year gets no further, and dials again.
 constexpr std::uint64_t kPacketsPerKey = std::uint64_t{1} << 47;
+constexpr std::size_t kKeyBytes = 16, kSaltBytes = 12;
+constexpr std::int64_t kCycle = 0x10000;
+/// Labels of the key derivation (RFC 3711 §4.3.2).
+constexpr std::uint8_t kLabelCipher = 0, kLabelSalt = 2;
 
-bool library_ready() {
-  static const bool ready = ::srtp_init() == srtp_err_status_ok;
-  return ready;
+/// AES-CM's key stream under the master key (RFC 3711 §4.3.3), of which one block is enough; its
+/// salt is 112 bits long by zeros at its end (RFC 7714 §11).
+bool derive(MediaKey master, std::uint8_t label, MutableBytes out) {
+  std::array<std::uint8_t, 16> block{}, zero{};
+  std::copy_n(master.begin() + kKeyBytes, kSaltBytes, block.begin());
+  block[7] ^= label;
+  const gnutls_datum_t key{master.data(), kKeyBytes}, vector{zero.data(), zero.size()};
+  gnutls_cipher_hd_t cipher = nullptr;
+  if (::gnutls_cipher_init(&cipher, GNUTLS_CIPHER_AES_128_CBC, &key, &vector) < 0) return false;
+  const bool done = ::gnutls_cipher_encrypt(cipher, block.data(), block.size()) >= 0;
+  ::gnutls_cipher_deinit(cipher);
+  std::copy_n(block.begin(), std::min(out.size(), block.size()), out.begin());
+  return done;
 }
 
-srtp_t make_session(const MediaKey& key, srtp_ssrc_type_t type, std::uint32_t ssrc) {
-  MediaKey copy = key;
-  srtp_policy_t policy{};
-  ::srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtp);
-  ::srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtcp);
-  policy.ssrc.type = type;
-  policy.ssrc.value = ssrc;
-  policy.key = copy.data();
-  policy.window_size = kReplayWindow;
-  srtp_t session = nullptr;
-  if (::srtp_create(&session, &policy) != srtp_err_status_ok) return nullptr;
-  return session;
+void put(std::uint8_t* at, std::uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i) {
+    at[i] = static_cast<std::uint8_t>(value >> (8 * (bytes - 1 - i)));
+  }
 }
 
 }  // namespace
 
-std::unique_ptr<MediaCipher> MediaCipher::make(const MediaKey& send, const MediaKey& receive,
-                                               std::uint32_t receive_id) {
-  if (!library_ready()) return nullptr;
-  std::unique_ptr<MediaCipher> made(new MediaCipher);
-  made->receive_id_ = receive_id;
-  made->send_ = make_session(send, ssrc_any_outbound, 0);
-  made->receive_ = make_session(receive, ssrc_specific, receive_id);
-  if (made->send_ == nullptr || made->receive_ == nullptr) return nullptr;
-  return made;
+bool MediaCipher::Direction::start(const MediaKey& master) {
+  std::array<std::uint8_t, kKeyBytes> session{};
+  if (!derive(master, kLabelCipher, session) || !derive(master, kLabelSalt, salt)) return false;
+  const gnutls_datum_t key{session.data(), session.size()};
+  return ::gnutls_aead_cipher_init(&cipher, GNUTLS_CIPHER_AES_128_GCM, &key) >= 0;
+}
+
+/// RFC 7714 §8.1. @param counter  the rollover counter and, below it, the sequence number
+MediaCipher::Direction::Nonce MediaCipher::Direction::nonce(std::uint32_t ssrc,
+                                                            std::uint64_t counter) const {
+  Nonce nonce{};
+  put(&nonce[2], ssrc, 4);
+  put(&nonce[6], counter, 6);
+  for (std::size_t i = 0; i < nonce.size(); ++i) nonce[i] ^= salt[i];
+  return nonce;
+}
+
+/// In place: header, payload, room for the tag.
+bool MediaCipher::Direction::seal(const Nonce& nonce, MutableBytes packet) {
+  const giovec_t header{packet.data(), kMediaHeaderBytes};
+  const giovec_t payload{packet.data() + kMediaHeaderBytes, packet.size() - kMediaOverhead};
+  std::size_t tag_bytes = kMediaTagBytes;
+  return ::gnutls_aead_cipher_encryptv2(cipher, nonce.data(), nonce.size(), &header, 1, &payload, 1,
+                                        packet.last(kMediaTagBytes).data(), &tag_bytes) >= 0;
+}
+
+bool MediaCipher::Direction::open(const Nonce& nonce, MutableBytes packet) {
+  const giovec_t header{packet.data(), kMediaHeaderBytes};
+  const giovec_t payload{packet.data() + kMediaHeaderBytes, packet.size() - kMediaOverhead};
+  return ::gnutls_aead_cipher_decryptv2(cipher, nonce.data(), nonce.size(), &header, 1, &payload, 1,
+                                        packet.last(kMediaTagBytes).data(), kMediaTagBytes) >= 0;
 }
 
 MediaCipher::~MediaCipher() {
-  if (send_ != nullptr) ::srtp_dealloc(send_);
-  if (receive_ != nullptr) ::srtp_dealloc(receive_);
+  for (const Direction* direction : {&send_, &receive_}) {
+    if (direction->cipher != nullptr) ::gnutls_aead_cipher_deinit(direction->cipher);
+  }
+}
+
+std::unique_ptr<MediaCipher> MediaCipher::make(const MediaKey& send, const MediaKey& receive,
+                                               std::uint32_t receive_id) {
+  std::unique_ptr<MediaCipher> made(new MediaCipher);
+  made->receive_id_ = receive_id;
+  if (!made->send_.start(send) || !made->receive_.start(receive)) return nullptr;
+  return made;
 }
 
 bool MediaCipher::seal(std::uint32_t receiver_id, std::uint32_t clock_ms, Bytes& packet) {
   if (packet.size() < kMediaHeaderBytes || sent_ >= kPacketsPerKey) return false;
-  const auto sequence = static_cast<std::uint16_t>(sent_);
-  const auto put = [&packet](std::size_t at, std::uint32_t value, int bytes) {
-    for (int i = 0; i < bytes; ++i) {
-      packet[at + static_cast<std::size_t>(i)] =
-          static_cast<std::uint8_t>(value >> (8 * (bytes - 1 - i)));
-    }
-  };
   packet[0] = kRtpVersion;
   packet[1] = kMediaPayloadType;
-  put(2, sequence, 2);
-  put(4, clock_ms, 4);
-  put(8, receiver_id, 4);
-  const std::size_t plain = packet.size();
-  packet.resize(plain + SRTP_MAX_TRAILER_LEN);
-  int length = static_cast<int>(plain);
-  if (::srtp_protect(send_, packet.data(), &length) != srtp_err_status_ok) return false;
-  packet.resize(static_cast<std::size_t>(length));
+  put(&packet[2], sent_, 2);
+  put(&packet[4], clock_ms, 4);
+  put(&packet[8], receiver_id, 4);
+  packet.resize(packet.size() + kMediaTagBytes);
+  if (!send_.seal(send_.nonce(receiver_id, sent_), packet)) return false;
   ++sent_;
   return true;
 }
@@ -78,43 +107,55 @@ std::optional<MediaCipher::Opened> MediaCipher::open(MutableBytes packet) {
       packet[1] != kMediaPayloadType || media_id_of(packet) != receive_id_) {
     return std::nullopt;
   }
-  int length = static_cast<int>(packet.size());
-  switch (::srtp_unprotect(receive_, packet.data(), &length)) {
-    case srtp_err_status_ok:
-      break;
-    case srtp_err_status_replay_fail:
-    case srtp_err_status_replay_old:
-      fault_ = MediaFault::replayed;
-      return std::nullopt;
-    default:
-      fault_ = MediaFault::forged;
-      return std::nullopt;
+  const std::int64_t extended = extend(static_cast<std::uint16_t>(packet[2] << 8 | packet[3]));
+  if (came_before(extended)) {
+    fault_ = MediaFault::replayed;
+    return std::nullopt;
   }
-  ++received_;
-  const auto sequence = static_cast<std::uint16_t>(packet[2] << 8 | packet[3]);
-  const std::uint64_t extended = extend(sequence);
+  fault_ = MediaFault::forged;
+  if (extended < 0) return std::nullopt;  // from before a counter's beginning
+  const auto nonce = receive_.nonce(receive_id_, static_cast<std::uint64_t>(extended));
+  if (!receive_.open(nonce, packet)) return std::nullopt;
   const bool newest = !newest_ || extended > *newest_;
+  note(extended);
+  return Opened{packet.subspan(kMediaHeaderBytes, packet.size() - kMediaOverhead), newest};
+}
+
+bool MediaCipher::came_before(std::int64_t extended) const {
+  if (!newest_ || extended > *newest_) return false;
+  if (*newest_ - extended >= static_cast<std::int64_t>(kReplayWindow)) return true;
+  return extended >= 0 && came_[static_cast<std::size_t>(extended) % kReplayWindow];
+}
+
+/// An authentic packet came.
+void MediaCipher::note(std::int64_t extended) {
+  ++received_;
+  const auto bit = [](std::int64_t of) { return static_cast<std::size_t>(of) % kReplayWindow; };
   if (!first_) first_ = extended;
-  if (newest) newest_ = extended;
-  return Opened{
-      packet.subspan(kMediaHeaderBytes, static_cast<std::size_t>(length) - kMediaHeaderBytes),
-      newest};
+  if (!newest_ || extended > *newest_) {
+    // What lies between came not, whatever those places held a window ago.
+    if (newest_ && extended - *newest_ < static_cast<std::int64_t>(kReplayWindow)) {
+      for (std::int64_t i = *newest_ + 1; i < extended; ++i) came_.reset(bit(i));
+    } else {
+      came_.reset();
+    }
+    newest_ = extended;
+  }
+  came_.set(bit(extended));
 }
 
 std::uint64_t MediaCipher::lost() const {
   if (!newest_ || *newest_ < *first_) return 0;
-  const std::uint64_t expected = *newest_ - *first_ + 1;
+  const auto expected = static_cast<std::uint64_t>(*newest_ - *first_ + 1);
   return expected > received_ ? expected - received_ : 0;
 }
 
-/// The whole counter that lies nearest to the newest one (RFC 3711 §3.3.1).
-std::uint64_t MediaCipher::extend(std::uint16_t sequence) const {
-  constexpr std::uint64_t kCycle = 0x10000;
-  // One cycle ahead, so that what came before the first packet has a place below it.
-  if (!newest_) return kCycle + sequence;
-  const auto ahead = static_cast<std::uint16_t>(sequence - static_cast<std::uint16_t>(*newest_));
-  if (ahead < kCycle / 2) return *newest_ + ahead;
-  return *newest_ - (kCycle - ahead);
+/// The whole counter that lies nearest to the newest one (RFC 3711 §3.3.1); of the first packet,
+/// the one below 65,536.
+std::int64_t MediaCipher::extend(std::uint16_t sequence) const {
+  if (!newest_) return sequence;
+  const std::int64_t ahead = static_cast<std::uint16_t>(sequence - (*newest_ & 0xffff));
+  return *newest_ + (ahead < kCycle / 2 ? ahead : ahead - kCycle);
 }
 
 std::optional<std::uint32_t> media_id_of(ByteView packet) {

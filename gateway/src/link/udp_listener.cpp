@@ -82,6 +82,9 @@ class UdpListener::Impl final : public net::UdpChannelReader,
     void flush_sink() override {
       if (const auto listener = listener_.lock()) listener->flush_soon();
     }
+    void on_media_waiting(const std::shared_ptr<net::UdpLinkRunner>& runner) override {
+      if (const auto listener = listener_.lock()) listener->on_media_waiting(runner);
+    }
     void on_link_over() override {
       if (const auto listener = listener_.lock()) listener->on_over(number_);
     }
@@ -100,6 +103,7 @@ class UdpListener::Impl final : public net::UdpChannelReader,
   };
 
   void on_datagram(const quic::Path& path, MutableBytes datagram) override {
+    in_batch_ = true;
     server_.on_datagram(path, datagram, clock_now(), *channel_);
   }
   void on_batch_end() override;
@@ -109,6 +113,8 @@ class UdpListener::Impl final : public net::UdpChannelReader,
   void on_touched(std::uint64_t number) override;
   void on_ready(std::uint64_t number);
   void on_over(std::uint64_t number);
+  void on_media_waiting(const std::shared_ptr<net::UdpLinkRunner>& runner);
+  void flush_waiting();
   void flush_soon();
 
   asio::io_context& io_;
@@ -120,7 +126,8 @@ class UdpListener::Impl final : public net::UdpChannelReader,
   quic::LinkServer server_;
   std::unordered_map<std::uint64_t, Guest> guests_;
   std::vector<std::uint64_t> touched_;
-  bool flush_posted_ = false;
+  std::vector<std::shared_ptr<net::UdpLinkRunner>> waiting_;  ///< with media to send
+  bool flush_posted_ = false, in_batch_ = false;
   quic::UdpCounters gone_;
   std::uint64_t upgraded_ = 0, handshakes_failed_ = 0;
 };
@@ -153,14 +160,33 @@ void UdpListener::Impl::on_touched(std::uint64_t number) {
 }
 
 void UdpListener::Impl::on_batch_end() {
-  const std::vector<std::uint64_t> touched = std::exchange(touched_, {});
-  for (const std::uint64_t number : touched) {
-    const auto found = guests_.find(number);
-    if (found == guests_.end()) continue;
-    const auto runner = found->second.runner;
-    runner->flush();
+  if (!touched_.empty()) {
+    const std::vector<std::uint64_t> touched = std::exchange(touched_, {});
+    for (const std::uint64_t number : touched) {
+      const auto found = guests_.find(number);
+      if (found == guests_.end()) continue;
+      const auto runner = found->second.runner;
+      runner->flush();
+    }
   }
+  flush_waiting();
   channel_->flush();
+}
+
+/// Media that is sent from within a batch leaves at the batch's end; else with what else is sent in
+/// this turn of the io_context.
+void UdpListener::Impl::on_media_waiting(const std::shared_ptr<net::UdpLinkRunner>& runner) {
+  waiting_.push_back(runner);
+  if (!in_batch_) flush_soon();
+}
+
+void UdpListener::Impl::flush_waiting() {
+  for (std::size_t i = 0; i < waiting_.size(); ++i) {
+    const auto runner = std::move(waiting_[i]);
+    runner->flush_media();
+  }
+  waiting_.clear();
+  in_batch_ = false;
 }
 
 /// Called from within the core, which goes on to deliver what the client sent with its last words
@@ -190,6 +216,7 @@ void UdpListener::Impl::flush_soon() {
   flush_posted_ = true;
   asio::post(io_, [self = shared_from_this()] {
     self->flush_posted_ = false;
+    self->flush_waiting();
     self->channel_->flush();
   });
 }
@@ -210,6 +237,7 @@ void UdpListener::Impl::shut() {
   }
   channel_->flush();
   channel_->close();
+  waiting_.clear();
   guests_.clear();
 }
 
