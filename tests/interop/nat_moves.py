@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A phone behind a real NAT (nftables) in a call over one UDP socket, or over TLS where there is no
 UDP: the NAT gives it another port, then another address; its network is exchanged for another; UDP is
-blocked from the start. The call stays up, the provider sees no SIP for it; a table says how long audio
+blocked from the start, or in mid-call, and passes again. The call stays up, the provider sees no SIP for it; a table says how long audio
 was away, toward the provider and toward the phone."""
 
 import time
@@ -119,6 +119,30 @@ def swap_networks(scene):
     )  # fmt: skip
 
 
+def blocked_in_mid_call(scene):
+    """And back: once UDP passes again, a session on a WebSocket moves to it."""
+    test, port = scene.test, scene.gateway.websocket_port
+    after = survives(
+        scene, "UDP is blocked", lambda: scene.nat.block_udp(port), 1500, "isthmus", seconds=7
+    )
+    test.equal(after, ["tcp"], "sockets of the phone behind the blockade")
+    phone = scene.call("upgraded", "isthmus", 20)
+    phone.wait_output('"state":"connected","status"', 10)
+    before = scene.sip_seen()
+    scene.nat.unblock()
+    at = time.monotonic()
+    moved = test.soon(
+        lambda: scene.protocols(phone) == ["udp"], 12, "the call moves to UDP once that passes"
+    )
+    if moved:
+        print(f"      after {time.monotonic() - at:.1f} s")
+    time.sleep(1)
+    gap = max(scene.echo.gap_ms(at), scene.ear.gap_ms(at))
+    test.check(gap < 150, f"audio away for at most {gap:.0f} ms meanwhile")
+    test.equal(scene.sip_seen(), before, "SIP that the provider saw of it")
+    phone.stop()
+
+
 def blocked_from_the_start(scene):
     test = scene.test
     scene.nat.block_udp(scene.gateway.websocket_port)
@@ -142,6 +166,7 @@ def run(test):
         ("a NAT gives the phone another port, another address", moves),
         ("the phone's network is exchanged for another", swap_networks),
         ("UDP is blocked from the start", blocked_from_the_start),
+        ("UDP is blocked in mid-call, then passes again", blocked_in_mid_call),
     ):
         with support.scene(title):
             step(scene)

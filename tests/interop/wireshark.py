@@ -50,6 +50,27 @@ def flat(rows, column=0):
     return [value for row in rows for value in row[column] if value]
 
 
+def over_udp(test, gateway, key_file, port):
+    """The same keys open QUIC of a UDP link."""
+    office = test.site.office
+    uplink = capture.Capture(test.programs, office, "up0", "udp-uplink", f"udp port {port}")
+    phone = test.programs.start(
+        office, "udp-phone",
+        [test.build.phone, "call", "echo", "--gateway",
+         test.site.url(gateway, office).replace("wss:", "udp:"),
+         "--user", "office", "--password", "office-password", "--pin", gateway.pin,
+         "--codec", "pcmu", "--duration", 1, "--no-audio", "--json"],
+        environment={"SSLKEYLOGFILE": ""},
+    )  # fmt: skip
+    test.equal(phone.wait(30), 0, "exit code of the phone over UDP")
+    uplink.stop()
+    shark = Tshark(uplink.path, key_file, port)
+    shark.options += ["-d", f"udp.port=={port},quic"]
+    for word in ("INVITE", "BYE", "office-password"):
+        found = flat(shark.fields(f'quic.stream_data contains "{word}"', "frame.number"))
+        test.check(bool(found), f"tshark reads {word} in QUIC's stream")
+
+
 def run(test):
     site = test.site
     if not test.build.phone:
@@ -101,6 +122,7 @@ def run(test):
             steps = {(b[0] - a[0], b[1] - a[1]) for a, b in zip(packets, packets[1:])}
             test.equal(steps, {(1, 160)}, f"{passes}: steps of {ssrc}, {len(packets)} packets")
     test.equal(flat(shark.fields("isthmus.malformed", "frame.number")), [], "malformed frames")
+    over_udp(test, gateway, key_file, port)
     for direction in ("in", "out"):
         cost = metrics[f'isthmus_link_media_wire_bytes_per_packet{{direction="{direction}"}}']
         # 164 bytes of frame and channel, WebSocket, TLS and TCP/IP around it; whole RTP is 10 more.

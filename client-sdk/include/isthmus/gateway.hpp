@@ -22,7 +22,10 @@ struct Trust {
 
 /// How to reach a gateway, and as whom. Either user and password, or token.
 struct GatewayOptions {
-  std::string url;  ///< "wss://gateway.example[:443][/isthmus/v1]"
+  /// "wss://gateway.example[:443][/isthmus/v1]": TLS over TCP; "udp://...": QUIC and SRTP on one
+  /// UDP socket; "isthmus://...": whichever of both works, moving between them as the network
+  /// changes.
+  std::string url;
   std::string user, password;
   std::string token;  ///< a JSON Web Token that the gateway can judge
   Trust trust;

@@ -24,6 +24,10 @@ namespace {
 constexpr Duration kStable = seconds(10);
 /// While a call waits, a new attempt is worth more than the pauses between TCP's own.
 constexpr Duration kResumeDial = seconds(4);
+/// On a WebSocket where UDP would do too, UDP is tried again after waits that double from first to
+/// last: an attempt costs a few datagrams.
+constexpr Duration kFirstUpgrade = seconds(5), kLastUpgrade = seconds(300);
+constexpr Duration kUpgradeDial = seconds(2);
 /// A gateway may ask for patience (Reject's retry_after_s), not for ever.
 constexpr Duration kLongestPatience = std::chrono::hours(1);
 
@@ -58,6 +62,7 @@ class ClientConnection::LinkEnd final : public wire::LinkHandler {
   std::unique_ptr<wire::Link> link;
   std::optional<wire::ClientSession> greeting;  ///< until Welcome
   DeadlineTimer timer;                          ///< of the greeting
+  bool upgrade = false;                         ///< an attempt at UDP while a WebSocket serves
 };
 
 class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
@@ -71,6 +76,7 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
         handler_(&handler),
         session_timer_(io, [this] { on_session_timer(); }),
         quiet_timer_(io, [this] { on_quiet_timer(); }),
+        upgrade_timer_(io, [this] { on_upgrade_timer(); }),
         retry_timer_(io) {}
 
   void start();
@@ -104,7 +110,9 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
   void on_greeting_timer(LinkEnd& end);
 
  private:
-  void dial();
+  void dial(bool upgrade = false);
+  void look_for_udp();
+  void on_upgrade_timer();
   void dial_after(Duration delay);
   void on_dialed(LinkEnd& end, Result<std::unique_ptr<wire::Link>, DialError> result);
   void carry_out_greeting(wire::SessionEvents& events);
@@ -142,7 +150,8 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
   wire::MediaFormCounters last_media_in_, last_media_out_;
   wire::SessionEvents events_;
   bool draining_ = false;
-  DeadlineTimer session_timer_, quiet_timer_;
+  DeadlineTimer session_timer_, quiet_timer_, upgrade_timer_;
+  Duration upgrade_wait_ = kFirstUpgrade;
   bool quiet_armed_ = false;
   Instant media_sent_at_{}, heard_at_{};
   std::optional<Instant> probed_at_;
@@ -174,19 +183,41 @@ void ClientConnection::Impl::start() {
 
 // --- A link on its way -------------------------------------------------------------------------
 
-void ClientConnection::Impl::dial() {
+void ClientConnection::Impl::dial(bool upgrade) {
   retry_timer_.cancel();
-  discard(attempt_, CloseCode::normal, {});
+  // The gateway may have attached it already: the session must not end with it.
+  discard(attempt_, CloseCode::replaced, "another link is being made");
   ++attempts_;
   attempt_ = std::make_shared<LinkEnd>(io_, *this);
-  const Duration limit =
-      established() ? std::min(options_.connect_timeout, kResumeDial) : options_.connect_timeout;
-  attempt_->dialer = std::make_unique<LinkDialer>(
-      io_, trust_, Dialer::Options{url_, options_.hello.software, limit},
-      [weak = weak_from_this(),
-       end = attempt_.get()](Result<std::unique_ptr<wire::Link>, DialError> result) {
-        if (const auto self = weak.lock()) self->on_dialed(*end, std::move(result));
-      });
+  attempt_->upgrade = upgrade;
+  Dialer::Options how{url_, options_.hello.software, options_.connect_timeout};
+  if (established()) {  // calls may wait: whatever stands first
+    how.time_limit = std::min(how.time_limit, upgrade ? kUpgradeDial : kResumeDial);
+    how.udp_head_start = {};
+  }
+  if (upgrade) how.url.kinds = LinkKinds::udp;
+  attempt_->dialer =
+      std::make_unique<LinkDialer>(io_, trust_, std::move(how),
+                                   [weak = weak_from_this(), end = attempt_.get()](
+                                       Result<std::unique_ptr<wire::Link>, DialError> result) {
+                                     if (const auto self = weak.lock())
+                                       self->on_dialed(*end, std::move(result));
+                                   });
+}
+
+/// A network that let no UDP through may do so later, or another has taken its place.
+void ClientConnection::Impl::look_for_udp() {
+  const bool better =
+      url_.kinds == LinkKinds::either && current_ && current_->link->media_id() == 0;
+  if (!better) return upgrade_timer_.cancel();
+  upgrade_timer_.arm(clock_now() + upgrade_wait_);
+}
+
+void ClientConnection::Impl::on_upgrade_timer() {
+  if (!current_ || !session_) return;
+  if (attempt_ || !session_->resume_hello(options_.hello)) return look_for_udp();
+  upgrade_wait_ = std::min(2 * upgrade_wait_, kLastUpgrade);
+  dial(true);
 }
 
 void ClientConnection::Impl::dial_after(Duration delay) {
@@ -260,10 +291,13 @@ void ClientConnection::Impl::welcomed(const wire::WelcomeInfo& welcome) {
     session_ = std::move(greeting);
     earlier_links_ = {};
     established_at_ = clock_now();
+    upgrade_wait_ = kFirstUpgrade;
+    look_for_udp();
     if (handler_ != nullptr) handler_->on_established(welcome);
     return drain();
   }
   discard(before, CloseCode::replaced, "a newer link has taken this one's place");
+  look_for_udp();
   if (handler_ != nullptr && session_->established()) handler_->on_link_back(welcome, gap);
   drain();
 }
@@ -276,7 +310,7 @@ void ClientConnection::Impl::refused(const wire::SessionClosed& why) {
   if (code != CloseCode::resume_refused || !established()) {
     return attempt_failed(code, reason, patience);
   }
-  if (current_) return;  // the session goes on where it is
+  if (current_) return look_for_udp();  // the session goes on where it is
   keep_figures();
   session_.reset();
   session_timer_.cancel();
@@ -288,7 +322,7 @@ void ClientConnection::Impl::refused(const wire::SessionClosed& why) {
 void ClientConnection::Impl::attempt_failed(CloseCode code, const std::string& reason,
                                             Duration at_least) {
   if (!established()) return fail(code, reason, at_least);
-  if (current_) return;  // it was a change for the better that did not come about
+  if (current_) return look_for_udp();  // a change for the better that did not come about
   Duration delay = options_.first_resume_retry;
   for (int i = 0; i < resume_failures_ && delay < options_.last_resume_retry; ++i) delay *= 2;
   ++resume_failures_;
@@ -353,7 +387,8 @@ void ClientConnection::Impl::link_lost(CloseCode code, const std::string& reason
   lost_at_ = clock_now();
   if (!session_->detached()) session_->on_link_lost(code, reason, lost_at_, events_);
   if (session_->detached()) {
-    if (!attempt_) dial();
+    // One that awaits its Welcome may be why this one was closed.
+    if (!attempt_ || (attempt_->upgrade && !attempt_->link)) dial();
     session_timer_.arm(session_->next_deadline());
     if (handler_ != nullptr) handler_->on_link_lost(code, reason, {});
   }
@@ -419,7 +454,8 @@ void ClientConnection::Impl::on_quiet_timer() {
   } else if (!probed_at_) {
     probed_at_ = now;
     session_->probe(now, events_);
-  } else if (now - *probed_at_ >= limits::kLinkProbeLife && !attempt_ &&
+  } else if (now - *probed_at_ >= limits::kLinkProbeLife &&
+             (!attempt_ || (attempt_->upgrade && !attempt_->link)) &&
              session_->resume_hello(options_.hello)) {
     dial();
     probed_at_.reset();
@@ -480,6 +516,7 @@ void ClientConnection::Impl::on_network_changed() {
   const bool movable = established() && session_->resume_hello(options_.hello);
   if (established() && !movable) return;  // its link may live; if not, silence tells
   resume_failures_ = 0;
+  upgrade_wait_ = kFirstUpgrade;
   dial();
 }
 
@@ -503,6 +540,7 @@ void ClientConnection::Impl::close(CloseCode code, std::string_view reason) {
   session_timer_.cancel();
   quiet_timer_.cancel();
   quiet_armed_ = false;
+  upgrade_timer_.cancel();
   retry_timer_.cancel();
   if (handler_ == nullptr) return;
   asio::post(io_, [weak = weak_from_this(), code, text = std::string(reason)] {

@@ -33,6 +33,9 @@ class Dialer {
     GatewayUrl url;
     std::string software;               ///< User-Agent
     Duration time_limit = seconds(10);  ///< for all addresses and steps together
+    /// Of UDP over WebSocket, where either will do: more than the round trips of most networks,
+    /// less than a person notices.
+    Duration udp_head_start = milliseconds(250);
   };
 
   /// @param done  called once, from the io_context's thread and never from inside the constructor;

@@ -12,14 +12,6 @@ namespace isthmus::net {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-namespace {
-
-/// What UDP gets before WebSocket begins: more than the round trips of most networks, less than a
-/// person notices.
-constexpr Duration kHeadStart = milliseconds(250);
-
-}  // namespace
-
 struct LinkDialer::Race : std::enable_shared_from_this<Race> {
   using Result = isthmus::Result<std::unique_ptr<wire::Link>, DialError>;
 
@@ -55,7 +47,7 @@ void LinkDialer::Race::start() {
     if (const auto self = weak.lock()) self->on_udp(std::move(result));
   });
   if (options.url.kinds == LinkKinds::udp) return;
-  head_start.expires_after(kHeadStart);
+  head_start.expires_after(options.udp_head_start);
   head_start.async_wait([weak = weak_from_this()](const error_code& error) {
     const auto self = weak.lock();
     if (!error && self && !self->over) self->start_websocket();

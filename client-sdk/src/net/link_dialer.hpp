@@ -5,7 +5,7 @@
 
 namespace isthmus::net {
 
-/// Makes one link of a kind that the URL names. With either kind allowed, UDP has a start of 250 ms
+/// Makes one link of a kind that the URL names. With either kind allowed, UDP has a head start
 /// over WebSocket, and the first link that stands is taken; WebSocket starts at once when UDP fails
 /// before. Destroying it abandons the attempt. The rules of `done` are Dialer's.
 class LinkDialer {
