@@ -87,16 +87,17 @@ Scalar use(HeaderUse& value) {
           [&value] { return std::string(value == HeaderUse::pass ? "pass" : "strip"); }};
 }
 
+constexpr const char* kRedirectionForms[] = {"pass", "diversion", "history_info", "both"};
+
 Scalar redirection_form(RedirectionForm& value) {
-  constexpr const char* kNames[] = {"pass", "diversion", "history_info", "both"};
   return {"pass, diversion, history_info or both", "pass, diversion, history_info or both",
-          [&value, kNames](const std::string& text, const FileAccess&) -> std::optional<Problem> {
-            auto name = std::find(std::begin(kNames), std::end(kNames), text);
-            if (name == std::end(kNames)) return Problem{};
-            value = static_cast<RedirectionForm>(name - std::begin(kNames));
+          [&value](const std::string& text, const FileAccess&) -> std::optional<Problem> {
+            auto name = std::find(std::begin(kRedirectionForms), std::end(kRedirectionForms), text);
+            if (name == std::end(kRedirectionForms)) return Problem{};
+            value = static_cast<RedirectionForm>(name - std::begin(kRedirectionForms));
             return std::nullopt;
           },
-          [&value, kNames] { return std::string(kNames[static_cast<std::size_t>(value)]); }};
+          [&value] { return std::string(kRedirectionForms[static_cast<std::size_t>(value)]); }};
 }
 
 void visit_edits(KeyVisitor& v, HeaderEditsConfig& c) {
