@@ -31,13 +31,13 @@ libdir=$(pkg-config --variable=libdir isthmus)
 "$work/by-pkg-config"
 
 echo "== only the public symbols, only public headers"
-foreign=$(nm -D --defined-only -C "$libdir/libisthmus.so" | grep -E ' (boost|google|isthmus::(sip|sdp|rtp|wire|net|audio|ua))::' || true)
+foreign=$(nm -D --defined-only -C "$libdir/libisthmus.so" | grep -E ' (boost|google|isthmus::(sip|sdp|rtp|wire|net|quic|audio|ua))::' || true)
 if [ -n "$foreign" ]; then
   echo "libisthmus.so exports what is not its interface:"
   echo "$foreign" | head
   exit 1
 fi
-if grep -rnE '#include *[<"](boost|google|sip|sdp|rtp|wire|net|base|ua|audio|client)/' "$work/prefix/include/isthmus"; then
+if grep -rnE '#include *[<"](boost|google|sip|sdp|rtp|wire|net|quic|base|ua|audio|client)/' "$work/prefix/include/isthmus"; then
   echo "an installed header includes what is not installed"
   exit 1
 fi
