@@ -21,6 +21,7 @@ constexpr const char* kFooter =
     "    --password-file secret --play hello.wav --record back.wav --duration 10";
 
 struct Raw {
+  std::vector<std::string> gateways;
   std::string password_file, token_file, device;
   bool no_audio = false;
 };
@@ -28,8 +29,12 @@ struct Raw {
 void add_connection(CLI::App& app, Options& to, Raw& raw) {
   auto& gateway = to.client.gateway;
   const std::string group = "Gateway";
-  app.add_option("-g,--gateway", gateway.url,
-                 "Its URL: wss://host[:port], udp://, or isthmus:// for either")
+  app.add_option(
+         "-g,--gateway", raw.gateways,
+         "Its URL: wss://host[:port], udp://, or isthmus:// for either. Given again or with "
+         "commas: others, tried in this order")
+      ->delimiter(',')
+      ->allow_extra_args(false)
       ->envname("ISTHMUS_GATEWAY")
       ->group(group);
   app.add_option("-u,--user", gateway.user, "User at the gateway")
@@ -53,6 +58,10 @@ void add_connection(CLI::App& app, Options& to, Raw& raw) {
       ->envname("ISTHMUS_CA")
       ->group(group);
   app.add_flag("--insecure", gateway.trust.insecure, "Believe any gateway: for experiments only")
+      ->group(group);
+  app.add_option("--proxy", gateway.proxy,
+                 "HTTP proxy, http://[user:password@]host:port; none: no proxy (as https_proxy and "
+                 "no_proxy in the environment say)")
       ->group(group);
   app.add_flag("--tls-key-log", gateway.trust.key_log,
                "Write TLS secrets to the file SSLKEYLOGFILE, for Wireshark")
@@ -151,12 +160,19 @@ std::optional<std::string> complete(Options& to, const Raw& raw) {
     if (!line) return "cannot read a line from \"" + *file + "\"";
     *value = *line;
   }
-  if (gateway.url.empty()) return "say which gateway: --gateway wss://host[:port]";
+  if (raw.gateways.empty()) return "say which gateway: --gateway wss://host[:port]";
+  for (std::string url : raw.gateways) {
+    if (url.find("://") == std::string::npos) url = "wss://" + url;
+    if (gateway.url.empty()) {
+      gateway.url = url;
+    } else {
+      gateway.other_urls.push_back(url);
+    }
+  }
   if (gateway.user.empty() && gateway.token.empty()) {
     return "say who you are: --user with --password-file, or --token";
   }
   if (!gateway.token.empty()) gateway.user.clear();
-  if (gateway.url.find("://") == std::string::npos) gateway.url = "wss://" + gateway.url;
   gateway.software = "isthmus-phone/" ISTHMUS_VERSION;
 
   to.device_wanted =

@@ -60,7 +60,7 @@ isthmus_packages() {
   DEMO_PACKAGES=(kamailio baresip-core espeak-ng iproute2 tcpdump python3)
   INTEROP_PACKAGES=(
     kamailio kamailio-tls-modules baresip-core linphone-cli espeak-ng iproute2 tcpdump python3 sip-tester sipsak procps openssl dnsmasq-base
-    tshark nftables conntrack
+    tshark nftables conntrack tinyproxy-bin
   )
   CONTAINER_PACKAGES=(buildah podman runc debootstrap python3 sip-tester iproute2)
 }

@@ -72,6 +72,13 @@ class Watched {
     require(!sip.bytes.empty() && sip.bytes.size() <= limits::kReliableFrameBytes);
     ++sip_in_;
   }
+  void check(const GoAwayReceived& told) {
+    require(told.info.gateways.size() <= limits::kGoAwayGateways);
+    require(told.info.reason.size() <= limits::kReasonBytes);
+    for (const std::string& url : told.info.gateways) {
+      require(url.size() <= limits::kGatewayUrlBytes);
+    }
+  }
   void check(const LinkLost&) { require(session.detached()); }
   void check(const SessionClosed& closed) {
     require(closed.reason.size() <= limits::kReasonBytes);

@@ -26,9 +26,16 @@ struct GatewayOptions {
   /// UDP socket; "isthmus://...": whichever of both works, moving between them as the network
   /// changes.
   std::string url;
+  /// Other gateways for the same user, in order: tried when those before cannot be reached or go
+  /// away. Calls live at one of them and end with it.
+  std::vector<std::string> other_urls = {};
   std::string user, password;
   std::string token;  ///< a JSON Web Token that the gateway can judge
   Trust trust;
+  /// HTTP proxy that the way leads through (CONNECT, Basic authentication):
+  /// "http://[user[:password]@]host[:port]". Empty: as https_proxy (or HTTPS_PROXY) and no_proxy
+  /// (or NO_PROXY) say when the client is created; "none": no proxy.
+  std::string proxy = {};
   std::string software;  ///< "my-app/1.2", shown in the gateway's logs; empty: the SDK's own
   std::chrono::milliseconds connect_timeout{10'000};
   /// Begin a new session after a loss, with growing waits from 0.5 to 30 s. Wrong credentials and
@@ -46,13 +53,17 @@ enum class ConnectionState {
   /// which is being dialled. `connected` follows, or `waiting` when the gateway gave the session
   /// up.
   resuming,
+  /// The gateway is about to stop: calls go on, new ones are refused. When there are none, the
+  /// client moves to another gateway, or waits for this one; `waiting` and `connected` follow.
+  /// `retry_in` says how long calls have.
+  leaving,
 };
 ISTHMUS_API const char* to_text(ConnectionState state);
 
 struct ConnectionEvent {
   ConnectionState state = ConnectionState::disconnected;
   Error error;  ///< of disconnected and waiting: why
-  std::optional<std::chrono::milliseconds> retry_in = std::nullopt;  ///< waiting, resuming
+  std::optional<std::chrono::milliseconds> retry_in = std::nullopt;  ///< waiting, resuming, leaving
   /// Of connected: the session that stood before goes on, and was without a link for so long.
   std::optional<std::chrono::milliseconds> resumed_after = std::nullopt;
 };
@@ -63,7 +74,7 @@ struct SessionInfo {
   std::string sip_domain;  ///< of the gateway's own registrar
   std::string gateway_software;
   std::string local_address;     ///< "192.168.1.5:51034" of the one socket in use
-  std::string gateway_address;   ///< its other end
+  std::string gateway_address;   ///< its other end: the gateway's, or a proxy's in between
   std::string observed_address;  ///< ours, as the gateway sees it
 };
 

@@ -16,6 +16,9 @@ struct RawLinkHandlers {
   std::function<void(std::string_view message)> on_sip;  ///< one complete SIP message
   /// One RTP or RTCP packet on the channel that our SDP named as port (RTCP: the next one).
   std::function<void(std::uint32_t channel, std::span<const std::uint8_t> packet)> on_media;
+  /// Would nothing be lost if a new session, at another gateway perhaps, took the place of this
+  /// one? Asked when the gateway goes away or cannot be reached. Without it: never.
+  std::function<bool()> may_leave;
 };
 
 /// The socket alone, for those with a SIP and RTP stack of their own: SIP messages and RTP packets

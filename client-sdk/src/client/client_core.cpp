@@ -333,6 +333,10 @@ void ClientCore::on_link_back(const wire::WelcomeInfo& welcome, Duration gap) {
   if (handlers_.on_connection) handlers_.on_connection(link_back_event(gap));
 }
 
+void ClientCore::on_go_away(const std::string& reason, Duration deadline) {
+  if (handlers_.on_connection) handlers_.on_connection(go_away_event(reason, deadline));
+}
+
 void ClientCore::on_closed(wire::CloseCode code, const std::string& reason,
                            std::optional<Duration> will_retry_in) {
   statistics_timer_.cancel();

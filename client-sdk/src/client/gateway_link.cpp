@@ -48,6 +48,8 @@ const char* to_text(ConnectionState state) {
       return "waiting";
     case ConnectionState::resuming:
       return "resuming";
+    case ConnectionState::leaving:
+      return "leaving";
   }
   return "unknown";
 }
@@ -87,8 +89,10 @@ Outcome<net::ConnectionOptions> connection_options(const GatewayOptions& options
   }
   net::ConnectionOptions to;
   to.url = options.url;
+  to.other_urls = options.other_urls;
   to.trust = {options.trust.ca_file, options.trust.pins, options.trust.insecure,
               options.trust.key_log};
+  to.proxy = options.proxy;
   to.connect_timeout = options.connect_timeout;
   to.reconnect = options.reconnect;
   to.hello.software = options.software.empty() ? "isthmus-sdk/" ISTHMUS_VERSION : options.software;
@@ -128,6 +132,14 @@ ConnectionEvent link_back_event(Duration gap) {
   ConnectionEvent event;
   event.state = ConnectionState::connected;
   event.resumed_after = std::chrono::duration_cast<std::chrono::milliseconds>(gap);
+  return event;
+}
+
+ConnectionEvent go_away_event(const std::string& reason, Duration deadline) {
+  ConnectionEvent event;
+  event.state = ConnectionState::leaving;
+  event.error = connection_error(wire::CloseCode::going_away, reason);
+  event.retry_in = std::chrono::duration_cast<std::chrono::milliseconds>(deadline);
   return event;
 }
 

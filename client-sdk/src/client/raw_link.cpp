@@ -87,6 +87,10 @@ class RawLink::Impl final : public net::ConnectionHandler {
     welcome_ = welcome;
     report(detail::link_back_event(gap));
   }
+  void on_go_away(const std::string& reason, Duration deadline) override {
+    report(detail::go_away_event(reason, deadline));
+  }
+  bool may_leave() const override { return handlers_.may_leave && handlers_.may_leave(); }
   void on_closed(wire::CloseCode code, const std::string& reason,
                  std::optional<Duration> will_retry_in) override {
     report(detail::closed_event(code, reason, will_retry_in));

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/result.hpp"
 #include "base/time.hpp"
@@ -32,6 +33,12 @@ class ConnectionHandler {
                             Duration /*will_retry_in*/) {}
   /// The session goes on over a new link. @param gap  since the loss; zero when the old link stood
   virtual void on_link_back(const wire::WelcomeInfo& /*welcome*/, Duration /*gap*/) {}
+  /// The gateway is about to stop: calls go on for so long at most, new ones are refused. The
+  /// connection moves elsewhere once may_leave().
+  virtual void on_go_away(const std::string& /*reason*/, Duration /*deadline*/) {}
+  /// Would nothing be lost if the session gave way to a new one, at another gateway perhaps? Not
+  /// while there are calls. Asked now and then when the gateway goes away or cannot be reached.
+  virtual bool may_leave() const { return true; }
   virtual void on_sip(std::string message) = 0;  ///< one complete SIP message
   virtual void on_media(wire::Channel channel, ByteView bytes) = 0;
   /// The session ended, or an attempt failed.
@@ -44,12 +51,17 @@ class ConnectionHandler {
 
 struct ConnectionOptions {
   std::string url;  ///< "wss://gateway.example[:443][/isthmus/v1]", or udp:// or isthmus://
+  /// Gateways that serve the same users, in order: tried when those before cannot be reached. A
+  /// session lives at one of them; its calls cannot move to another.
+  std::vector<std::string> other_urls;
   wire::HelloInfo hello;
   TrustOptions trust;
+  /// URL of an HTTP proxy; empty: as the environment says (see ProxyChoice); "none": no proxy.
+  std::string proxy;
   Duration connect_timeout = seconds(10);  ///< name, TCP, TLS and upgrade together
   bool compact_rtp = true;                 ///< where the gateway has it too
-  /// Begin a new session after the end of one. Where the gateway offers it, a session that lost its
-  /// link is resumed in any case.
+  /// Begin a new session after the end of one, and after the first round of attempts. Where the
+  /// gateway offers it, a session that lost its link is resumed in any case.
   bool reconnect = true;
   /// Retry also after a refusal that repeating rarely cures: unauthorized, forbidden (an untrusted
   /// certificate is one), credentials_expired, version_mismatch, replaced. For connectors, which
@@ -78,9 +90,14 @@ struct ConnectionOptions {
 /// which nothing comes back, not even the Pong to a Ping out of turn, is taken for dead after a
 /// second: another is dialled beside it, and the first that works carries on. At any time there is
 /// at most one link in use and one attempt at the next.
+///
+/// Of several gateways the next is tried at once when one cannot be reached; the waits are between
+/// rounds. A session without calls is given up for another gateway when two attempts to resume it
+/// have failed, and when its gateway goes away (GoAway): the new session is there before the old
+/// one ends. One with calls stays until they are over.
 class ClientConnection {
  public:
-  /// @return a fault of the options (UrlError, a pin, a CA file) in words
+  /// @return a fault of the options (UrlError, the proxy, a pin, a CA file) in words
   static Result<std::unique_ptr<ClientConnection>, TrustError> make(boost::asio::io_context& io,
                                                                     ConnectionOptions options,
                                                                     ConnectionHandler& handler);
@@ -103,7 +120,7 @@ class ClientConnection {
   void send_media(wire::Channel channel, ByteView bytes);  ///< dropped without a link
 
   std::string local_text() const;   ///< "192.0.2.7:51034" of the socket in use, empty without one
-  std::string remote_text() const;  ///< same, of the gateway
+  std::string remote_text() const;  ///< same, of the gateway, or of the proxy in between
   wire::SessionStatistics session_statistics() const;  ///< of the present or last session
   wire::LinkCounters link_counters() const;            ///< of that session's links
   wire::MediaFormCounters media_in() const;            ///< of the present or last session

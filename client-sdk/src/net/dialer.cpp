@@ -9,7 +9,12 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/field.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
 #include <boost/beast/websocket/error.hpp>
 #include <utility>
 #include <vector>
@@ -48,6 +53,7 @@ struct Dialer::Attempt : std::enable_shared_from_this<Attempt> {
 
   static asio::awaitable<void> run(std::shared_ptr<Attempt> self);
   asio::awaitable<std::optional<DialError>> try_address(tcp::endpoint endpoint, Duration share);
+  asio::awaitable<std::optional<DialError>> tunnel();
   asio::awaitable<std::optional<DialError>> upgrade();
   void limit(Instant until);
   void expire(Instant until);
@@ -101,24 +107,25 @@ void Dialer::Attempt::abandon() {
 
 asio::awaitable<void> Dialer::Attempt::run(std::shared_ptr<Attempt> self) {
   std::vector<tcp::endpoint> endpoints;
-  const GatewayUrl& url = self->options.url;
+  const Options& options = self->options;
+  const std::string host = options.proxy ? options.proxy->host : options.url.host;
+  const std::uint16_t port = options.proxy ? options.proxy->port : options.url.port;
   self->limit(self->deadline);
-  if (const auto address = IpAddress::parse(url.host)) {
-    endpoints.push_back(to_asio<tcp>({*address, url.port}));
+  if (const auto address = IpAddress::parse(host)) {
+    endpoints.push_back(to_asio<tcp>({*address, port}));
   } else {
-    auto [error, found] =
-        co_await self->resolver.async_resolve(url.host, std::to_string(url.port), kAwait);
+    auto [error, found] = co_await self->resolver.async_resolve(host, std::to_string(port), kAwait);
     if (self->over) co_return;
     if (error) {
       self->finish(DialError{CloseCode::going_away,
-                             "the name " + url.host + " has no address: " + to_text(error)});
+                             "the name " + host + " has no address: " + to_text(error)});
       co_return;
     }
     for (const auto& entry : found) {
       if (endpoints.size() < limits::kResolvedAddresses) endpoints.push_back(entry.endpoint());
     }
   }
-  DialError last{CloseCode::going_away, "the name " + url.host + " has no address"};
+  DialError last{CloseCode::going_away, "the name " + host + " has no address"};
   for (std::size_t i = 0; i < endpoints.size() && !self->over; ++i) {
     // Every address gets its part of the time that is left, and TLS one more.
     const auto parts = static_cast<Duration::rep>(endpoints.size() - i + 1);
@@ -140,7 +147,7 @@ asio::awaitable<void> Dialer::Attempt::run(std::shared_ptr<Attempt> self) {
 
 asio::awaitable<std::optional<DialError>> Dialer::Attempt::try_address(tcp::endpoint endpoint,
                                                                        Duration share) {
-  const std::string where = from_asio(endpoint).to_string();
+  std::string where = from_asio(endpoint).to_string();
   stream = std::make_unique<WebSocketStream>(TcpSocket(io), trust->context());
   step = "connecting to " + where;
   limit(std::chrono::steady_clock::now() + share);
@@ -155,8 +162,12 @@ asio::awaitable<std::optional<DialError>> Dialer::Attempt::try_address(tcp::endp
   error_code ignored;
   stream->tcp().set_option(tcp::no_delay(true), ignored);
 
-  step = "TLS handshake with " + where;
   limit(deadline);
+  if (options.proxy) {
+    if (auto error = co_await tunnel(); over || error) co_return error;
+    where = options.url.authority() + " by the proxy " + where;
+  }
+  step = "TLS handshake with " + where;
   verdict->reset();
   auto verify = trust->prepare(stream->tls().native_handle(), options.url.host, verdict);
   stream->tls().set_verify_callback(
@@ -172,6 +183,43 @@ asio::awaitable<std::optional<DialError>> Dialer::Attempt::try_address(tcp::endp
   }
   step = "asking " + where + " for the WebSocket";
   co_return co_await upgrade();
+}
+
+asio::awaitable<std::optional<DialError>> Dialer::Attempt::tunnel() {
+  const std::string name = "the proxy " + options.proxy->authority();
+  const GatewayUrl& url = options.url;
+  const bool bare6 = url.host.find(':') != std::string::npos;
+  const std::string target =
+      (bare6 ? "[" + url.host + "]" : url.host) + ":" + std::to_string(url.port);
+  step = "asking " + name + " for a tunnel";
+  const std::string request = connect_request(*options.proxy, target, options.software);
+  auto [unsent, sent] = co_await asio::async_write(stream->tcp(), asio::buffer(request), kAwait);
+  static_cast<void>(sent);
+  if (over) co_return std::nullopt;
+  boost::beast::flat_buffer buffer(limits::kProxyAnswerBytes);
+  http::response_parser<http::empty_body> parser;
+  parser.skip(true);  // a 2xx to CONNECT has no body, and what any other has is of no use
+  auto [unread, got] = co_await http::async_read_header(stream->tcp(), buffer, parser, kAwait);
+  static_cast<void>(got);
+  if (over) co_return std::nullopt;
+  if (unsent || unread) {
+    co_return DialError{CloseCode::going_away,
+                        name + " did not answer: " + to_text(unsent ? unsent : unread)};
+  }
+  const unsigned status = parser.get().result_int();
+  if (status == 407 || status == 401) {  // the latter is tinyproxy's for wrong ones
+    co_return DialError{CloseCode::unauthorized,
+                        name + (options.proxy->user.empty() ? " asks for a user and password"
+                                                            : " refuses the user and password")};
+  }
+  if (status / 100 != 2) {
+    co_return DialError{CloseCode::going_away, name + " opens no tunnel to " + target +
+                                                   ": it answers " + std::to_string(status)};
+  }
+  if (buffer.size() != 0) {  // TLS servers wait for the client
+    co_return DialError{CloseCode::protocol_error, name + " sends what no gateway does"};
+  }
+  co_return std::nullopt;
 }
 
 asio::awaitable<std::optional<DialError>> Dialer::Attempt::upgrade() {

@@ -1,11 +1,13 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "net/gateway_url.hpp"
+#include "net/proxy.hpp"
 #include "net/trust.hpp"
 #include "wire/link.hpp"
 
@@ -16,15 +18,17 @@ class io_context;
 namespace isthmus::net {
 
 /// Why no link came about. The code tells a refusal that repeating will not cure (forbidden: the
-/// certificate is not trusted; protocol_error: what answers is no gateway) from an absence
-/// (timeout, going_away).
+/// certificate is not trusted; unauthorized: the proxy wants other credentials; protocol_error:
+/// what answers is no gateway) from an absence (timeout, going_away).
 struct DialError {
   wire::CloseCode code = wire::CloseCode::going_away;
   std::string text;
 };
 
 /// Makes one link: resolves the name, tries its addresses in order, does TLS and the WebSocket
-/// upgrade (RFC 6455, subprotocol isthmus.v1). Destroying it abandons the attempt.
+/// upgrade (RFC 6455, subprotocol isthmus.v1). With a proxy, the addresses are the proxy's, which
+/// finds the gateway and sees nothing but the tunnel (CONNECT, RFC 9110 §9.3.6). Destroying it
+/// abandons the attempt.
 class Dialer {
  public:
   using Done = std::function<void(Result<std::unique_ptr<wire::Link>, DialError>)>;
@@ -33,6 +37,7 @@ class Dialer {
     GatewayUrl url;
     std::string software;               ///< User-Agent
     Duration time_limit = seconds(10);  ///< for all addresses and steps together
+    std::optional<ProxyUrl> proxy = std::nullopt;
     /// Of UDP over WebSocket, where either will do: more than the round trips of most networks,
     /// less than a person notices.
     Duration udp_head_start = milliseconds(250);

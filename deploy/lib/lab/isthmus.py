@@ -145,7 +145,7 @@ class Gateway(_Service):
 
 
 class Connector(_Service):
-    """A connector with one link to the gateway at url."""
+    """A connector with one link to the gateway at url; `gateway` is more configuration of that."""
 
     def __init__(
         self,
@@ -160,12 +160,19 @@ class Connector(_Service):
         extra=None,
         name="connector",
         port_offset=0,
+        gateway=None,
     ):
         self.sip_address, self.sip_port = lan_address, host.port(5060 + port_offset)
         admin_port = host.port(8081 + port_offset)
         configuration = {
             "state_dir": str(programs.directory / f"{name}-state"),
-            "gateway": {"url": url, "user": user, "password": password, "trust": {"pin": pin}},
+            "gateway": {
+                "url": url,
+                "user": user,
+                "password": password,
+                "trust": {"pin": pin},
+                **(gateway or {}),
+            },
             "sip": {"udp": {"address": lan_address, "port": self.sip_port}},
             "media": {"address": lan_address, "ports": "16000-17999"},
             "allow": [

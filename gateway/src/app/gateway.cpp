@@ -17,8 +17,6 @@ using net::wall_now;
 
 namespace {
 
-constexpr Duration kDrainTime = seconds(2);  // BYEs and Closes are on their way in far less
-
 std::vector<session::Account> accounts_of(const ops::GatewayConfig& config) {
   std::vector<session::Account> accounts;
   for (const ops::UserConfig& user : config.users) {
@@ -225,7 +223,7 @@ bool Gateway::serves(const Endpoint& source) const {
 }
 
 void Gateway::on_link(std::unique_ptr<wire::Link> link) {
-  if (!serving_) return;
+  if (!serving_ && !draining()) return;
   std::uint64_t id = next_session_++;
   auto session = std::make_unique<LinkSession>(io_, id, std::move(link), *this);
   LinkSession& started = *session;
@@ -236,6 +234,10 @@ void Gateway::on_link(std::unique_ptr<wire::Link> link) {
 void Gateway::on_hello(LinkSession& session, const wire::HelloInfo& hello) {
   if (const auto* token = std::get_if<wire::ResumeCredentials>(&hello.credentials)) {
     return resume(session, *token);
+  }
+  if (draining()) {
+    session.reject(wire::CloseCode::going_away, kShuttingDown, 2);
+    return;
   }
   if (sessions_.size() > config_.limits.sessions) {
     ++sessions_refused_;
@@ -326,31 +328,6 @@ void Gateway::on_media(LinkSession& session, std::uint32_t channel, ByteView byt
 void Gateway::on_tick() {
   registrar_host_.tick();
   if (serving_) tick_upstream();
-}
-
-void Gateway::drain(std::function<void()> done) {
-  if (!serving_) {
-    done();
-    return;
-  }
-  serving_ = false;
-  log_.info("draining", {{"calls", host_.bridge().call_count()}, {"sessions", sessions_.size()}});
-  listener_->close();
-  if (udp_listener_) udp_listener_->close();
-  upstream_.stop();
-  host_.end_all_calls("Gateway is shutting down");
-  for (auto& [id, session] : sessions_)
-    session->close(wire::CloseCode::going_away, "Gateway is shutting down");
-  drain_timer_.expires_after(kDrainTime);
-  drain_timer_.async_wait([this, done = std::move(done)](boost::system::error_code) {
-    if (admin_) admin_->stop();
-    targets_.stop();
-    if (push_) push_->stop();
-    host_.stop();
-    registrar_host_.stop();
-    log_.info("stopped");
-    done();
-  });
 }
 
 void Gateway::reload_certificates() {

@@ -30,6 +30,8 @@
 
 namespace isthmus::app {
 
+inline constexpr const char* kShuttingDown = "Gateway is shutting down";
+
 /// What became of sessions whose links were lost.
 struct ResumeCounters {
   std::uint64_t detached = 0, resumed = 0, moved = 0, refused = 0, expired = 0, over_limit = 0;
@@ -47,7 +49,8 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
 
   /// Opens everything. @return all that failed, in words; empty: serving.
   std::vector<std::string> start();
-  /// Ends calls and sessions, lets the last messages out, then calls `done`.
+  /// Takes no more calls and tells clients to leave; when calls are over, or links.drain_s is, ends
+  /// what is left, lets the last messages out, then calls `done`.
   void drain(std::function<void()> done);
   /// Reads the certificate again (SIGHUP).
   void reload_certificates();
@@ -66,6 +69,10 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   void log_certificate(const link::CertificateReport& report);
   bool serves(const Endpoint& source) const;
   void on_link(std::unique_ptr<wire::Link> link);
+  bool draining() const { return drain_until_.has_value(); }
+  wire::GoAwayInfo go_away_info() const;
+  void await_calls();
+  void end_all();
   void open_push(std::vector<std::string>& faults);
   bool on_stranger(const Endpoint& source, bool connection);
   /// Once the bridge has come to rest: requests may wait for a device of this user.
@@ -126,6 +133,9 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   std::unique_ptr<ops::AdminServer> admin_;
   boost::asio::thread_pool password_thread_{1};
   boost::asio::steady_timer drain_timer_;
+  std::optional<Instant> drain_until_;  ///< while calls may still end by themselves
+  Instant busy_at_{};                   ///< then: when there was last a call
+  std::function<void()> drained_;
   std::uint64_t auth_failures_ = 0, sessions_opened_ = 0, sessions_refused_ = 0;
   LinkTotals ended_links_;
   bool serving_ = false;

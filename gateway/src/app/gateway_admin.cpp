@@ -17,6 +17,7 @@ json::value Gateway::status() const {
   return json::object{{"software", std::string("isthmus-gateway/") + kVersion},
                       {"uptime_s", as_seconds(uptime)},
                       {"domain", config_.domain},
+                      {"draining", draining()},
                       {"sessions", sessions_.size()},
                       {"calls", host_.bridge().call_count()},
                       {"registrations", registrar_->contact_count() + bindings_.size()},

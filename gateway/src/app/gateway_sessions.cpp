@@ -49,6 +49,7 @@ void Gateway::resume(LinkSession& greeting, const wire::ResumeCredentials& crede
                                 {"media_dropped", session.media_without_link()}});
   session.resume(greeting, claim->generation, credentials.sip_frames,
                  welcome_for(session, greeting, session.identity().user), resume_tokens_);
+  if (draining()) session.go_away(go_away_info());
   asio::post(io_, [this, id = greeting.id()] { sessions_.erase(id); });
 }
 

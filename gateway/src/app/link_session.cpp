@@ -69,6 +69,12 @@ void LinkSession::close(wire::CloseCode code, std::string_view reason) {
   carry_out(events);
 }
 
+void LinkSession::go_away(const wire::GoAwayInfo& info) {
+  wire::SessionEvents events;
+  session_.go_away(info, events);
+  carry_out(events);
+}
+
 void LinkSession::resume(LinkSession& greeting, std::uint32_t generation, std::uint64_t sip_frames,
                          wire::WelcomeInfo welcome, const wire::ResumeTokens& tokens) {
   if (over_ || !greeting.attachment_ || !can_resume(generation, sip_frames)) return;

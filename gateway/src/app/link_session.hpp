@@ -43,6 +43,7 @@ class LinkSession final : public LinkPort {
   void accept(wire::WelcomeInfo welcome, session::Identity identity);
   void reject(wire::CloseCode code, std::string_view reason, std::uint32_t retry_after_s);
   void close(wire::CloseCode code, std::string_view reason);
+  void go_away(const wire::GoAwayInfo& info);  ///< ServerSession::go_away()
 
   bool can_resume(std::uint32_t generation, std::uint64_t sip_frames) const {
     return session_.can_resume(generation, sip_frames);

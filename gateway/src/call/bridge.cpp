@@ -364,6 +364,10 @@ bool Bridge::is_dialog_peer(const Endpoint& endpoint) const {
   return impl_->calls_.is_dialog_peer(endpoint);
 }
 
+void Bridge::take_no_more_calls() {
+  impl_->core_.takes_calls = false;
+}
+
 std::size_t Bridge::call_count() const {
   return impl_->calls_.open() + impl_->services_.size();
 }

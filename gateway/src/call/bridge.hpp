@@ -151,6 +151,8 @@ class Bridge {
   /// its Contact.
   bool is_dialog_peer(const Endpoint& endpoint) const;
 
+  /// From here on new calls are refused with 503; those that stand go on.
+  void take_no_more_calls();
   std::size_t call_count() const;
   std::vector<CallRecord> calls(Instant now) const;
   const BridgeCounters& counters() const;

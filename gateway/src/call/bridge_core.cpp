@@ -172,6 +172,10 @@ void BridgeCore::reject(sip::TransactionId server, const sip::Message& request, 
 bool BridgeCore::take_place(sip::TransactionId server, const sip::Message& request,
                             const sip::Flow& flow) {
   bool call = request.method() == sip::Method::invite;
+  if (call && !takes_calls) {
+    reject(server, request, 503, "Shutting down", 5);
+    return false;
+  }
   Load load;
   if (auto known = sessions_.find(flow.session); flow.is_link() && known != sessions_.end())
     load = known->second;

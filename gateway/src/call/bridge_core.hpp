@@ -35,6 +35,7 @@ struct BridgeCore {
   Lookups lookups;
   BridgeCounters counters;
   std::size_t calls = 0, subscriptions = 0;  ///< at this moment, services included
+  bool takes_calls = true;                   ///< not while the program is about to end
   Actions* out = nullptr;                    ///< where the current input's actions go
   Instant now{};
 

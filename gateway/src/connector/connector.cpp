@@ -84,6 +84,7 @@ std::vector<std::string> Connector::start() {
 std::optional<std::string> Connector::make_connection() {
   net::ConnectionOptions options;
   options.url = config_.gateway.url;
+  options.other_urls = config_.gateway.other_urls;
   options.hello.software = std::string("isthmus-connector/") + app::kVersion;
   options.hello.instance = instance_;
   if (!config_.gateway.token.empty()) {
@@ -97,6 +98,7 @@ std::optional<std::string> Connector::make_connection() {
   options.trust.insecure = config_.gateway.trust.insecure;
   options.trust.key_log = config_.gateway.trust.key_log;
   if (options.trust.key_log) app::warn_of_key_log(log_);
+  options.proxy = config_.gateway.proxy.reveal();
   options.retry_refused = true;
   options.compact_rtp = config_.media.compact_rtp;
   auto made = net::ClientConnection::make(io_, std::move(options), *this);
@@ -140,6 +142,12 @@ void Connector::on_link_back(const wire::WelcomeInfo&, Duration gap) {
   log_.info("link_back", {{"gap_s", app::as_seconds(gap)},
                           {"local", connection_->local_text()},
                           {"remote", connection_->remote_text()}});
+}
+
+void Connector::on_go_away(const std::string& reason, Duration deadline) {
+  log_.warning("gateway_goes_away", {{"reason", reason},
+                                     {"calls", host_.bridge().call_count()},
+                                     {"deadline_s", app::as_seconds(deadline)}});
 }
 
 void Connector::on_closed(wire::CloseCode code, const std::string& reason,

@@ -42,6 +42,8 @@ class Connector final : public net::ConnectionHandler,
   void on_link_lost(wire::CloseCode code, const std::string& reason,
                     Duration will_retry_in) override;
   void on_link_back(const wire::WelcomeInfo& welcome, Duration gap) override;
+  void on_go_away(const std::string& reason, Duration deadline) override;
+  bool may_leave() const override { return host_.bridge().call_count() == 0; }
   void on_closed(wire::CloseCode code, const std::string& reason,
                  std::optional<Duration> will_retry_in) override;
 

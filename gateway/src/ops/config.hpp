@@ -146,6 +146,8 @@ struct ProviderConfig {
 struct LinksConfig {
   bool topology_hiding = false;
   seconds resume_window = std::chrono::duration_cast<seconds>(limits::kResumeWindow);
+  seconds drain{0};                         ///< for calls to end by themselves, at SIGTERM
+  std::vector<std::string> drain_gateways;  ///< URLs that clients are told then
   bool operator==(const LinksConfig&) const = default;
 };
 
@@ -224,11 +226,13 @@ struct TrustConfig {
 };
 
 struct UpstreamConfig {
-  std::string url;  ///< "wss://host[:port]"; required
+  std::string url;                      ///< "wss://host[:port]"; required
+  std::vector<std::string> other_urls;  ///< in order
   std::string user;
   Secret password;  ///< of `password` or `password_file`
   Secret token;     ///< of `token` or `token_file`; excludes user and password
   TrustConfig trust;
+  Secret proxy;  ///< URL of an HTTP proxy, "none", or empty: as the environment says
   bool operator==(const UpstreamConfig&) const = default;
 };
 

@@ -244,6 +244,18 @@ void visit_links(KeyVisitor& v, LinksConfig& c) {
          "s"},
         duration(c.resume_window, seconds(0),
                  std::chrono::duration_cast<seconds>(limits::kMaxResumeWindow)));
+    v.value("drain_s",
+            {"At SIGTERM or SIGINT: for how long calls may go on until the gateway ends them. New "
+             "ones are refused; clients are told, and leave when they have no call. The gateway "
+             "ends as soon as nobody is left. Give its supervisor three seconds more than this "
+             "(TimeoutStopSec, terminationGracePeriodSeconds). A second signal ends it at once.",
+             "s"},
+            duration(c.drain, seconds(0), seconds(86'400)));
+    v.values("drain_gateways",
+             {"URLs of gateways that clients are told to use in place of this one then, in order. "
+              "Without them, clients try their own others, or this one again.",
+              "", "none"},
+             list_of(c.drain_gateways, gateway_url));
   });
 }
 
@@ -287,6 +299,11 @@ void visit_limits(KeyVisitor& v, LimitsConfig& c) {
 
 void visit_upstream(KeyVisitor& v, UpstreamConfig& c) {
   v.value("url", {"Where the gateway listens.", "", "", true}, gateway_url(c.url));
+  v.values("other_urls",
+           {"Other gateways for the same user, in order: tried when those before cannot be reached "
+            "or go away. Calls live at one of them and end with it.",
+            "", "none"},
+           list_of(c.other_urls, gateway_url));
   v.value("user", {"User of the gateway, with `password` or `password_file`.", "", "none"},
           user_name(c.user));
   v.value("password", {"Password in this file.", "", "none"}, secret(c.password));
@@ -296,6 +313,12 @@ void visit_upstream(KeyVisitor& v, UpstreamConfig& c) {
           secret(c.token));
   v.value("token_file", {"File that holds the token in its first line.", "", "none"},
           secret_file(c.token));
+  v.value(
+      "proxy",
+      {"HTTP proxy on the way to the gateway, `http://[USER[:PASSWORD]@]HOST[:PORT]`; `none`: no "
+       "proxy.",
+       "", "as `https_proxy` and `no_proxy` in the environment say"},
+      proxy_url(c.proxy));
   v.section(
       "trust",
       "How the gateway's certificate is judged: at most one of these; without, by the system's "

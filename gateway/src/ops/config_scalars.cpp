@@ -404,6 +404,25 @@ Scalar gateway_url(std::string& value) {
           [&value] { return value; }};
 }
 
+Scalar proxy_url(Secret& value) {
+  return {"URL", "http://[USER[:PASSWORD]@]HOST[:PORT], or none",
+          [&value](const std::string& text, const FileAccess&) -> std::optional<Problem> {
+            std::string_view rest = text;
+            if (text != "none") {
+              if (!rest.starts_with("http://")) return kNotIt;
+              rest.remove_prefix(7);
+              if (rest.ends_with('/')) rest.remove_suffix(1);
+              rest.remove_prefix(rest.rfind('@') + 1);
+              std::string host;
+              std::uint16_t port = 0;
+              if (!split_host_port(rest, host, port)) return kNotIt;
+            }
+            value = Secret(text);
+            return std::nullopt;
+          },
+          [] { return std::string(); }, true};
+}
+
 Scalar key_pin(std::string& value) {
   return checked_text(
       value, "pin",

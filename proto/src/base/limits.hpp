@@ -54,10 +54,15 @@ inline constexpr std::size_t kReplayFrames = 2048;
 inline constexpr std::size_t kReplayBytes = 4 * kMiB;        ///< same, in bytes
 inline constexpr Duration kResumeWindow = seconds(60);       ///< life of a session without a link
 inline constexpr Duration kMaxResumeWindow = seconds(3600);  ///< calls hang on it at the provider
-inline constexpr int kAckEveryFrames = 8;                    ///< SIP frames between Acks
+/// other gateways that a GoAway may name, and the bytes of each URL: a cluster's neighbours
+inline constexpr std::size_t kGoAwayGateways = 8;
+inline constexpr std::size_t kGatewayUrlBytes = 512;
+inline constexpr int kAckEveryFrames = 8;                 ///< SIP frames between Acks
 inline constexpr Duration kAckDelay = milliseconds(200);  ///< or this long, whichever comes first
 
 // Sockets of the TCP link
+/// head of an HTTP proxy's answer to CONNECT; its page, if it has one, is not read
+inline constexpr std::size_t kProxyAnswerBytes = 8 * kKiB;
 /// media bundled in one message; fits Beast's write buffer
 inline constexpr std::size_t kMediaMessageBytes = 4000;
 /// TCP_NOTSENT_LOWAT: 65 ms at 500 kbit/s, so media waits here

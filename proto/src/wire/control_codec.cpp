@@ -62,6 +62,8 @@ std::uint32_t last_field(Body body) {
       return v1::MediaContext::kPacketsPerSecondFieldNumber;
     case Body::kMediaContextAck:
       return v1::MediaContextAck::kGenerationFieldNumber;
+    case Body::kGoAway:
+      return v1::GoAway::kReasonFieldNumber;
     case Body::kClose:
       return v1::Close::kReasonFieldNumber;
     default:
@@ -192,6 +194,27 @@ WelcomeInfo to_info(const v1::Welcome& welcome) {
   info.resume_window_ms = welcome.resume_window_ms();
   info.sip_frames = welcome.sip_frames();
   info.sip_frames_before = welcome.sip_frames_before();
+  return info;
+}
+
+v1::ControlMessage to_message(const GoAwayInfo& info) {
+  v1::ControlMessage message;
+  v1::GoAway& body = *message.mutable_go_away();
+  body.set_deadline_ms(
+      static_cast<std::uint32_t>(std::chrono::duration_cast<milliseconds>(info.deadline).count()));
+  for (const std::string& gateway : info.gateways) body.add_gateways(gateway);
+  body.set_reason(printable(info.reason));
+  return message;
+}
+
+GoAwayInfo to_info(const v1::GoAway& message) {
+  GoAwayInfo info;
+  info.deadline = milliseconds(message.deadline_ms());
+  for (const std::string& gateway : message.gateways()) {
+    if (info.gateways.size() == limits::kGoAwayGateways) break;
+    if (gateway.size() <= limits::kGatewayUrlBytes) info.gateways.push_back(gateway);
+  }
+  info.reason = printable(message.reason());
   return info;
 }
 

@@ -26,6 +26,10 @@ v1::ControlMessage to_message(const WelcomeInfo& welcome);
 std::optional<HelloInfo> to_info(const v1::Hello& hello);
 WelcomeInfo to_info(const v1::Welcome& welcome);
 
+v1::ControlMessage to_message(const GoAwayInfo& info);
+/// At most limits::kGoAwayGateways of them, none above limits::kGatewayUrlBytes.
+GoAwayInfo to_info(const v1::GoAway& message);
+
 v1::ControlMessage to_message(const CompactContext& context);
 v1::ControlMessage to_message(const CompactAnswer& answer);
 CompactContext to_context(const v1::MediaContext& message);

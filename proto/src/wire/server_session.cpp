@@ -188,6 +188,10 @@ bool ServerSession::send_sip(ByteView message, SessionEvents& out) {
   return false;
 }
 
+void ServerSession::go_away(const GoAwayInfo& info, SessionEvents& out) {
+  if (state_ == State::established) core_.send(to_message(info), out);
+}
+
 void ServerSession::close(CloseCode code, std::string_view reason, SessionEvents& out) {
   if (state_ != State::closed) state_ = close_now(code, reason, out);
 }

@@ -68,6 +68,9 @@ class ServerSession {
   /// limits::kReliableFrameBytes long.
   bool send_sip(ByteView message, SessionEvents& out);
   void close(CloseCode code, std::string_view reason, SessionEvents& out);
+  /// Tells the client that this gateway is about to stop. A session without a link hears nothing:
+  /// to be said again when it resumes.
+  void go_away(const GoAwayInfo& info, SessionEvents& out);
   void on_timeout(Instant now, SessionEvents& out);
   std::optional<Instant> next_deadline() const;
   bool established() const { return state_ == State::established; }

@@ -136,6 +136,10 @@ Life SessionCore::on_control(ByteView bytes, Instant now, SessionEvents& out) {
       if (!compact_) return on_other_control(message, out);
       media_out_.on_answer(to_answer(message.media_context_ack()), now);
       return Life::goes_on;
+    case v1::ControlMessage::kGoAway:
+      if (side_ == Side::server) return on_other_control(message, out);
+      out.push_back(GoAwayReceived{to_info(message.go_away())});
+      return Life::goes_on;
     default:
       return on_other_control(message, out);
   }

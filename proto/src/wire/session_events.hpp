@@ -59,6 +59,13 @@ struct WelcomeInfo {
 /// Adds `name` to what an end says that it can do if `can`, else takes it out.
 void announce(std::vector<std::string>& capabilities, const std::string& name, bool can);
 
+/// What a gateway that is about to stop says to its clients.
+struct GoAwayInfo {
+  Duration deadline{};                ///< from now: calls that are still up then are ended
+  std::vector<std::string> gateways;  ///< URLs of others, in order; not checked
+  std::string reason;                 ///< printable ASCII
+};
+
 // What a session asks of its owner and reports to it. Drain after every input.
 struct SendFrame {  ///< put this on the link's reliable service
   Channel channel;
@@ -73,6 +80,9 @@ struct SessionEstablished {  ///< client: Welcome came
 struct SipFrameReceived {  ///< one complete SIP message
   std::string bytes;
 };
+struct GoAwayReceived {  ///< client: leave for another gateway when no call needs this one
+  GoAwayInfo info;
+};
 struct LinkLost {  ///< the link is dead: close it with this code; the session waits for another
   CloseCode code;
   std::string reason;
@@ -85,7 +95,7 @@ struct SessionClosed {  ///< the session is over; close the link (what must be s
   bool by_peer = false;
 };
 using SessionEvent = std::variant<SendFrame, AuthenticateHello, SessionEstablished,
-                                  SipFrameReceived, LinkLost, SessionClosed>;
+                                  SipFrameReceived, GoAwayReceived, LinkLost, SessionClosed>;
 using SessionEvents = std::vector<SessionEvent>;
 
 struct SessionStatistics {

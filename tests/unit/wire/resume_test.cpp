@@ -217,5 +217,36 @@ TEST(Resume, a_client_refuses_a_welcome_that_does_not_fit_its_session) {
   }
 }
 
+TEST(GoAway, is_told_to_the_client_with_no_more_than_it_should_keep) {
+  Described<ClientSession> client;
+  client.does([](auto& s, auto& out) { s.start(hello_info(), kStart, out); });
+  client.receives(welcome());
+  GoAwayInfo info{seconds(30), {}, "two\nlines"};
+  info.gateways.assign(limits::kGoAwayGateways + 1, "wss://b.example");
+  info.gateways.insert(info.gateways.begin(), std::string(limits::kGatewayUrlBytes + 1, 'x'));
+  EXPECT_EQ(client.receives(control(to_message(info))), "told to go");
+  const auto* told = find<GoAwayReceived>(client.events);
+  ASSERT_NE(told, nullptr);
+  EXPECT_EQ(told->info.deadline, seconds(30));
+  EXPECT_EQ(told->info.gateways,
+            std::vector<std::string>(limits::kGoAwayGateways, "wss://b.example"));
+  EXPECT_EQ(told->info.reason, "two?lines");
+  EXPECT_TRUE(client.session.established());
+}
+
+TEST(GoAway, is_not_for_gateways_and_waits_for_a_link) {
+  Gateway gateway;
+  gateway.establish();
+  const GoAwayInfo info{seconds(30), {}, "maintenance"};
+  EXPECT_EQ(gateway.session.receives(control(to_message(info))), "") << "counted";
+  EXPECT_EQ(gateway.session.session.statistics().unknown_control, 1u);
+  const auto say = [&](auto& s, auto& out) { s.go_away(info, out); };
+  EXPECT_EQ(gateway.session.does(say), "go away");
+  gateway.lose();
+  EXPECT_EQ(gateway.session.does(say), "");
+  gateway.resume(1, 0);
+  EXPECT_EQ(gateway.session.does(say), "go away");
+}
+
 }  // namespace
 }  // namespace isthmus::wire

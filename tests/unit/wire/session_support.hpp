@@ -112,6 +112,8 @@ inline std::string describe_control(const Bytes& bytes) {
       return "pong";
     case v1::ControlMessage::kAck:
       return "ack " + std::to_string(message.ack().sip_frames());
+    case v1::ControlMessage::kGoAway:
+      return "go away";
     case v1::ControlMessage::kClose:
       return std::string("close ") + to_text(to_close_code(message.close().code()));
     default:
@@ -133,6 +135,8 @@ inline std::string describe(const SessionEvents& events) {
       text += "established";
     } else if (std::get_if<SipFrameReceived>(&event) != nullptr) {
       text += "sip-in";
+    } else if (std::get_if<GoAwayReceived>(&event) != nullptr) {
+      text += "told to go";
     } else if (const auto* lost = std::get_if<LinkLost>(&event)) {
       text += std::string("link lost ") + to_text(lost->code);
     } else if (const auto* closed = std::get_if<SessionClosed>(&event)) {

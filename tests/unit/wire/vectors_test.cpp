@@ -151,6 +151,9 @@ const std::vector<Field>& fields() {
       NUMBER_FIELD(media_context_ack, context),
       NUMBER_FIELD(media_context_ack, accepted),
       NUMBER_FIELD(media_context_ack, generation),
+      NUMBER_FIELD(go_away, deadline_ms),
+      LIST_FIELD(go_away, gateways),
+      TEXT_FIELD(go_away, reason),
       CODE_FIELD(close),
       TEXT_FIELD(close, reason),
   };
@@ -293,6 +296,10 @@ TEST(Vectors, sessions_say_these_bytes) {
   for (int i = 0; i < 300; ++i) server.on_frame(kSipChannel, sip(), now, out = {});
   server.on_timeout(now + limits::kAckDelay, out = {});
   EXPECT_EQ(sent(out), body("ack"));
+
+  server.go_away({seconds(30), {"wss://b.example", "wss://c.example:8443"}, "maintenance"},
+                 out = {});
+  EXPECT_EQ(sent(out), body("go_away"));
 
   ServerSession strict(now);
   strict.on_frame(kControlChannel, hello_versions(2, 2), now, out = {});

@@ -1,0 +1,329 @@
+// ClientConnection: attempts at links and sessions, where they go and when, and how a gateway is
+// left.
+#include <algorithm>
+#include <boost/system/error_code.hpp>
+#include <utility>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "net/client_connection_impl.hpp"
+
+namespace isthmus::net {
+
+using boost::system::error_code;
+using wire::CloseCode;
+
+namespace {
+
+/// A session that stood this long was no failure: the next wait starts from the first step again.
+constexpr Duration kStable = seconds(10);
+/// While a call waits, a new attempt is worth more than the pauses between TCP's own.
+constexpr Duration kResumeDial = seconds(4);
+/// On a WebSocket where UDP would do too, UDP is tried again after waits that double from first to
+/// last: an attempt costs a few datagrams.
+constexpr Duration kLastUpgrade = seconds(300);
+constexpr Duration kUpgradeDial = seconds(2);
+/// Attempts to resume a session that may be given up, before another gateway gets its turn.
+constexpr int kResumeTries = 2;
+/// Clients of a gateway that goes away leave over a quarter of its deadline, or this.
+constexpr Duration kLeaveSpread = milliseconds(500);
+constexpr Duration kLeavePoll = milliseconds(250);  ///< between looks at whether calls are over
+constexpr Duration kLeaveRetry = seconds(1);        ///< between attempts at other gateways
+/// A gateway may ask for patience (Reject's retry_after_s), not for ever.
+constexpr Duration kLongestPatience = std::chrono::hours(1);
+
+bool is_refusal(CloseCode code) {
+  switch (code) {
+    case CloseCode::unauthorized:
+    case CloseCode::forbidden:
+    case CloseCode::credentials_expired:
+    case CloseCode::version_mismatch:
+    case CloseCode::replaced:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+/// The session's next link, or the first of a new session.
+void ClientConnection::Impl::dial() {
+  if (established()) return dial_at(session_place_, false);
+  dial_at(places_.here(), true);
+}
+
+void ClientConnection::Impl::dial_at(const Place& place, bool fresh, bool upgrade) {
+  retry_timer_.cancel();
+  // The gateway may have attached it already: the session must not end with it.
+  discard(attempt_, CloseCode::replaced, "another link is being made");
+  ++attempts_;
+  attempt_fresh_ = fresh;
+  attempt_ = std::make_shared<LinkEnd>(io_, *this);
+  attempt_->upgrade = upgrade;
+  Dialer::Options how{place.url, options_.hello.software, options_.connect_timeout, place.proxy};
+  if (!fresh) {  // calls may wait: whatever stands first
+    how.time_limit = std::min(how.time_limit, upgrade ? kUpgradeDial : kResumeDial);
+    how.udp_head_start = {};
+  }
+  if (upgrade) how.url.kinds = LinkKinds::udp;
+  attempt_->dialer =
+      std::make_unique<LinkDialer>(io_, trust_, std::move(how),
+                                   [weak = weak_from_this(), end = attempt_.get()](
+                                       Result<std::unique_ptr<wire::Link>, DialError> result) {
+                                     if (const auto self = weak.lock())
+                                       self->on_dialed(*end, std::move(result));
+                                   });
+}
+
+/// A network that let no UDP through may do so later, or another has taken its place.
+void ClientConnection::Impl::look_for_udp() {
+  const bool better =
+      session_place_.url.kinds == LinkKinds::either && current_ && current_->link->media_id() == 0;
+  if (!better) return upgrade_timer_.cancel();
+  upgrade_timer_.arm(clock_now() + upgrade_wait_);
+}
+
+void ClientConnection::Impl::on_upgrade_timer() {
+  if (!current_ || !session_) return;
+  if (attempt_ || !session_->resume_hello(options_.hello)) return look_for_udp();
+  upgrade_wait_ = std::min(2 * upgrade_wait_, kLastUpgrade);
+  dial_at(session_place_, false, true);
+}
+
+void ClientConnection::Impl::dial_after(Duration delay) {
+  retry_timer_.expires_after(delay);
+  retry_timer_.async_wait([weak = weak_from_this()](const error_code& error) {
+    const auto self = weak.lock();
+    if (!error && self && self->started_ && !self->attempt_) self->dial();
+  });
+}
+
+void ClientConnection::Impl::on_dialed(LinkEnd& end,
+                                       Result<std::unique_ptr<wire::Link>, DialError> result) {
+  if (!result) {
+    const DialError error = result.error();
+    discard(attempt_, CloseCode::normal, {});
+    return attempt_failed(error.code, error.text, {});
+  }
+  end.dialer.reset();
+  end.link = std::move(*result);
+  end.link->start(end);
+  // What is received until Welcome comes on the old link counts too: the new one starts behind it.
+  std::optional<wire::HelloInfo> resume;
+  wire::SessionEvents events;
+  end.greeting.emplace();
+  wire::announce(options_.hello.capabilities, wire::kCompactRtpCapability, options_.compact_rtp);
+  options_.hello.media_id = end.link->media_id();
+  if (established() && !attempt_fresh_) resume = session_->resume_hello(options_.hello);
+  end.greeting->start(resume ? *resume : options_.hello, clock_now(), events);
+  carry_out_greeting(events);
+}
+
+void ClientConnection::Impl::on_greeting_timer(LinkEnd& end) {
+  if (!end.greeting) return;
+  wire::SessionEvents events;
+  end.greeting->on_timeout(clock_now(), events);
+  carry_out_greeting(events);
+}
+
+/// Of the attempt. Welcome and a refusal are the last event each.
+void ClientConnection::Impl::carry_out_greeting(wire::SessionEvents& events) {
+  const auto self = shared_from_this();
+  for (wire::SessionEvent& event : events) {
+    if (auto* frame = std::get_if<wire::SendFrame>(&event)) {
+      attempt_->link->send_reliable(frame->channel, frame->bytes);
+    } else if (auto* done = std::get_if<wire::SessionEstablished>(&event)) {
+      return welcomed(done->welcome);
+    } else if (auto* closed = std::get_if<wire::SessionClosed>(&event)) {
+      return refused(*closed);
+    }
+  }
+  attempt_->timer.arm(attempt_->greeting->next_deadline());
+}
+
+void ClientConnection::Impl::welcomed(const wire::WelcomeInfo& welcome) {
+  if (established() && attempt_fresh_) {
+    if (handler_ == nullptr || !handler_->may_leave()) return stay();
+    const std::string reason = leaving_.value_or("moved to another gateway");
+    if (!give_up_session(CloseCode::going_away, reason, {})) return;
+  }
+  std::optional<wire::ClientSession> greeting = std::move(attempt_->greeting);
+  const Duration gap = established() && session_->detached() ? clock_now() - lost_at_ : Duration{};
+  const bool resumed = established();
+  if (resumed && !session_->adopt(*greeting, welcome, clock_now(), events_)) {
+    discard(attempt_, CloseCode::replaced, "another link was sooner");
+    return attempt_failed(CloseCode::replaced, "another link was sooner", {});
+  }
+  std::shared_ptr<LinkEnd> before = std::exchange(current_, std::exchange(attempt_, nullptr));
+  current_->timer.cancel();
+  current_->greeting.reset();
+  current_->link->set_peer_media_id(welcome.media_id);
+  retry_timer_.cancel();
+  resume_failures_ = 0;
+  heard_at_ = clock_now();
+  probed_at_.reset();
+  if (!resumed) {
+    session_ = std::move(greeting);
+    earlier_links_ = {};
+    established_at_ = clock_now();
+    session_place_ = places_.here();
+    places_.arrived();
+    absent_ = false;
+    upgrade_wait_ = kFirstUpgrade;
+    look_for_udp();
+    if (handler_ != nullptr) handler_->on_established(welcome);
+    return drain();
+  }
+  discard(before, CloseCode::replaced, "a newer link has taken this one's place");
+  look_for_udp();
+  if (handler_ != nullptr && session_->established()) handler_->on_link_back(welcome, gap);
+  drain();
+}
+
+void ClientConnection::Impl::refused(const wire::SessionClosed& why) {
+  const CloseCode code = why.code;
+  const std::string reason = why.reason;
+  const Duration patience = seconds(why.retry_after_s);
+  discard(attempt_, code, reason);
+  if (code != CloseCode::resume_refused || !established()) {
+    return attempt_failed(code, reason, patience);
+  }
+  if (current_) return look_for_udp();  // the session goes on where it is
+  if (!options_.reconnect) {
+    keep_figures();
+    session_.reset();
+    return fail(code, reason, {});
+  }
+  if (give_up_session(code, reason, {})) dial();
+}
+
+void ClientConnection::Impl::attempt_failed(CloseCode code, const std::string& reason,
+                                            Duration at_least) {
+  if (!established()) return fail(code, reason, at_least);
+  if (current_) {  // it was a change for the better that did not come about
+    if (leaving_) leave_timer_.arm(clock_now() + kLeaveRetry);
+    return look_for_udp();
+  }
+  if (options_.reconnect && resume_failures_ >= kResumeTries && places_.elsewhere() &&
+      handler_ != nullptr && handler_->may_leave()) {
+    places_.go_on();
+    if (give_up_session(code, reason, {})) dial();
+    return;
+  }
+  Duration delay = options_.first_resume_retry;
+  for (int i = 0; i < resume_failures_ && delay < options_.last_resume_retry; ++i) delay *= 2;
+  ++resume_failures_;
+  delay = std::max(jittered(std::min(delay, options_.last_resume_retry)), at_least);
+  dial_after(delay);
+  if (handler_ != nullptr) handler_->on_link_lost(code, reason, delay);
+}
+
+// --- Leaving ------------------------------------------------------------------------------------
+
+void ClientConnection::Impl::act(wire::GoAwayReceived& event) {
+  std::vector<Place> named;
+  for (const std::string& text : event.info.gateways) {
+    auto url = parse_gateway_url(text);
+    if (!url) continue;
+    auto proxy = proxies_.toward(url->host, url->port);
+    named.push_back({std::move(*url), std::move(proxy)});
+  }
+  places_.invite(named);
+  leaving_ = event.info.reason;
+  const Duration spread = std::min(event.info.deadline / 4, kLeaveSpread);
+  leave_timer_.arm(clock_now() + part_of(spread));
+  if (handler_ != nullptr) handler_->on_go_away(event.info.reason, event.info.deadline);
+}
+
+/// The gateway goes away. With another to go to, the new session comes first and the old one ends
+/// then (welcomed()); with none, leaving now leaves the gateway free to end before its deadline.
+void ClientConnection::Impl::on_leave_timer() {
+  if (!leaving_ || !established() || handler_ == nullptr) return;
+  if (!options_.reconnect) return;  // until the gateway ends it
+  if (attempt_ || !handler_->may_leave()) return leave_timer_.arm(clock_now() + kLeavePoll);
+  if (places_.elsewhere()) {
+    places_.go_on();
+    return dial_at(places_.here(), true);
+  }
+  const Duration delay = next_delay({});
+  if (give_up_session(CloseCode::going_away, *leaving_, delay)) dial_after(delay);
+}
+
+/// Says Close on the link in use, if there is one. The session is over.
+void ClientConnection::Impl::say_goodbye(CloseCode code, std::string_view reason) {
+  wire::SessionEvents last;
+  session_->close(code, reason, last);
+  for (const wire::SessionEvent& event : last) {
+    const auto* frame = std::get_if<wire::SendFrame>(&event);
+    if (frame != nullptr && current_) current_->link->send_reliable(frame->channel, frame->bytes);
+  }
+  keep_figures();
+  session_.reset();
+  session_timer_.cancel();
+  leave_timer_.cancel();
+  discard(current_, code, reason);
+}
+
+/// A call began while the new session was sought: that one is ended, and sought again later.
+void ClientConnection::Impl::stay() {
+  wire::SessionEvents last;
+  attempt_->greeting->close(CloseCode::normal, "the client stays where it is", last);
+  for (const wire::SessionEvent& event : last) {
+    const auto* frame = std::get_if<wire::SendFrame>(&event);
+    if (frame != nullptr) attempt_->link->send_reliable(frame->channel, frame->bytes);
+  }
+  discard(attempt_, CloseCode::normal, "the client stays where it is");
+  if (leaving_) leave_timer_.arm(clock_now() + kLeaveRetry);
+}
+
+/// Ends the session so that another can begin. @return false when the handler wanted otherwise
+bool ClientConnection::Impl::give_up_session(CloseCode code, const std::string& reason,
+                                             Duration will_retry_in) {
+  const auto self = shared_from_this();
+  const auto attempt = attempt_;
+  const std::string why = reason;
+  say_goodbye(CloseCode::normal, "the client begins a new session");
+  leaving_.reset();
+  established_at_.reset();
+  if (handler_ != nullptr) handler_->on_closed(code, why, will_retry_in);
+  return started_ && attempt_ == attempt && !session_;
+}
+
+// --- Waiting ------------------------------------------------------------------------------------
+
+void ClientConnection::Impl::fail(CloseCode code, const std::string& reason, Duration at_least) {
+  session_timer_.cancel();
+  const bool had_session = established_at_.has_value();
+  absent_ = absent_ || !is_refusal(code);
+  // Who is refused by one gateway may be welcome at another, but not whose session was ended.
+  const bool more = (!had_session || !is_refusal(code)) && places_.go_on();
+  const bool first_round = more && !had_session;  // each place once, whatever the options say
+  const bool hope = options_.retry_refused || !is_refusal(code) || (absent_ && !had_session);
+  std::optional<Duration> delay;
+  if (first_round || (options_.reconnect && hope)) {
+    delay = first_round ? Duration{} : next_delay(at_least);
+    if (!more) absent_ = false;
+    dial_after(*delay);
+  } else {
+    started_ = false;
+  }
+  established_at_.reset();
+  if (handler_ != nullptr) handler_->on_closed(code, reason, delay);
+}
+
+Duration ClientConnection::Impl::next_delay(Duration at_least) {
+  if (established_at_ && clock_now() - *established_at_ >= kStable) failures_ = 0;
+  Duration delay = options_.first_retry;
+  for (int i = 0; i < failures_ && delay < options_.last_retry; ++i) delay *= 2;
+  ++failures_;
+  return std::max(jittered(std::min(delay, options_.last_retry)),
+                  std::min(at_least, kLongestPatience));
+}
+
+Duration ClientConnection::Impl::part_of(Duration delay) {
+  const double part = static_cast<double>(random_.u32()) / 4294967296.0;
+  return std::chrono::duration_cast<Duration>(delay * part);
+}
+
+}  // namespace isthmus::net

@@ -1,0 +1,35 @@
+#include "net/gateway_places.hpp"
+
+#include <utility>
+
+namespace isthmus::net {
+
+GatewayPlaces::GatewayPlaces(std::vector<Place> configured)
+    : configured_(std::move(configured)), here_(configured_.front()) {}
+
+bool GatewayPlaces::go_on() {
+  if (!invited_.empty()) {
+    here_ = std::move(invited_.front());
+    invited_.pop_front();
+    return true;
+  }
+  index_ = (index_ + 1) % configured_.size();
+  here_ = configured_[index_];
+  if (++tried_ < configured_.size()) return true;
+  tried_ = 0;
+  return false;
+}
+
+void GatewayPlaces::arrived() {
+  tried_ = 0;
+  invited_.clear();
+}
+
+void GatewayPlaces::invite(const std::vector<Place>& named) {
+  invited_.clear();
+  for (const Place& place : named) {
+    if (place.url.to_string() != here_.url.to_string()) invited_.push_back(place);
+  }
+}
+
+}  // namespace isthmus::net
