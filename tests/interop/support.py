@@ -90,13 +90,15 @@ class Test:
         wait=True,
         name="connector",
         port_offset=0,
+        scheme="wss",
     ):
+        url = self.site.url(gateway, self.site.office)
         connector = Connector(
             self.programs,
             self.build,
             self.site.office,
             self.site.office_address,
-            self.site.url(gateway, self.site.office),
+            scheme + url[url.index("://") :],
             "office",
             password,
             gateway.pin,

@@ -10,6 +10,7 @@ import time
 
 import support
 from lab import audio, sockets
+from lab.sipp import Sipp
 
 SECONDS = 8
 
@@ -17,7 +18,9 @@ SECONDS = 8
 class Scene:
     def __init__(self, test):
         self.test, self.site = test, test.site
-        self.gateway = test.gateway(users={"alice": "alice-password"})
+        self.gateway = test.gateway(
+            users={"alice": "alice-password", "office": "office-password"}
+        )
         self.speech = audio.speak(
             test.directory / "alice.wav", "These words cross one UDP socket, and come back.", "en"
         )
@@ -146,6 +149,41 @@ def fall_back(scene):
     scene.expect_heard(program, recording)
 
 
+def connector(scene):
+    test, site = scene.test, scene.site
+    links = scene.metric("isthmus_udp_links")
+    joined = test.connector(scene.gateway, scheme="isthmus")
+    test.equal(
+        scene.metric("isthmus_udp_links") - links, 1, "UDP links that the connector added"
+    )
+    own_side = ("127.0.0.1", "[::1]", site.office_address)
+    outside = sockets.beyond(sockets.sockets_of(joined.program), own_side)
+    test.equal([s.protocol for s in outside], ["udp"], "its sockets beyond the phones' network")
+    caller = Sipp(
+        test.programs,
+        site.desk,
+        "uac-over-udp",
+        "uac",
+        site.desk_address,
+        5061,
+        "-s",
+        "echo",
+        "-m",
+        5,
+        "-r",
+        5,
+        "-d",
+        500,
+        "-timeout",
+        "20s",
+        "-timeout_error",
+        target=f"{joined.sip_address}:{joined.sip_port}",
+    )
+    test.equal(caller.program.wait(25), 0, "exit code of SIPp, which called echo five times")
+    test.equal(caller.results()["failed"], 0, "failed calls")
+    joined.program.stop()
+
+
 def run(test):
     if not test.build.phone:
         raise support.Skip("isthmus-phone was not built")
@@ -154,10 +192,11 @@ def run(test):
         ("a call over UDP", plain_call),
         ("a NAT forgets the mapping in mid-call", rebinding),
         ("isthmus:// falls back to WebSocket, and prefers UDP", fall_back),
+        ("a connector by isthmus://", connector),
     ):
         with support.scene(title):
             step(scene)
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, needs=("ss",))
+    support.main(run, __doc__, needs=("ss", "sipp"))

@@ -298,7 +298,12 @@ void visit_limits(KeyVisitor& v, LimitsConfig& c) {
 }
 
 void visit_upstream(KeyVisitor& v, UpstreamConfig& c) {
-  v.value("url", {"Where the gateway listens.", "", "", true}, gateway_url(c.url));
+  v.value(
+      "url",
+      {"Where the gateway listens: wss:// for a WebSocket over TLS, udp:// for QUIC and SRTP on "
+       "one UDP socket, isthmus:// for UDP where it passes and WebSocket where not.",
+       "", "", true},
+      gateway_url(c.url));
   v.values("other_urls",
            {"Other gateways for the same user, in order: tried when those before cannot be reached "
             "or go away. Calls live at one of them and end with it.",

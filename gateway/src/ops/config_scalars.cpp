@@ -5,6 +5,7 @@
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "net/gateway_url.hpp"
 #include "session/authenticator.hpp"
 #include "session/base64.hpp"
 
@@ -390,18 +391,16 @@ Scalar sip_target(SipTarget& value) {
 }
 
 Scalar gateway_url(std::string& value) {
-  return {"URL", "wss://HOST[:PORT], without user name or password",
-          [&value](const std::string& text, const FileAccess&) -> std::optional<Problem> {
-            if (!text.starts_with("wss://")) return kNotIt;
-            std::string_view rest = std::string_view(text).substr(6);
-            rest = rest.substr(0, rest.find('/'));
-            std::string host;
-            std::uint16_t port = 0;
-            if (!split_host_port(rest, host, port)) return kNotIt;
-            value = text;
-            return std::nullopt;
-          },
-          [&value] { return value; }};
+  return {
+      "URL",
+      "wss://HOST[:PORT], udp://HOST[:PORT], or isthmus://HOST[:PORT] for UDP where it passes and "
+      "WebSocket where not; without user name or password",
+      [&value](const std::string& text, const FileAccess&) -> std::optional<Problem> {
+        if (!net::parse_gateway_url(text)) return kNotIt;
+        value = text;
+        return std::nullopt;
+      },
+      [&value] { return value; }};
 }
 
 Scalar proxy_url(Secret& value) {

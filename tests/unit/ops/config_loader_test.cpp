@@ -396,9 +396,9 @@ TEST(GatewayConfigFile, a_file_that_cannot_be_read_says_so) {
 TEST(ConnectorConfigFile, needs_a_gateway_and_credentials) {
   EXPECT_EQ(
       faults(connector("")),
-      "/etc/isthmus/connector.yaml:1: gateway.url: is missing, expected wss://HOST[:PORT], without "
-      "user "
-      "name or password\n"
+      "/etc/isthmus/connector.yaml:1: gateway.url: is missing, expected wss://HOST[:PORT], "
+      "udp://HOST[:PORT], or isthmus://HOST[:PORT] for UDP where it passes and WebSocket where not; "
+      "without user name or password\n"
       "/etc/isthmus/connector.yaml:1: gateway: has no credentials, expected user with password or "
       "password_file, or token or token_file\n");
 }
@@ -434,6 +434,7 @@ TEST(ConnectorConfigFile, contradictory_credentials_and_trust_are_faults) {
       {"{url: 'https://a', token: t}", "gateway.url: is \"https://a\""},
       {"{url: 'wss://u:p@a', token: t}", "gateway.url: is"},
       {"{url: 'wss://', token: t}", "gateway.url: is"},
+      {"{url: 'https://a', token: t}", "gateway.url: is"},
       {"{url: 'wss://a:99999', token: t}", "gateway.url: is"},
   };
   for (auto [yaml, expected] : cases) {
