@@ -4,42 +4,15 @@ a while. The call stays up, its audio goes on, and the provider sees no SIP for 
 printed. When no link comes back in time, the gateway ends the call."""
 
 import json
-import socket
 import threading
 import time
 
 import support
+from lab.echo import RtpEcho
 from lab.relay import TcpRelay
 from lab.uas import Uas
 
 WINDOW_S = 4
-
-
-class Echo:
-    """Sends RTP back, and notes when it came."""
-
-    def __init__(self, host, address, port):
-        self.arrivals = []
-        self._socket = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((address, port))
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self):
-        while True:
-            try:
-                data, source = self._socket.recvfrom(2048)
-                self.arrivals.append(time.monotonic())
-                self._socket.sendto(data, source)
-            except OSError:
-                return
-
-    def gap_ms(self, since):
-        """The longest silence since then, that before the first packet included."""
-        times = [since, *[at for at in self.arrivals if at > since]]
-        return max((b - a) * 1000 for a, b in zip(times, times[1:] or [time.monotonic()]))
-
-    def close(self):
-        self._socket.close()
 
 
 class Scene:
@@ -58,7 +31,7 @@ class Scene:
             }
         )
         self.uas = Uas(site.provider, "trunk", site.provider_address, 5062)
-        self.echo = Echo(site.provider, site.provider_address, 40000)
+        self.echo = RtpEcho(site.provider, site.provider_address, 40000)
         address = self.gateway.websocket_port
         self.relay = TcpRelay(site.mobile, 9443, (self.gateway.host.address("mobile0"), address))
 

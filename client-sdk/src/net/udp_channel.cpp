@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/limits.hpp"
+#include "net/socket_address.hpp"
 
 namespace isthmus::net {
 
@@ -25,56 +26,6 @@ constexpr std::size_t kBatch = limits::kMediaBatchPackets;
 constexpr std::size_t kDatagramBytes = 2048;  ///< above any that a peer of ours sends
 constexpr std::size_t kControlBytes = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int));
 constexpr int kSocketBuffer = 4 * 1024 * 1024;  ///< the kernel cuts it to what it allows
-
-sockaddr_in6 mapped(const Endpoint& endpoint) {
-  sockaddr_in6 v6{};
-  v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(endpoint.port);
-  auto* bytes = v6.sin6_addr.s6_addr;
-  if (endpoint.address.is_v4()) {
-    bytes[10] = bytes[11] = 0xff;
-    std::memcpy(bytes + 12, endpoint.address.bytes().data(), 4);
-  } else {
-    std::memcpy(bytes, endpoint.address.bytes().data(), 16);
-  }
-  return v6;
-}
-
-/// @param v6_socket  addresses of IPv4 are written as IPv6 ones
-socklen_t to_sockaddr(const Endpoint& endpoint, bool v6_socket, sockaddr_storage& out) {
-  if (v6_socket) {
-    const sockaddr_in6 v6 = mapped(endpoint);
-    std::memcpy(&out, &v6, sizeof v6);
-    return sizeof v6;
-  }
-  sockaddr_in v4{};
-  v4.sin_family = AF_INET;
-  v4.sin_port = htons(endpoint.port);
-  std::memcpy(&v4.sin_addr, endpoint.address.bytes().data(), 4);
-  std::memcpy(&out, &v4, sizeof v4);
-  return sizeof v4;
-}
-
-IpAddress from_in6(const in6_addr& address) {
-  std::array<std::uint8_t, 16> bytes{};
-  std::memcpy(bytes.data(), &address, bytes.size());
-  if (IN6_IS_ADDR_V4MAPPED(&address)) {
-    Reader reader(ByteView(bytes).last(4));
-    return IpAddress::v4(reader.u32());
-  }
-  return IpAddress::v6(bytes);
-}
-
-Endpoint from_sockaddr(const sockaddr_storage& from) {
-  if (from.ss_family == AF_INET) {
-    sockaddr_in v4{};
-    std::memcpy(&v4, &from, sizeof v4);
-    return {IpAddress::v4(ntohl(v4.sin_addr.s_addr)), ntohs(v4.sin_port)};
-  }
-  sockaddr_in6 v6{};
-  std::memcpy(&v6, &from, sizeof v6);
-  return {from_in6(v6.sin6_addr), ntohs(v6.sin6_port)};
-}
 
 bool set_option(int fd, int level, int name, int value) {
   return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
@@ -162,10 +113,10 @@ error_code UdpChannel::State::open(const UdpChannelOptions& options) {
     if (!told) return last_error();
   }
   sockaddr_storage address{};
-  socklen_t length = to_sockaddr(options.bind, v6, address);
+  socklen_t length = to_sockaddr(options.bind, address, v6);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), length) != 0) return last_error();
   if (options.connect) {
-    length = to_sockaddr(*options.connect, v6, address);
+    length = to_sockaddr(*options.connect, address, v6);
     if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), length) != 0) {
       return last_error();
     }
@@ -296,7 +247,7 @@ void UdpChannel::send(const quic::Path& path, ByteView datagram) {
   header.msg_controllen = 0;
   if (!state.peer) {
     header.msg_name = &out.addresses[index];
-    header.msg_namelen = to_sockaddr(path.remote, state.v6, out.addresses[index]);
+    header.msg_namelen = to_sockaddr(path.remote, out.addresses[index], state.v6);
     if (!path.local.address.is_unspecified()) {
       auto& control = out.controls[index].bytes;
       control.fill(0);
@@ -305,7 +256,7 @@ void UdpChannel::send(const quic::Path& path, ByteView datagram) {
       cmsghdr* part = CMSG_FIRSTHDR(&header);
       if (state.v6) {
         in6_pktinfo info{};
-        info.ipi6_addr = mapped(path.local).sin6_addr;
+        info.ipi6_addr = to_in6(path.local.address);
         part->cmsg_level = IPPROTO_IPV6;
         part->cmsg_type = IPV6_PKTINFO;
         part->cmsg_len = CMSG_LEN(sizeof info);

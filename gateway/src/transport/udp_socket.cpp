@@ -14,6 +14,7 @@
 #include <system_error>
 #include <utility>
 
+#include "net/socket_address.hpp"
 #include "transport/handler_memory.hpp"
 
 namespace isthmus::transport {
@@ -23,39 +24,6 @@ namespace {
 constexpr std::uint8_t kIcmpUnreachable = 3, kIcmpFragmentationNeeded = 4;
 constexpr std::uint8_t kIcmpParameterProblem = 12;
 constexpr std::uint8_t kIcmp6Unreachable = 1, kIcmp6ParameterProblem = 4;
-
-socklen_t to_sockaddr(const Endpoint& endpoint, sockaddr_storage& out) {
-  if (endpoint.address.is_v4()) {
-    sockaddr_in v4{};
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(endpoint.port);
-    std::memcpy(&v4.sin_addr, endpoint.address.bytes().data(), 4);
-    std::memcpy(&out, &v4, sizeof v4);
-    return sizeof v4;
-  }
-  sockaddr_in6 v6{};
-  v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(endpoint.port);
-  std::memcpy(&v6.sin6_addr, endpoint.address.bytes().data(), 16);
-  std::memcpy(&out, &v6, sizeof v6);
-  return sizeof v6;
-}
-
-Endpoint from_sockaddr(const sockaddr_storage& from) {
-  if (from.ss_family == AF_INET) {
-    sockaddr_in v4{};
-    std::memcpy(&v4, &from, sizeof v4);
-    return {IpAddress::v4(ntohl(v4.sin_addr.s_addr)), ntohs(v4.sin_port)};
-  }
-  if (from.ss_family == AF_INET6) {
-    sockaddr_in6 v6{};
-    std::memcpy(&v6, &from, sizeof v6);
-    std::array<std::uint8_t, 16> bytes{};
-    std::memcpy(bytes.data(), &v6.sin6_addr, 16);
-    return {IpAddress::v6(bytes), ntohs(v6.sin6_port)};
-  }
-  return {};
-}
 
 bool set_option(int fd, int level, int name, int value) {
   return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
@@ -120,7 +88,7 @@ ReceiveBatch::Datagram ReceiveBatch::datagram(std::size_t index) const {
   const mmsghdr& header = headers_[index];
   const std::size_t length = std::min<std::size_t>(header.msg_len, bytes_each_);
   return {{buffer_.data() + index * bytes_each_, length},
-          from_sockaddr(sources_[index]),
+          net::from_sockaddr(sources_[index]),
           (header.msg_hdr.msg_flags & MSG_TRUNC) != 0};
 }
 
@@ -160,7 +128,7 @@ Result<UdpSocket, SocketError> UdpSocket::open(boost::asio::io_context& io,
   }
   if (const char* step = configure(fd, options)) return SocketError{step, errno};
   sockaddr_storage address{};
-  socklen_t length = to_sockaddr(options.local, address);
+  socklen_t length = net::to_sockaddr(options.local, address);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), length) != 0) {
     return SocketError{"bind", errno};
   }
@@ -170,7 +138,7 @@ Result<UdpSocket, SocketError> UdpSocket::open(boost::asio::io_context& io,
   if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
     return SocketError{"getsockname", errno};
   }
-  result.local_ = from_sockaddr(address);
+  result.local_ = net::from_sockaddr(address);
   return result;
 }
 
@@ -210,7 +178,7 @@ int UdpSocket::send(const Endpoint& to, ByteView bytes) {
   if (!state_) return EBADF;
   if (to.address.is_v4() != local_.address.is_v4()) return EAFNOSUPPORT;
   sockaddr_storage address{};
-  const socklen_t length = to_sockaddr(to, address);
+  const socklen_t length = net::to_sockaddr(to, address);
   int error = 0;
   for (int attempt = 0; attempt < 2; ++attempt) {
     const auto sent =
@@ -237,7 +205,7 @@ std::optional<DeliveryError> UdpSocket::next_error() {
     return std::nullopt;
   }
   DeliveryError result;
-  result.destination = from_sockaddr(destination);
+  result.destination = net::from_sockaddr(destination);
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
     const bool ours = (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_RECVERR) ||
                       (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR);
