@@ -42,6 +42,9 @@ struct GatewayOptions {
   /// an untrusted certificate are not tried again. A session whose link alone was lost is resumed
   /// in any case, where the gateway offers that.
   bool reconnect = true;
+  /// Notice on Linux by itself what on_network_changed() says, when the gateway is reached from
+  /// another address than before.
+  bool watch_network = true;
 };
 
 enum class ConnectionState {

@@ -95,6 +95,7 @@ Outcome<net::ConnectionOptions> connection_options(const GatewayOptions& options
   to.proxy = options.proxy;
   to.connect_timeout = options.connect_timeout;
   to.reconnect = options.reconnect;
+  to.watch_network = options.watch_network;
   to.hello.software = options.software.empty() ? "isthmus-sdk/" ISTHMUS_VERSION : options.software;
   if (options.token.empty()) {
     to.hello.credentials = wire::PasswordCredentials{options.user, options.password};

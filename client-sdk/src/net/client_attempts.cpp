@@ -159,6 +159,8 @@ void ClientConnection::Impl::welcomed(const wire::WelcomeInfo& welcome) {
   current_->timer.cancel();
   current_->greeting.reset();
   current_->link->set_peer_media_id(welcome.media_id);
+  remote_ = current_->link->remote();
+  source_ = current_->link->local().address;
   retry_timer_.cancel();
   resume_failures_ = 0;
   heard_at_ = clock_now();

@@ -187,6 +187,15 @@ void ClientConnection::Impl::keep_figures() {
   last_media_out_ = session_->media_out();
 }
 
+/// Addresses, interfaces or routes are others now; most of that is no business of ours.
+void ClientConnection::Impl::on_network_notice() {
+  if (!started_ || !remote_) return;
+  if (current_ && current_->link->media_id() != 0) return;  // UDP: it roams by itself
+  const auto before = std::exchange(source_, source_toward(io_, *remote_));
+  if (!source_ || source_ == before) return;
+  on_network_changed();
+}
+
 void ClientConnection::Impl::on_network_changed() {
   if (!started_) return;
   const bool movable = established() && session_->resume_hello(options_.hello);

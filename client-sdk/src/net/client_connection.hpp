@@ -71,6 +71,9 @@ struct ConnectionOptions {
   /// half, so that a gateway's clients do not come back in one moment.
   Duration first_retry = milliseconds(500);
   Duration last_retry = seconds(30);
+  /// Notice where the system says so (Linux) that the gateway is reached from another address than
+  /// before, and act as on_network_changed().
+  bool watch_network = true;
   /// The same for a session that lost its link, which has no time to lose; the first attempt comes
   /// at once.
   Duration first_resume_retry = milliseconds(100);

@@ -13,6 +13,7 @@
 #include "net/deadline_timer.hpp"
 #include "net/gateway_places.hpp"
 #include "net/link_dialer.hpp"
+#include "net/network_watch.hpp"
 #include "net/proxy.hpp"
 #include "net/system_random.hpp"
 
@@ -55,7 +56,9 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
         quiet_timer_(io, [this] { on_quiet_timer(); }),
         leave_timer_(io, [this] { on_leave_timer(); }),
         upgrade_timer_(io, [this] { on_upgrade_timer(); }),
-        retry_timer_(io) {}
+        retry_timer_(io) {
+    if (options_.watch_network) watch_.emplace(io, [this] { on_network_notice(); });
+  }
 
   void start();
   void close(wire::CloseCode code, std::string_view reason);
@@ -108,6 +111,7 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
   void act(wire::AuthenticateHello&) {}  // a server's
   void on_session_timer();
   void on_quiet_timer();
+  void on_network_notice();
   void on_leave_timer();
   void stay();
   void say_goodbye(wire::CloseCode code, std::string_view reason);
@@ -150,6 +154,9 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
   int failures_ = 0, resume_failures_ = 0;
   bool absent_ = false;  ///< of the places of this round, one did not refuse us but was not there
   std::uint64_t attempts_ = 0;
+  std::optional<NetworkWatch> watch_;
+  std::optional<Endpoint> remote_;   ///< of the last link that carried a session
+  std::optional<IpAddress> source_;  ///< from which we last spoke to it; nothing: no way there
 };
 
 }  // namespace isthmus::net
