@@ -397,7 +397,8 @@ TEST(ConnectorConfigFile, needs_a_gateway_and_credentials) {
   EXPECT_EQ(
       faults(connector("")),
       "/etc/isthmus/connector.yaml:1: gateway.url: is missing, expected wss://HOST[:PORT], "
-      "udp://HOST[:PORT], or isthmus://HOST[:PORT] for UDP where it passes and WebSocket where not; "
+      "udp://HOST[:PORT], or isthmus://HOST[:PORT] for UDP where it passes and WebSocket where "
+      "not; "
       "without user name or password\n"
       "/etc/isthmus/connector.yaml:1: gateway: has no credentials, expected user with password or "
       "password_file, or token or token_file\n");
