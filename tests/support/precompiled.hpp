@@ -1,6 +1,6 @@
 #pragma once
-// The heavy headers of tests, see tests/CMakeLists.txt. Tests include what they use as if this file were not
-// there.
+// The heavy headers of tests, see tests/CMakeLists.txt. Tests include what they use as if this file
+// were not there.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
