@@ -23,7 +23,7 @@ sys.path.insert(0, str(HERE.parent / "interop"))
 # pylint: disable=wrong-import-position
 import support  # noqa: E402
 from lab.kamailio import module_directory  # noqa: E402
-from lab.link import SIP, Link  # noqa: E402
+from lab.link import SIP, Link, acknowledgement  # noqa: E402
 from lab.sipp import Sipp  # noqa: E402
 
 OPTIONS = (
@@ -113,7 +113,7 @@ class Caller:
     def __init__(self, link, talk_s):
         self.link, self.talk_s = link, talk_s
         self.link.socket.setblocking(False)
-        self.begun = self.done = self.failed = 0
+        self.begun = self.done = self.failed = self._frames = 0
         self._calls, self._ends, self._out, self._in = {}, [], b"", b""
 
     def begin(self):
@@ -147,7 +147,9 @@ class Caller:
             self._receive()
 
     def _send(self, text):
-        data = bytes([SIP]) + text.encode()
+        self._send_frame(bytes([SIP]) + text.encode())
+
+    def _send_frame(self, data):
         size = len(data)
         head = bytes([0x82, 0x80 | size]) if size < 126 else b"\x82\xfe" + size.to_bytes(2, "big")
         self._out += head + b"\0\0\0\0" + data
@@ -176,6 +178,9 @@ class Caller:
                 return
             payload, self._in = self._in[begin : begin + size], self._in[begin + size :]
             if payload[:1] == bytes([SIP]):
+                self._frames += 1
+                if self._frames % 8 == 0:
+                    self._send_frame(acknowledgement(self._frames))
                 self._on_sip(payload[1:].decode(errors="replace"))
 
     def _on_sip(self, text):

@@ -76,6 +76,11 @@ def hello(user=None, password=None, token=None, versions=(1, 1)):
     return bytes([CONTROL]) + _field(1, body)
 
 
+def acknowledgement(sip_frames):
+    """A control frame with Ack: so many SIP frames have come since Welcome."""
+    return bytes([CONTROL]) + _field(6, _field(1, sip_frames))
+
+
 class Link:
     """One WebSocket-over-TLS connection from a lab host. `upgrade=False` stops after TLS."""
 
