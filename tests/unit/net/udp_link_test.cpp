@@ -32,8 +32,8 @@ class UdpServer {
         loop.io, options, *certificate, [this](std::unique_ptr<wire::Link> link) {
           peers.push_back(std::make_unique<Peer>(std::move(link), true));
         });
-    EXPECT_TRUE(opened);
-    listener = std::move(*opened);
+    EXPECT_TRUE(opened || port != 0);
+    if (opened) listener = std::move(*opened);
   }
   std::string url(const std::string& scheme = "udp") const {
     return scheme + "://127.0.0.1:" + std::to_string(listener->local().port);
@@ -140,10 +140,16 @@ TEST(UdpLink, without_udp_a_client_of_either_kind_comes_by_websocket) {
 
 TEST(UdpLink, with_both_a_client_of_either_kind_takes_udp) {
   Loop loop;
-  Server tcp(loop);
-  UdpServer udp(loop, tcp.listener->local().port);
-  const TrustOptions both{{}, {tcp.pin(), udp.pin}, false};
-  const auto outcome = dial_any(loop, udp.url("isthmus"), both);
+  std::optional<Server> tcp;
+  std::optional<UdpServer> udp;
+  for (int tries = 0; tries < 10 && !(udp && udp->listener); ++tries) {
+    udp.reset();  // the port that TCP got was another's by UDP
+    tcp.emplace(loop);
+    udp.emplace(loop, tcp->listener->local().port);
+  }
+  ASSERT_TRUE(udp->listener);
+  const TrustOptions both{{}, {tcp->pin(), udp->pin}, false};
+  const auto outcome = dial_any(loop, udp->url("isthmus"), both);
   ASSERT_TRUE(outcome.link) << outcome.error->text;
   EXPECT_NE(outcome.link->media_id(), 0u);
 }

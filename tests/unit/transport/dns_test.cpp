@@ -29,11 +29,9 @@ class Responder {
   /// Gets the question's id and whether it came by TCP. Nothing: silence.
   using Answer = std::function<std::optional<Bytes>(std::uint16_t id, bool by_tcp)>;
 
-  explicit Responder(asio::io_context& io)
-      : udp_(io, udp::endpoint(asio::ip::address_v4::loopback(), 0)),
-        acceptor_(io,
-                  tcp::endpoint(asio::ip::address_v4::loopback(), udp_.local_endpoint().port())),
-        connection_(io) {
+  explicit Responder(asio::io_context& io) : udp_(io), acceptor_(io), connection_(io) {
+    while (!bind_both()) {
+    }
     receive();
     accept();
   }
@@ -44,6 +42,17 @@ class Responder {
   int by_udp = 0, by_tcp = 0;
 
  private:
+  /// One port for both: false where the one that UDP got is another's by TCP.
+  bool bind_both() {
+    const auto loopback = asio::ip::address_v4::loopback();
+    boost::system::error_code taken;
+    udp_ = udp::socket(udp_.get_executor(), udp::endpoint(loopback, 0));
+    acceptor_ = tcp::acceptor(acceptor_.get_executor());
+    acceptor_.open(tcp::v4());
+    acceptor_.bind({loopback, udp_.local_endpoint().port()}, taken);
+    if (!taken) acceptor_.listen();
+    return !taken;
+  }
   void receive() {
     udp_.async_receive_from(
         asio::buffer(datagram_), peer_, [this](boost::system::error_code error, std::size_t) {
