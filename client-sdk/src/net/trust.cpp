@@ -26,18 +26,15 @@ namespace {
 constexpr std::string_view kPinPrefix = "sha256//";
 constexpr std::size_t kPinBase64 = 44;  // 32 bytes, padded
 
-/// Names in a certificate are a stranger's: printable ASCII only, shortened.
-std::string printable(std::string_view text) {
-  std::string out(text.substr(0, 200));
-  std::ranges::replace_if(
-      out, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return out;
+/// Names in a certificate are a stranger's.
+std::string shown(std::string_view name) {
+  return printable_ascii(name.substr(0, 200));
 }
 
 std::string issuer_of(const X509& certificate) {
   char text[256] = {};
   ::X509_NAME_oneline(::X509_get_issuer_name(&certificate), text, sizeof text);
-  return printable(text);
+  return shown(text);
 }
 
 /// The DNS names and addresses that a certificate is for, the first eight.
@@ -52,7 +49,7 @@ std::string names_of(const X509& certificate) {
     if (name->type == GEN_DNS) {
       const ASN1_STRING* dns = name->d.dNSName;
       const auto length = static_cast<std::size_t>(::ASN1_STRING_length(dns));
-      text = printable(as_text({::ASN1_STRING_get0_data(dns), length}));
+      text = shown(as_text({::ASN1_STRING_get0_data(dns), length}));
     } else if (name->type == GEN_IPADD) {
       const ByteView bytes{::ASN1_STRING_get0_data(name->d.iPAddress),
                            static_cast<std::size_t>(::ASN1_STRING_length(name->d.iPAddress))};

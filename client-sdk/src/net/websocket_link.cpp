@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 #include "net/asio_error.hpp"
 #include "net/websocket_stream.hpp"
 #include "wire/frame.hpp"
@@ -64,15 +65,6 @@ CloseCode code_of(wire::FrameError error) {
   const bool limit =
       error == wire::FrameError::too_large || error == wire::FrameError::channel_out_of_range;
   return limit ? CloseCode::limit_exceeded : CloseCode::protocol_error;
-}
-
-/// The text of a close frame is the peer's: printable ASCII only, so that it may stand in a log
-/// line.
-std::string printable(std::string_view text) {
-  std::string out(text);
-  std::ranges::replace_if(
-      out, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return out;
 }
 
 void tune(TcpSocket& socket) {
@@ -268,7 +260,7 @@ void WebSocketLink::Socket::on_read_error(const error_code& error) {
   if (state_ == State::draining) return finish(code_, std::move(reason_));
   if (error == websocket::error::closed) {
     const websocket::close_reason& said = stream_->websocket.reason();
-    std::string text = printable({said.reason.data(), said.reason.size()});
+    std::string text = printable_ascii({said.reason.data(), said.reason.size()});
     if (text.empty()) text = "the other end closed the link";
     return finish(from_websocket(said.code), std::move(text));
   }

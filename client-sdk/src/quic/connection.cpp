@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 #include "quic/ngtcp2_native.hpp"
 
 namespace isthmus::quic {
@@ -24,13 +25,6 @@ constexpr const char* kPriorities =
     "+AES-256-GCM:+CHACHA20-POLY1305:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1";
 constexpr std::uint64_t kStreamWindow = 256 * limits::kKiB;
 constexpr int kPiecesPerWrite = 8;
-
-std::string printable(ByteView bytes) {
-  std::string out(as_text(bytes.first(std::min(bytes.size(), limits::kReasonBytes))));
-  std::ranges::replace_if(
-      out, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return out;
-}
 
 CloseCode to_close_code(std::uint64_t code) {
   constexpr auto kLast = static_cast<std::uint64_t>(wire::kLastCloseCode);
@@ -443,7 +437,11 @@ void NgConnection::fail(int error) {
         return;
       }
       const CloseError said = said_by_peer(conn_);
-      std::string reason = said.reason == nullptr ? "" : printable({said.reason, said.reasonlen});
+      std::string reason;
+      if (said.reason != nullptr) {
+        const ByteView text{said.reason, std::min(said.reasonlen, limits::kReasonBytes)};
+        reason = printable_ascii(as_text(text));
+      }
       if (said.type == kApplicationClose) {
         if (reason.empty()) reason = "the other end closed the link";
         over_ = End{to_close_code(said.error_code), std::move(reason)};

@@ -16,15 +16,6 @@ namespace {
 
 using sip::HeaderId;
 
-/// Takes one line off the front, without its line end.
-std::string_view take_line(std::string_view& text) {
-  const auto end = text.find('\n');
-  std::string_view line = text.substr(0, end);
-  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-  return line;
-}
-
 /// A line that was meant as a SIP request line, of a method that gets answers.
 bool is_answerable_request_line(std::string_view line) {
   const std::string_view method = line.substr(0, line.find_first_of(" \t"));
@@ -34,13 +25,6 @@ bool is_answerable_request_line(std::string_view line) {
       std::all_of(method.begin(), method.end(), [](char c) { return c > 0x20 && c < 0x7f; });
   return printed && (line.find(" SIP/") != std::string_view::npos ||
                      line.find("\tSIP/") != std::string_view::npos);
-}
-
-bool is_safe(std::string_view value) {
-  return std::all_of(value.begin(), value.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-  });
 }
 
 /// What an answer copies, unfolded and in order.
@@ -129,7 +113,7 @@ std::optional<std::string> fault_answer(std::string_view datagram, const sip::Fa
   const auto add = [&answer](HeaderId id, std::string_view value) {
     if (value.empty()) return true;
     answer.append(sip::to_text(id)).append(": ").append(value).append("\r\n");
-    return is_safe(value) && answer.size() <= limits::kFaultAnswerBytes;
+    return fits_header_line(value) && answer.size() <= limits::kFaultAnswerBytes;
   };
   for (const auto& via : copied.vias) {
     if (!add(HeaderId::via, via)) return std::nullopt;

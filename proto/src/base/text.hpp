@@ -17,6 +17,12 @@ std::string to_lower(std::string_view text);
 void append_percent_encoded(std::string& out, char c);
 /// Without leading and trailing space, tab, CR and LF.
 std::string_view trim(std::string_view text);
+/// Takes one line off the front. @return it without its line end, CRLF or LF
+std::string_view take_line(std::string_view& text);
+/// No control characters but tabs: may stand in a header line.
+bool fits_header_line(std::string_view value);
+/// A stranger's text for a log line or a message: a question mark for all but printable ASCII.
+std::string printable_ascii(std::string_view text);
 
 /// The whole text as a decimal number that fits T; nothing otherwise (signs and blanks included).
 template <std::unsigned_integral T>

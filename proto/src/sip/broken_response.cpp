@@ -13,22 +13,6 @@ namespace {
 constexpr HeaderId kOfTheRequest[] = {HeaderId::from, HeaderId::to, HeaderId::call_id,
                                       HeaderId::cseq};
 
-/// Takes one line off the front, without its line end.
-std::string_view take_line(std::string_view& text) {
-  const auto end = text.find('\n');
-  std::string_view line = text.substr(0, end);
-  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-  return line;
-}
-
-bool is_printed(std::string_view value) {
-  return std::all_of(value.begin(), value.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-  });
-}
-
 /// "SIP/2.0 486 ...": 486. 0: no status line.
 int status_of(std::string_view line) {
   const auto space = line.find(' ');
@@ -48,7 +32,7 @@ void keep_field(Message& kept, std::string_view line) {
   const HeaderId id = header_from(name);
   const bool of_the_body = id == HeaderId::content_length || id == HeaderId::content_type ||
                            iequals(name.substr(0, 8), "Content-");
-  if (of_the_body || !is_printed(value) || line.size() > limits::kSipHeaderBytes / 2) return;
+  if (of_the_body || !fits_header_line(value) || line.size() > limits::kSipHeaderBytes / 2) return;
   const bool once =
       std::find(std::begin(kOfTheRequest), std::end(kOfTheRequest), id) != std::end(kOfTheRequest);
   if (once && kept.has(id)) return;

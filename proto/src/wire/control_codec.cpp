@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 namespace isthmus::wire {
 
@@ -279,10 +280,7 @@ v1::CloseCode to_wire(CloseCode code) {
 }
 
 std::string printable(std::string_view text) {
-  std::string out(text.substr(0, limits::kReasonBytes));
-  std::replace_if(
-      out.begin(), out.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return out;
+  return printable_ascii(text.substr(0, limits::kReasonBytes));
 }
 
 }  // namespace isthmus::wire
