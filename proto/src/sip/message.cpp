@@ -48,12 +48,6 @@ bool has_lone_cr(std::string_view line) {
   return false;
 }
 
-bool has_bare_line_feed(std::string_view head) {
-  for (std::size_t at = head.find('\n'); at != std::string_view::npos; at = head.find('\n', at + 1))
-    if (at == 0 || head[at - 1] != '\r') return true;
-  return false;
-}
-
 /// RFC 3261 §7: lines end in CRLF. A LF alone is read as an end too, but not passed on: others may
 /// read on over it, and see other header fields than we did. The body stays as it is.
 std::string with_line_ends(std::string_view message, std::size_t begin, std::size_t body) {
@@ -81,9 +75,10 @@ Result<Message, Fault> Message::parse(std::string bytes) {
   message.start_line_.begin = static_cast<std::uint32_t>(begin);
   if (const auto fault = message.parse_start_line(static_cast<std::uint32_t>(line_feed + 1)))
     return *fault;
-  if (const auto fault = message.parse_fields()) return *fault;
+  bool bare_line_feed = message.buffer_[line_feed - 1] != '\r';
+  if (const auto fault = message.parse_fields(bare_line_feed)) return *fault;
   if (const auto fault = message.find_body()) return *fault;
-  if (has_bare_line_feed(message.text({message.start_line_.begin, message.blank_line_.end}))) {
+  if (bare_line_feed) {
     auto sound = parse(with_line_ends(std::string_view(message.buffer_).substr(0, size),
                                       message.start_line_.begin, message.blank_line_.end));
     if (sound) return sound;
@@ -143,7 +138,8 @@ std::optional<Fault> Message::parse_status_line(Span line) {
   return std::nullopt;
 }
 
-std::optional<Fault> Message::parse_fields() {
+/// @param bare_line_feed  becomes true when a line ends in LF alone
+std::optional<Fault> Message::parse_fields(bool& bare_line_feed) {
   fields_.reserve(32);
   // Unfolded values are appended behind the message meanwhile.
   const auto end = static_cast<std::uint32_t>(buffer_.size());
@@ -157,6 +153,7 @@ std::optional<Fault> Message::parse_fields() {
       if (found == nullptr) return fault_at(FaultCode::no_end_of_headers, begin);
       if (line_end != begin) folded = true;
       line_end = static_cast<std::uint32_t>(static_cast<const char*>(found) - buffer_.data()) + 1;
+      if (buffer_[line_end - 2] != '\r') bare_line_feed = true;
       if (content_of(text({begin, line_end})) == 0) {
         blank_line_ = {begin, line_end};
         body_ = {line_end, end};

@@ -164,7 +164,7 @@ class Message {
   std::optional<Fault> parse_start_line(std::uint32_t end);
   std::optional<Fault> parse_request_line(Span line);
   std::optional<Fault> parse_status_line(Span line);
-  std::optional<Fault> parse_fields();
+  std::optional<Fault> parse_fields(bool& bare_line_feed);
   std::optional<Fault> parse_field(std::uint32_t begin, std::uint32_t end, bool folded);
   std::optional<Fault> find_body();
   Span unfold(Span value);
