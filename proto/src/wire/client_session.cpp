@@ -39,7 +39,7 @@ void ClientSession::on_frame(Channel channel, ByteView bytes, Instant now, Sessi
       return;
     case State::established:
       core_.heard(now);
-      state_ = in_established(channel, bytes, now, out);
+      state_ = core_.after(core_.on_frame(channel, bytes, now, out), state_, now);
       return;
     case State::detached:  // what a link brings that is given up already
     case State::idle:      // a link brings nothing before it is open, and then start() comes first
@@ -89,24 +89,6 @@ ClientSession::State ClientSession::on_reject(const v1::ControlMessage& message,
                                               SessionEvents& out) {
   const v1::Reject& reject = message.reject();
   core_.end({to_close_code(reject.code()), reject.reason(), reject.retry_after_s(), true}, out);
-  return State::closed;
-}
-
-ClientSession::State ClientSession::in_established(Channel channel, ByteView bytes, Instant now,
-                                                   SessionEvents& out) {
-  return after(core_.on_frame(channel, bytes, now, out), now);
-}
-
-ClientSession::State ClientSession::after(Life life, Instant now) {
-  switch (life) {
-    case Life::goes_on:
-      return state_;
-    case Life::link_lost:
-      core_.detach(now);
-      return State::detached;
-    case Life::over:
-      break;
-  }
   return State::closed;
 }
 
@@ -182,7 +164,7 @@ ClientSession::State ClientSession::close_now(CloseCode code, std::string_view r
 
 void ClientSession::on_timeout(Instant now, SessionEvents& out) {
   if (state_ == State::idle || state_ == State::closed) return;
-  state_ = after(core_.on_timeout(now, out), now);
+  state_ = core_.after(core_.on_timeout(now, out), state_, now);
 }
 
 std::optional<Instant> ClientSession::next_deadline() const {

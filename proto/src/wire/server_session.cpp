@@ -17,7 +17,7 @@ void ServerSession::on_frame(Channel channel, ByteView bytes, Instant now, Sessi
   if (state_ == State::established) {
     if (proof_pending_) generations_.prove();  // whoever sends has read the Welcome
     proof_pending_ = false;
-    state_ = in_established(channel, bytes, now, out);
+    state_ = core_.after(core_.on_frame(channel, bytes, now, out), state_, now);
     return;
   }
   unauthenticated_bytes_ += bytes.size();
@@ -88,24 +88,6 @@ ServerSession::State ServerSession::in_judging(Channel channel, ByteView bytes,
     return close_now(CloseCode::protocol_error, "malformed control message", out);
   }
   return core_.on_other_control(message, out) == Life::over ? State::closed : State::judging;
-}
-
-ServerSession::State ServerSession::in_established(Channel channel, ByteView bytes, Instant now,
-                                                   SessionEvents& out) {
-  return after(core_.on_frame(channel, bytes, now, out), now);
-}
-
-ServerSession::State ServerSession::after(Life life, Instant now) {
-  switch (life) {
-    case Life::goes_on:
-      return state_;
-    case Life::link_lost:
-      core_.detach(now);
-      return State::detached;
-    case Life::over:
-      break;
-  }
-  return State::closed;
 }
 
 void ServerSession::accept(WelcomeInfo welcome, Instant now, SessionEvents& out) {
@@ -204,7 +186,7 @@ ServerSession::State ServerSession::close_now(CloseCode code, std::string_view r
 
 void ServerSession::on_timeout(Instant now, SessionEvents& out) {
   if (state_ == State::closed) return;
-  state_ = after(core_.on_timeout(now, out), now);
+  state_ = core_.after(core_.on_timeout(now, out), state_, now);
 }
 
 std::optional<Instant> ServerSession::next_deadline() const {

@@ -82,12 +82,10 @@ class ServerSession {
   enum class State : std::uint8_t { waiting, judging, established, detached, closed };
   State in_waiting(Channel channel, ByteView bytes, SessionEvents& out);
   State in_judging(Channel channel, ByteView bytes, SessionEvents& out);
-  State in_established(Channel channel, ByteView bytes, Instant now, SessionEvents& out);
   State on_hello(const v1::ControlMessage& message, SessionEvents& out);
   State refuse(CloseCode code, std::string_view reason, std::uint32_t retry_after_s,
                SessionEvents& out);
   State close_now(CloseCode code, std::string_view reason, SessionEvents& out);
-  State after(Life life, Instant now);
 
   State state_ = State::waiting;
   SessionCore core_{SessionCore::Side::server};
@@ -153,16 +151,13 @@ class ClientSession {
  private:
   enum class State : std::uint8_t { idle, greeting, established, detached, closed };
   State in_greeting(Channel channel, ByteView bytes, Instant now, SessionEvents& out);
-  State in_established(Channel channel, ByteView bytes, Instant now, SessionEvents& out);
   State on_welcome(const v1::ControlMessage& message, Instant now, SessionEvents& out);
   State on_reject(const v1::ControlMessage& message, SessionEvents& out);
+  void note(const WelcomeInfo& welcome);
   State close_now(CloseCode code, std::string_view reason, SessionEvents& out);
 
   State state_ = State::idle;
   SessionCore core_{SessionCore::Side::client};
-  void note(const WelcomeInfo& welcome);
-  State after(Life life, Instant now);
-
   std::uint32_t min_version_ = 0, max_version_ = 0;  ///< offered
   bool own_compact_ = false;                         ///< Hello announced compact RTP
   std::string token_;                                ///< for the next resume; empty: none

@@ -30,11 +30,6 @@ void SessionCore::enable_compact_rtp() {
   media_in_.enable();
 }
 
-void SessionCore::new_link() {
-  media_out_.reset();
-  media_in_.reset();
-}
-
 ByteView SessionCore::write_media(Channel channel, ByteView packet, Instant now,
                                   SessionEvents& out) {
   const ByteView frame = media_out_.write(channel, packet, now);
@@ -68,7 +63,8 @@ void SessionCore::attach(std::uint32_t keep_alive_ms, std::uint64_t base, Instan
   ack_due_.reset();
   ping_sent_.reset();
   ++statistics_.resumes;
-  new_link();
+  media_out_.reset();
+  media_in_.reset();
   establish(keep_alive_ms, now);
 }
 

@@ -31,8 +31,6 @@ class SessionCore {
   void establish(std::uint32_t keep_alive_ms, Instant now);
   /// Both ends announced kCompactRtpCapability: media frames may be compact from here on.
   void enable_compact_rtp();
-  /// Another link carries the session from here on: its media contexts are to be agreed anew.
-  void new_link();
   /// The frame that carries a media packet; valid until the next call, empty when none can.
   ByteView write_media(Channel channel, ByteView packet, Instant now, SessionEvents& out);
   /// The packet that a media frame carries; valid as long as the frame and until the next call.
@@ -47,8 +45,8 @@ class SessionCore {
   bool resumable() const { return window_ > Duration{}; }
   /// The link is gone; the session waits.
   void detach(Instant now);
-  /// Goes on over a new link: the peer's first SIP frame on it has the number `base` + 1. What of
-  /// ours is not acknowledged is to be sent with replay().
+  /// Goes on over a new link: the peer's first SIP frame on it has the number `base` + 1, and media
+  /// contexts are to be agreed anew. What of ours is not acknowledged is to be sent with replay().
   void attach(std::uint32_t keep_alive_ms, std::uint64_t base, Instant now);
   void replay(SessionEvents& out);
   SipLedger& ledger() { return ledger_; }
@@ -57,6 +55,15 @@ class SessionCore {
   void send_ping(Instant now, SessionEvents& out);
   /// Anything that came from the peer, media included.
   void heard(Instant now) { last_heard_ = now; }
+
+  /// The owner's state after an input. A session whose link was lost is detached here.
+  template <typename State>
+  State after(Life life, State stands, Instant now) {
+    if (life == Life::goes_on) return stands;
+    if (life == Life::over) return State::closed;
+    detach(now);
+    return State::detached;
+  }
 
   /// A frame while the session stands.
   Life on_frame(Channel channel, ByteView bytes, Instant now, SessionEvents& out);
