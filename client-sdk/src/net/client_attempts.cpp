@@ -45,6 +45,24 @@ bool is_refusal(CloseCode code) {
   }
 }
 
+/// `first`, doubled so many times, at most `last`.
+Duration doubled(Duration first, Duration last, int times) {
+  Duration wait = first;
+  for (int i = 0; i < times && wait < last; ++i) wait *= 2;
+  return std::min(wait, last);
+}
+
+/// Ends the session, and says so to the gateway.
+void say_close(wire::ClientSession& session, wire::Link* link, CloseCode code,
+               std::string_view reason) {
+  wire::SessionEvents last;
+  session.close(code, reason, last);
+  for (const wire::SessionEvent& event : last) {
+    const auto* frame = std::get_if<wire::SendFrame>(&event);
+    if (frame != nullptr && link != nullptr) link->send_reliable(frame->channel, frame->bytes);
+  }
+}
+
 }  // namespace
 
 /// The session's next link, or the first of a new session.
@@ -113,7 +131,6 @@ void ClientConnection::Impl::on_dialed(LinkEnd& end,
   std::optional<wire::HelloInfo> resume;
   wire::SessionEvents events;
   end.greeting.emplace();
-  wire::announce(options_.hello.capabilities, wire::kCompactRtpCapability, options_.compact_rtp);
   options_.hello.media_id = end.link->media_id();
   if (established() && !attempt_fresh_) resume = session_->resume_hello(options_.hello);
   end.greeting->start(resume ? *resume : options_.hello, clock_now(), events);
@@ -213,10 +230,9 @@ void ClientConnection::Impl::attempt_failed(CloseCode code, const std::string& r
     if (give_up_session(code, reason, {})) dial();
     return;
   }
-  Duration delay = options_.first_resume_retry;
-  for (int i = 0; i < resume_failures_ && delay < options_.last_resume_retry; ++i) delay *= 2;
-  ++resume_failures_;
-  delay = std::max(jittered(std::min(delay, options_.last_resume_retry)), at_least);
+  const Duration wait =
+      doubled(options_.first_resume_retry, options_.last_resume_retry, resume_failures_++);
+  const Duration delay = std::max(jittered(wait), at_least);
   dial_after(delay);
   if (handler_ != nullptr) handler_->on_link_lost(code, reason, delay);
 }
@@ -226,10 +242,7 @@ void ClientConnection::Impl::attempt_failed(CloseCode code, const std::string& r
 void ClientConnection::Impl::act(wire::GoAwayReceived& event) {
   std::vector<Place> named;
   for (const std::string& text : event.info.gateways) {
-    auto url = parse_gateway_url(text);
-    if (!url) continue;
-    auto proxy = proxies_.toward(url->host, url->port);
-    named.push_back({std::move(*url), std::move(proxy)});
+    if (auto place = place_at(text, proxies_)) named.push_back(std::move(*place));
   }
   places_.invite(named);
   leaving_ = event.info.reason;
@@ -254,12 +267,7 @@ void ClientConnection::Impl::on_leave_timer() {
 
 /// Says Close on the link in use, if there is one. The session is over.
 void ClientConnection::Impl::say_goodbye(CloseCode code, std::string_view reason) {
-  wire::SessionEvents last;
-  session_->close(code, reason, last);
-  for (const wire::SessionEvent& event : last) {
-    const auto* frame = std::get_if<wire::SendFrame>(&event);
-    if (frame != nullptr && current_) current_->link->send_reliable(frame->channel, frame->bytes);
-  }
+  say_close(*session_, current_ ? current_->link.get() : nullptr, code, reason);
   keep_figures();
   session_.reset();
   session_timer_.cancel();
@@ -269,13 +277,9 @@ void ClientConnection::Impl::say_goodbye(CloseCode code, std::string_view reason
 
 /// A call began while the new session was sought: that one is ended, and sought again later.
 void ClientConnection::Impl::stay() {
-  wire::SessionEvents last;
-  attempt_->greeting->close(CloseCode::normal, "the client stays where it is", last);
-  for (const wire::SessionEvent& event : last) {
-    const auto* frame = std::get_if<wire::SendFrame>(&event);
-    if (frame != nullptr) attempt_->link->send_reliable(frame->channel, frame->bytes);
-  }
-  discard(attempt_, CloseCode::normal, "the client stays where it is");
+  const std::string_view why = "the client stays where it is";
+  say_close(*attempt_->greeting, attempt_->link.get(), CloseCode::normal, why);
+  discard(attempt_, CloseCode::normal, why);
   if (leaving_) leave_timer_.arm(clock_now() + kLeaveRetry);
 }
 
@@ -316,11 +320,8 @@ void ClientConnection::Impl::fail(CloseCode code, const std::string& reason, Dur
 
 Duration ClientConnection::Impl::next_delay(Duration at_least) {
   if (established_at_ && clock_now() - *established_at_ >= kStable) failures_ = 0;
-  Duration delay = options_.first_retry;
-  for (int i = 0; i < failures_ && delay < options_.last_retry; ++i) delay *= 2;
-  ++failures_;
-  return std::max(jittered(std::min(delay, options_.last_retry)),
-                  std::min(at_least, kLongestPatience));
+  const Duration wait = doubled(options_.first_retry, options_.last_retry, failures_++);
+  return std::max(jittered(wait), std::min(at_least, kLongestPatience));
 }
 
 Duration ClientConnection::Impl::part_of(Duration delay) {

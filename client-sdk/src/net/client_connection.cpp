@@ -89,7 +89,7 @@ void ClientConnection::Impl::link_lost(CloseCode code, const std::string& reason
   if (!session_->detached()) session_->on_link_lost(code, reason, lost_at_, events_);
   if (session_->detached()) {
     // One that awaits its Welcome may be why this one was closed.
-    if (!attempt_ || (attempt_->upgrade && !attempt_->link)) dial();
+    if (may_dial()) dial();
     session_timer_.arm(session_->next_deadline());
     if (handler_ != nullptr) handler_->on_link_lost(code, reason, {});
   }
@@ -157,8 +157,7 @@ void ClientConnection::Impl::on_quiet_timer() {
   } else if (!probed_at_) {
     probed_at_ = now;
     session_->probe(now, events_);
-  } else if (now - *probed_at_ >= limits::kLinkProbeLife &&
-             (!attempt_ || (attempt_->upgrade && !attempt_->link)) &&
+  } else if (now - *probed_at_ >= limits::kLinkProbeLife && may_dial() &&
              session_->resume_hello(options_.hello)) {
     dial();
     probed_at_.reset();
@@ -244,12 +243,11 @@ Result<std::unique_ptr<ClientConnection>, TrustError> ClientConnection::make(
   std::vector<std::string> urls = options.other_urls;
   urls.insert(urls.begin(), options.url);
   for (const std::string& text : urls) {
-    auto url = parse_gateway_url(text);
-    if (!url) {
-      return TrustError{TrustErrorKind::bad_options, "\"" + text + "\": " + to_text(url.error())};
+    auto place = place_at(text, *proxies);
+    if (!place) {
+      return TrustError{TrustErrorKind::bad_options, "\"" + text + "\": " + to_text(place.error())};
     }
-    auto proxy = proxies->toward(url->host, url->port);
-    places.push_back({std::move(*url), std::move(proxy)});
+    places.push_back(std::move(*place));
   }
   auto impl = std::make_shared<Impl>(io, std::move(options), GatewayPlaces(std::move(places)),
                                      std::move(*proxies), std::move(*trust), handler);

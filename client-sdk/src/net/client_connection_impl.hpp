@@ -57,6 +57,7 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
         leave_timer_(io, [this] { on_leave_timer(); }),
         upgrade_timer_(io, [this] { on_upgrade_timer(); }),
         retry_timer_(io) {
+    wire::announce(options_.hello.capabilities, wire::kCompactRtpCapability, options_.compact_rtp);
     if (options_.watch_network) watch_.emplace(io, [this] { on_network_notice(); });
   }
 
@@ -66,6 +67,8 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
   void on_network_changed();
 
   bool established() const { return session_ && !session_->closed(); }
+  /// No attempt is under way, or one at a better link that has come to nothing yet.
+  bool may_dial() const { return !attempt_ || (attempt_->upgrade && !attempt_->link); }
   bool send_sip(ByteView message);
   void send_media(wire::Channel channel, ByteView bytes);
 

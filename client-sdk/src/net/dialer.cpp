@@ -188,9 +188,7 @@ asio::awaitable<std::optional<DialError>> Dialer::Attempt::try_address(tcp::endp
 asio::awaitable<std::optional<DialError>> Dialer::Attempt::tunnel() {
   const std::string name = "the proxy " + options.proxy->authority();
   const GatewayUrl& url = options.url;
-  const bool bare6 = url.host.find(':') != std::string::npos;
-  const std::string target =
-      (bare6 ? "[" + url.host + "]" : url.host) + ":" + std::to_string(url.port);
+  const std::string target = bracketed(url.host) + ":" + std::to_string(url.port);
   step = "asking " + name + " for a tunnel";
   const std::string request = connect_request(*options.proxy, target, options.software);
   auto [unsent, sent] = co_await asio::async_write(stream->tcp(), asio::buffer(request), kAwait);

@@ -4,6 +4,13 @@
 
 namespace isthmus::net {
 
+Result<Place, UrlError> place_at(std::string_view url, const ProxyChoice& proxies) {
+  auto parsed = parse_gateway_url(url);
+  if (!parsed) return parsed.error();
+  auto proxy = proxies.toward(parsed->host, parsed->port);
+  return Place{std::move(*parsed), std::move(proxy)};
+}
+
 GatewayPlaces::GatewayPlaces(std::vector<Place> configured)
     : configured_(std::move(configured)), here_(configured_.front()) {}
 

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <deque>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "net/gateway_url.hpp"
@@ -14,6 +15,9 @@ struct Place {
   GatewayUrl url;
   std::optional<ProxyUrl> proxy;
 };
+
+/// The gateway that a URL names, and the proxy that leads to it.
+Result<Place, UrlError> place_at(std::string_view url, const ProxyChoice& proxies);
 
 /// Which of several gateways is tried next: those that the last one named when it went away, then
 /// those configured, in a ring that begins behind the one in use. One turn of the ring is a round.

@@ -41,8 +41,12 @@ bool is_target(std::string_view target) {
 
 }  // namespace
 
+std::string bracketed(const std::string& host) {
+  return host.find(':') == std::string::npos ? host : "[" + host + "]";
+}
+
 std::string GatewayUrl::authority() const {
-  std::string text = host.find(':') == std::string::npos ? host : "[" + host + "]";
+  std::string text = bracketed(host);
   if (port != 443) text += ":" + std::to_string(port);
   return text;
 }

@@ -14,6 +14,9 @@ enum class LinkKinds : std::uint8_t {
   either,     ///< isthmus://: UDP first, WebSocket a little later; the first that works is taken
 };
 
+/// A host as it stands before ":port": addresses of IPv6 in brackets (RFC 3986 §3.2.2).
+std::string bracketed(const std::string& host);
+
 /// Where a gateway listens: "wss://host[:port][/path]", or another scheme of LinkKinds.
 struct GatewayUrl {
   LinkKinds kinds = LinkKinds::websocket;

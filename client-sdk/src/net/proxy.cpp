@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/network.hpp"
 #include "base/text.hpp"
 #include "net/gateway_url.hpp"
@@ -14,12 +15,6 @@ namespace isthmus::net {
 
 namespace {
 
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = to_lower(c);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /// @return nothing for a broken escape and for control characters, which would end the header line
 std::optional<std::string> decoded(std::string_view text) {
   std::string out;
@@ -27,7 +22,7 @@ std::optional<std::string> decoded(std::string_view text) {
     char c = text[i];
     if (c == '%') {
       if (i + 2 >= text.size()) return std::nullopt;
-      const int high = hex_value(text[i + 1]), low = hex_value(text[i + 2]);
+      const int high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
       if (high < 0 || low < 0) return std::nullopt;
       c = static_cast<char>(high * 16 + low);
       i += 2;
@@ -44,10 +39,6 @@ std::string base64(std::string_view text) {
       EVP_EncodeBlock(out.data(), reinterpret_cast<const unsigned char*>(text.data()),
                       static_cast<int>(text.size()));
   return {out.begin(), out.begin() + length};
-}
-
-std::string bracketed(const std::string& host) {
-  return host.find(':') == std::string::npos ? host : "[" + host + "]";
 }
 
 std::string environment(const char* lower, const char* upper) {
