@@ -148,7 +148,10 @@ std::vector<std::string> Gateway::start() {
 void Gateway::open_listener(std::vector<std::string>& faults) {
   link::ListenerOptions options;
   options.bind = {config_.websocket.address, config_.websocket.port};
-  options.certificate = certificate_options();
+  options.certificate.chain_file = config_.websocket.certificate;
+  options.certificate.key_file = config_.websocket.private_key;
+  options.certificate.state_directory = state_dir_;
+  options.certificate.names = config_.websocket.names;
   options.max_connections = config_.websocket.max_connections;
   options.key_log = config_.websocket.key_log;
   if (options.key_log) warn_of_key_log(log_);

@@ -61,7 +61,6 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
 
  private:
   void open_listener(std::vector<std::string>& faults);
-  link::CertificateOptions certificate_options() const;
   void open_udp_listener(std::vector<std::string>& faults);
   void reload_udp_certificate();
   void collect_udp_metrics();

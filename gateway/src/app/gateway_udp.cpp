@@ -3,26 +3,11 @@
 
 #include "app/gateway.hpp"
 #include "app/state_secret.hpp"
-#include "net/clock.hpp"
 
 namespace isthmus::app {
 
-link::CertificateOptions Gateway::certificate_options() const {
-  link::CertificateOptions options;
-  options.chain_file = config_.websocket.certificate;
-  options.key_file = config_.websocket.private_key;
-  options.state_directory = state_dir_;
-  options.names = config_.websocket.names;
-  return options;
-}
-
 void Gateway::open_udp_listener(std::vector<std::string>& faults) {
   if (!config_.udp_link.enabled || !listener_) return;
-  const auto certificate = link::get_certificate(certificate_options(), net::wall_now());
-  if (!certificate) {
-    faults.push_back("listen.udp: " + certificate.error().text);
-    return;
-  }
   link::UdpListenerOptions options;
   options.bind = {config_.websocket.address,
                   config_.udp_link.port.value_or(listener_->local().port)};
@@ -33,7 +18,7 @@ void Gateway::open_udp_listener(std::vector<std::string>& faults) {
   std::copy_n(secret.begin(), std::min(secret.size(), options.server.secret.size()),
               options.server.secret.begin());
   auto opened = link::UdpListener::open(
-      io_, options, *certificate,
+      io_, options, listener_->loaded(),
       [this](std::unique_ptr<wire::Link> link) { on_link(std::move(link)); });
   if (opened) {
     udp_listener_ = std::move(*opened);
@@ -48,10 +33,7 @@ void Gateway::open_udp_listener(std::vector<std::string>& faults) {
 
 void Gateway::reload_udp_certificate() {
   if (!udp_listener_) return;
-  const auto certificate = link::get_certificate(certificate_options(), net::wall_now());
-  if (!certificate) {
-    log_.error("certificate_not_reloaded", {{"problem", certificate.error().text}});
-  } else if (const auto wrong = udp_listener_->set_certificate(*certificate)) {
+  if (const auto wrong = udp_listener_->set_certificate(listener_->loaded())) {
     log_.error("certificate_not_reloaded", {{"problem", "listen.udp: " + wrong->text}});
   }
 }

@@ -78,6 +78,7 @@ class Listener::Impl : public std::enable_shared_from_this<Impl> {
   void close();
   Result<CertificateReport, CertificateError> reload();
   const CertificateReport& report() const { return report_; }
+  const Certificate& loaded() const { return certificate_; }
   Endpoint local() const { return local_; }
   ListenerCounters counters() const;
 
@@ -114,6 +115,7 @@ class Listener::Impl : public std::enable_shared_from_this<Impl> {
   Acceptor acceptor_;
   asio::steady_timer pause_;
   std::shared_ptr<asio::ssl::context> tls_;
+  Certificate certificate_;
   CertificateReport report_;
   Endpoint local_;
   ListenerCounters counters_;
@@ -148,7 +150,8 @@ Result<CertificateReport, CertificateError> Listener::Impl::reload() {
   if (!context) return context.error();
   tls_ = std::move(*context);
   report_ = {certificate->pin, certificate->self_signed, certificate->made_now,
-             certificate->not_after, std::move(certificate->warnings)};
+             certificate->not_after, certificate->warnings};
+  certificate_ = std::move(*certificate);
   return report_;
 }
 
@@ -305,6 +308,10 @@ void Listener::close() {
 Result<CertificateReport, CertificateError> Listener::reload_certificates() {
   return impl_->reload();
 }
+const Certificate& Listener::loaded() const {
+  return impl_->loaded();
+}
+
 const CertificateReport& Listener::certificate() const {
   return impl_->report();
 }

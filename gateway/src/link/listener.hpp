@@ -79,6 +79,8 @@ class Listener {
   Result<CertificateReport, CertificateError> reload_certificates();
 
   const CertificateReport& certificate() const;
+  /// The certificate in use with its key, for other listeners of the same gateway.
+  const Certificate& loaded() const;
   Endpoint local() const;
   ListenerCounters counters() const;
 
