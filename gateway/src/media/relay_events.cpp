@@ -136,25 +136,10 @@ bool Relay::play_event(Stream& from, Stream& to, Instant now) {
   if (next && to.remote.events.plays()) {
     const rtp::SequenceSplice::Inserted place = events.splice.insert();
     const std::uint32_t timestamp = time - next->timestamp_offset;
-    const rtp::TelephoneEvent& event = next->event;
-    const std::array<std::uint8_t, 16> packet = {
-        0x80,
-        byte((next->marker ? 0x80U : 0U) | to.remote.events.type),
-        byte(std::uint32_t{place.sequence} >> 8),
-        byte(place.sequence),
-        byte(timestamp >> 24),
-        byte(timestamp >> 16),
-        byte(timestamp >> 8),
-        byte(timestamp),
-        byte(place.ssrc >> 24),
-        byte(place.ssrc >> 16),
-        byte(place.ssrc >> 8),
-        byte(place.ssrc),
-        event.event,
-        byte((event.end ? 0x80U : 0U) | event.volume),
-        byte(std::uint32_t{event.duration} >> 8),
-        byte(event.duration),
-    };
+    Bytes payload, packet;
+    next->event.write(payload);
+    rtp::write_rtp({next->marker, to.remote.events.type, place.sequence, timestamp, place.ssrc},
+                   payload, packet);
     from.last_packet = now;  // whoever presses digits has not gone
     count(&from, send_to(to, packet, false));
   }
