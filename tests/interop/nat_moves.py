@@ -8,29 +8,16 @@ import time
 
 import support
 from lab import sockets
-from lab.echo import Ear, RtpEcho
+from lab.echo import Ear
 from lab.nat import Nat
-from lab.uas import Uas
 
 SECOND_ADDRESS = "198.51.102.2"
 
 
-class Scene:
+class Scene(support.TrunkCalls):
     def __init__(self, test):
-        self.test, site = test, test.site
-        self.gateway = test.gateway(
-            {
-                "providers": [
-                    {
-                        "name": "trunk",
-                        "target": f"sip:{site.provider_address}:5062",
-                        "domains": ["trunk.example.net"],
-                    }
-                ],
-            }
-        )
-        self.uas = Uas(site.provider, "trunk", site.provider_address, 5062)
-        self.echo = RtpEcho(site.provider, site.provider_address, 40000)
+        site = test.site
+        super().__init__(test, site.desk)
         # The phone is on `desk`; `office` is its router, and a second network leads past that.
         site.network.cable(
             site.desk, "lte0", "198.51.103.2/30", site.gateway, "lte0", "198.51.103.1/30"
@@ -43,25 +30,9 @@ class Scene:
         self.ear = Ear(site.desk)
         self.table = []
 
-    def call(self, name, scheme, seconds):
+    def url(self, scheme):
         url = self.test.site.url(self.gateway, self.test.site.office)
-        phone = self.test.programs.start(
-            self.test.site.desk,
-            name,
-            [
-                self.test.build.phone, "call", "sip:service@trunk.example.net",
-                "--gateway", scheme + url[url.index("://") :], "--pin", self.gateway.pin,
-                "--user", "office", "--password", "office-password",
-                "--no-audio", "--json", "--codec", "pcmu", "--duration", str(seconds),
-            ],
-        )  # fmt: skip
-        return phone
-
-    def sip_seen(self):
-        return [method for method, _ in self.uas.seen if method != "OPTIONS"]
-
-    def metric(self, name):
-        return int(self.gateway.metrics()[name])
+        return scheme + url[url.index("://") :]
 
     def protocols(self, phone):
         return [each.protocol for each in sockets.sockets_of(phone)]
@@ -71,7 +42,7 @@ def survives(scene, name, harm, most_ms, scheme="udp", seconds=6):
     """A call that is harmed after two seconds; it must not notice."""
     test = scene.test
     scene.uas.seen.clear()
-    phone = scene.call(name.replace(" ", "-"), scheme, seconds)
+    phone = scene.call(name.replace(" ", "-"), scene.url(scheme), seconds)
     phone.wait_output('"state":"connected","status"', 10)
     time.sleep(2)
     before = scene.sip_seen()
@@ -126,7 +97,7 @@ def blocked_in_mid_call(scene):
         scene, "UDP is blocked", lambda: scene.nat.block_udp(port), 1500, "isthmus", seconds=7
     )
     test.equal(after, ["tcp"], "sockets of the phone behind the blockade")
-    phone = scene.call("upgraded", "isthmus", 20)
+    phone = scene.call("upgraded", scene.url("isthmus"), 20)
     phone.wait_output('"state":"connected","status"', 10)
     before = scene.sip_seen()
     scene.nat.unblock()
@@ -147,7 +118,7 @@ def blocked_from_the_start(scene):
     test = scene.test
     scene.nat.block_udp(scene.gateway.websocket_port)
     began = time.monotonic()
-    phone = scene.call("blocked", "isthmus", 2)
+    phone = scene.call("blocked", scene.url("isthmus"), 2)
     phone.wait_output('"state":"connected"', 5)
     took = (time.monotonic() - began) * 1000
     test.check(took < 1000, f"without UDP the link stands {took:.0f} ms after the program began")

@@ -8,53 +8,18 @@ import threading
 import time
 
 import support
-from lab.echo import RtpEcho
 from lab.relay import TcpRelay
-from lab.uas import Uas
 
 WINDOW_S = 4
 RELAY = "wss://127.0.0.1:9443"
 
 
-class Scene:
+class Scene(support.TrunkCalls):
     def __init__(self, test):
-        self.test, site = test, test.site
-        self.gateway = test.gateway(
-            {
-                "links": {"resume_window_s": WINDOW_S},
-                "providers": [
-                    {
-                        "name": "trunk",
-                        "target": f"sip:{site.provider_address}:5062",
-                        "domains": ["trunk.example.net"],
-                    }
-                ],
-            }
-        )
-        self.uas = Uas(site.provider, "trunk", site.provider_address, 5062)
-        self.echo = RtpEcho(site.provider, site.provider_address, 40000)
+        site = test.site
+        super().__init__(test, site.mobile, {"links": {"resume_window_s": WINDOW_S}})
         address = self.gateway.websocket_port
         self.relay = TcpRelay(site.mobile, 9443, (self.gateway.host.address("mobile0"), address))
-
-    def call(self, name, seconds, url):
-        phone = self.test.programs.start(
-            self.test.site.mobile,
-            name,
-            [
-                self.test.build.phone, "call", "sip:service@trunk.example.net",
-                "--gateway", url, "--pin", self.gateway.pin,
-                "--user", "office", "--password", "office-password",
-                "--no-audio", "--json", "--codec", "pcmu", "--duration", str(seconds),
-            ],
-        )  # fmt: skip
-        phone.wait_output('"state":"connected","status"', 10)
-        return phone
-
-    def sip_seen(self):
-        return [method for method, _ in self.uas.seen if method != "OPTIONS"]
-
-    def metric(self, name):
-        return int(self.gateway.metrics()[name])
 
 
 def events(phone, name):
@@ -69,7 +34,8 @@ def survives(scene, name, harm, most_ms, seconds=6, url=RELAY):
         "isthmus_sessions_moved_total"
     )
     scene.uas.seen.clear()
-    phone = scene.call(name, seconds, url)
+    phone = scene.call(name, url, seconds)
+    phone.wait_output('"state":"connected","status"', 10)
     time.sleep(2)
     before = scene.sip_seen()
     harmed_at = time.monotonic()
@@ -119,7 +85,8 @@ def gives_up(scene):
     """No link comes back: the gateway ends the call for good, and the phone says why it is over."""
     test = scene.test
     scene.uas.seen.clear()
-    phone = scene.call("lost", 60, RELAY)
+    phone = scene.call("lost", RELAY, 60)
+    phone.wait_output('"state":"connected","status"', 10)
     time.sleep(1)
     scene.relay.refuses = True
     scene.relay.cut()
