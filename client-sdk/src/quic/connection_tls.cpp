@@ -1,0 +1,88 @@
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <ngtcp2/ngtcp2_crypto_gnutls.h>
+
+#include "base/text.hpp"
+#include "quic/ng_connection.hpp"
+
+namespace isthmus::quic {
+
+namespace {
+
+constexpr const char* kPriorities =
+    "%DISABLE_TLS13_COMPAT_MODE:NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:"
+    "+AES-256-GCM:+CHACHA20-POLY1305:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1";
+
+}  // namespace
+
+bool NgConnection::start_tls(bool server, const TlsCredentials& credentials) {
+  offer_no_greasing(conn_);
+  const unsigned flags = (server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT) |
+                         GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_NO_SIGNAL;
+  if (::gnutls_init(&tls_, flags) != 0) return false;
+  if (::gnutls_priority_set_direct(tls_, kPriorities, nullptr) != 0) return false;
+  const int failed = server ? ::ngtcp2_crypto_gnutls_configure_server_session(tls_)
+                            : ::ngtcp2_crypto_gnutls_configure_client_session(tls_);
+  if (failed != 0) return false;
+  ::gnutls_session_set_ptr(tls_, &reference_);
+  // Set in any case: GnuTLS' own function writes to SSLKEYLOGFILE though nobody asked us to.
+  ::gnutls_session_set_keylog_function(tls_, &NgConnection::log_secret);
+  if (::gnutls_credentials_set(tls_, GNUTLS_CRD_CERTIFICATE, credentials.native()) != 0) {
+    return false;
+  }
+  const gnutls_datum_t alpn{const_cast<unsigned char*>(as_bytes(kAlpn).data()),
+                            static_cast<unsigned>(kAlpn.size())};
+  if (::gnutls_alpn_set_protocols(tls_, &alpn, 1, GNUTLS_ALPN_MANDATORY) != 0) return false;
+  ::ngtcp2_conn_set_tls_native_handle(conn_, tls_);
+  return true;
+}
+/// Called in the middle of GnuTLS's handshake. @return 0 to go on
+int NgConnection::verify(gnutls_session_t session) {
+  auto* reference = static_cast<ngtcp2_crypto_conn_ref*>(::gnutls_session_get_ptr(session));
+  NgConnection& self = NgConnection::self(reference->user_data);
+  unsigned count = 0;
+  const gnutls_datum_t* list = ::gnutls_certificate_get_peers(session, &count);
+  std::vector<ByteView> chain;
+  for (unsigned i = 0; list != nullptr && i < count; ++i) {
+    chain.emplace_back(list[i].data, list[i].size);
+  }
+  if (!self.verify_) return -1;
+  self.distrust_ = chain.empty() ? std::optional<std::string>("no certificate was presented")
+                                 : self.verify_(chain);
+  return self.distrust_ ? -1 : 0;
+}
+
+int NgConnection::log_secret(gnutls_session_t session, const char* label,
+                             const gnutls_datum_t* secret) {
+  auto* reference = static_cast<ngtcp2_crypto_conn_ref*>(::gnutls_session_get_ptr(session));
+  const NgConnection& self = NgConnection::self(reference->user_data);
+  if (!self.credentials_ || !self.credentials_->key_log()) return 0;
+  gnutls_datum_t client{}, server{};
+  ::gnutls_session_get_random(session, &client, &server);
+  std::string line(label);
+  for (const gnutls_datum_t& part : {client, *secret}) {
+    line += ' ';
+    line += to_hex({part.data, part.size});
+  }
+  self.credentials_->key_log()(line);
+  return 0;
+}
+
+int NgConnection::on_handshake() {
+  gnutls_datum_t chosen{};
+  if (::gnutls_alpn_get_selected_protocol(tls_, &chosen) != 0 ||
+      as_text({chosen.data, chosen.size}) != kAlpn) {
+    distrust_.reset();
+    ending_ = End{CloseCode::protocol_error, "the other end does not speak " + std::string(kAlpn)};
+    return NGTCP2_ERR_CALLBACK_FAILURE;
+  }
+  ready_ = true;
+  if (!secret_) open_stream();
+  return 0;
+}
+bool NgConnection::export_keys(std::string_view label, MutableBytes out) const {
+  return ready_ && ::gnutls_prf_rfc5705(tls_, label.size(), label.data(), 0, nullptr, out.size(),
+                                        reinterpret_cast<char*>(out.data())) == 0;
+}
+
+}  // namespace isthmus::quic
