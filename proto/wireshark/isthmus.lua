@@ -1,10 +1,13 @@
--- Wireshark dissector for the Isthmus TCP link (PROTOCOL.md): WebSocket subprotocol isthmus.v1.
+-- Wireshark dissector for Isthmus links (PROTOCOL.md). The TCP link is the WebSocket subprotocol
+-- isthmus.v1; the UDP link is QUIC with ALPN isthmus/1 and media packets on one port.
 --
---   tshark -X lua_script:isthmus.lua -o tls.keylog_file:KEYS -r capture.pcap
+--   tshark -X lua_script:isthmus.lua -o tls.keylog_file:KEYS -o isthmus.media_keys:KEYS.srtp \
+--     -d tcp.port==8443,tls -d udp.port==8443,isthmus_udp -r capture.pcap
 --
 -- SIP goes to the SIP dissector, RTP and RTCP to theirs; compact RTP is rebuilt first. Passwords and
 -- tokens are not shown.
 
+local srtp = dofile(__DIR__ .. "/srtp.lua")
 local isthmus = Proto("isthmus", "Isthmus link")
 local f = isthmus.fields
 
@@ -19,41 +22,62 @@ f.marker = ProtoField.bool("isthmus.compact.marker", "Marker")
 f.low_sequence = ProtoField.uint8("isthmus.compact.sequence", "Sequence number, low 8 bits")
 f.timestamp = ProtoField.uint32("isthmus.compact.timestamp", "Timestamp")
 f.rebuilt = ProtoField.bytes("isthmus.compact.rebuilt", "Rebuilt RTP header")
+f.media_id = ProtoField.uint32("isthmus.media.id", "The receiver's media id (SSRC)", base.HEX)
+f.counter = ProtoField.uint16("isthmus.media.counter", "The sender's counter")
+f.clock = ProtoField.uint32("isthmus.media.clock", "The sender's clock, ms")
+f.sealed = ProtoField.bytes("isthmus.media.payload", "Sealed frames")
+f.tag = ProtoField.bytes("isthmus.media.tag", "Tag")
+f.extended = ProtoField.uint64("isthmus.media.index", "Index: the counter with its turns")
 
 local malformed = ProtoExpert.new("isthmus.malformed", "Malformed", expert.group.MALFORMED,
   expert.severity.ERROR)
 local no_context = ProtoExpert.new("isthmus.compact.unknown", "Compact RTP that cannot be rebuilt",
   expert.group.UNDECODED, expert.severity.WARN)
-isthmus.experts = { malformed, no_context }
+local no_key = ProtoExpert.new("isthmus.media.sealed", "Media packet that cannot be opened",
+  expert.group.UNDECODED, expert.severity.NOTE)
+isthmus.experts = { malformed, no_context, no_key }
+isthmus.prefs.media_keys = Pref.string("Keys of media packets", "",
+  "File of lines SRTP <SSRC> AEAD_AES_128_GCM <key> <salt>: SSLKEYLOGFILE's name with .srtp behind it")
 
-local stream_field = Field.new("tcp.stream")
+local tcp_stream = Field.new("tcp.stream")
+local quic_connection = Field.new("quic.connection.number")
 local CAPABILITY = "compact-rtp"
 local BEHIND = 79
 
--- What is known of each TCP connection; frames are seen in order on the first pass only, so what a
--- compact frame became is kept for the passes that follow.
-local links, rebuilt = {}, {}
+-- What is known of each link; frames are seen in order on the first pass only, so what a compact
+-- frame became is kept for the passes that follow. `ends` finds the link of a media id.
+local links, rebuilt, ends = {}, {}, {}
 
-function isthmus.init()
-  links, rebuilt = {}, {}
-end
-
--- Lua 5.2 (Debian 12) has no operators on bits, and 5.4 no library for them.
+-- Lua 5.2 (Debian 12) has no operators on bits, and 5.4 no library for them; Wireshark brings one.
 local int = math.floor
-local function has(value, bit)
-  return int(value / bit) % 2 == 1
+local function has(value, bits)
+  return int(value / bits) % 2 == 1
 end
 
-local function link_of()
-  local stream = stream_field()
-  local key = stream and stream.value or 0
+local function link_at(key)
   links[key] = links[key] or { contexts = {}, references = {} }
   return links[key], key
 end
 
--- Direction of the frame at hand, and its opposite.
-local function directions(pinfo)
-  return pinfo.src_port .. ">" .. pinfo.dst_port, pinfo.dst_port .. ">" .. pinfo.src_port
+-- The way of the packet at hand on a TCP link, and its opposite.
+local function on_tcp(pinfo)
+  local stream = tcp_stream()
+  local link, key = link_at("tcp/" .. (stream and stream.value or 0))
+  link.forward = pinfo.src_port .. ">" .. pinfo.dst_port
+  link.back = pinfo.dst_port .. ">" .. pinfo.src_port
+  return link, key
+end
+
+local function set_way(link, up)
+  link.forward, link.back = up and "up" or "down", up and "down" or "up"
+end
+
+-- Same for QUIC, whose client may change its address: the gateway's port is that to which Hello went.
+local function on_quic(pinfo)
+  local number = quic_connection()
+  local link, key = link_at("quic/" .. (number and number.value or 0))
+  set_way(link, pinfo.dst_port == (link.gateway_port or pinfo.dst_port))
+  return link, key
 end
 
 -- RFC 9000 section 16. Returns value and size, or nothing when it runs past the end.
@@ -164,9 +188,15 @@ end
 
 -- What a control message changes in what is known of the link. On the first pass only.
 local function learn(link, name, fields, pinfo)
-  local forward, back = directions(pinfo)
-  if name == "Hello" then link.offered = fields.capabilities[CAPABILITY] end
+  local forward, back = link.forward, link.back
+  if name == "Hello" then
+    link.offered = fields.capabilities[CAPABILITY]
+    link.gateway_port = pinfo.dst_port
+  end
   if name == "Welcome" then link.compact = link.offered and fields.capabilities[CAPABILITY] or false end
+  if (name == "Hello" or name == "Welcome") and (fields.media_id or 0) ~= 0 then
+    ends[fields.media_id] = { link = link, up = name == "Welcome" }
+  end
   if name == "MediaContext" then
     link.compact = true -- also where the capture began later
     local key = forward .. "/" .. (fields.channel or 0) .. "/" .. (fields.context or 0)
@@ -200,24 +230,24 @@ local function control(tvb, pinfo, tree, link)
   return name
 end
 
-local function reference_key(pinfo, channel, ssrc)
-  return (directions(pinfo)) .. "/" .. channel .. "/" .. ssrc
+local function reference_key(link, channel, ssrc)
+  return link.forward .. "/" .. channel .. "/" .. ssrc
 end
 
 -- A packet of form 10 or a rebuilt one moves the reference of its SSRC forward.
-local function note(link, pinfo, channel, ssrc, sequence)
-  local key = reference_key(pinfo, channel, ssrc)
+local function note(link, channel, ssrc, sequence)
+  local key = reference_key(link, channel, ssrc)
   local known = link.references[key]
   local ahead = known and (sequence - known) % 65536
   if not known or (ahead > 0 and ahead < 0x8000) then link.references[key] = sequence end
 end
 
 -- The 12 bytes that a compact frame stands for, or nothing.
-local function rebuild(tvb, pinfo, link, channel)
+local function rebuild(tvb, link, channel)
   local first = tvb(0, 1):uint()
-  local context = link.contexts[(directions(pinfo)) .. "/" .. channel .. "/" .. (first % 16)]
+  local context = link.contexts[link.forward .. "/" .. channel .. "/" .. (first % 16)]
   if not context then return nil end
-  local reference = link.references[reference_key(pinfo, channel, context.ssrc or 0)]
+  local reference = link.references[reference_key(link, channel, context.ssrc or 0)]
   if not reference then return nil end
   local lowest = reference - BEHIND
   local sequence = (lowest + (tvb(1, 1):uint() - lowest) % 256) % 65536
@@ -229,7 +259,7 @@ local function rebuild(tvb, pinfo, link, channel)
     if distance >= 0x8000 then distance = distance - 0x10000 end
     timestamp = ((context.base_timestamp or 0) + distance * (context.timestamp_step or 0)) % 4294967296
   end
-  note(link, pinfo, channel, context.ssrc or 0, sequence)
+  note(link, channel, context.ssrc or 0, sequence)
   local marker = has(first, 32) and 128 or 0
   return string.format("80%02x%04x%08x%08x", marker + (context.payload_type or 0), sequence, timestamp,
     context.ssrc or 0)
@@ -252,7 +282,7 @@ local function compact(tvb, pinfo, root, tree, link, key, channel)
   tree:add(f.low_sequence, tvb(1, 1))
   if header == 6 then tree:add(f.timestamp, tvb(2, 4)) end
   local id = key .. "/" .. pinfo.number .. "/" .. channel .. "/" .. tvb(0, header):bytes():tohex()
-  if not pinfo.visited and not rebuilt[id] then rebuilt[id] = rebuild(tvb, pinfo, link, channel) end
+  if not pinfo.visited and not rebuilt[id] then rebuilt[id] = rebuild(tvb, link, channel) end
   local hex = rebuilt[id]
   if not hex then
     tree:add_proto_expert_info(no_context, "context or reference not in this capture")
@@ -280,7 +310,7 @@ local function packet(tvb, pinfo, root, tree, link, channel, moves)
   end
   if tvb:len() >= 12 then
     if moves and not pinfo.visited then
-      note(link, pinfo, channel, tvb(8, 4):uint(), tvb(2, 2):uint())
+      note(link, channel, tvb(8, 4):uint(), tvb(2, 2):uint())
     end
     hand_to("rtp", tvb, pinfo, root)
   end
@@ -309,10 +339,9 @@ local function media(tvb, pinfo, root, tree, link, key, channel)
   return "media?"
 end
 
-function isthmus.dissector(tvb, pinfo, root)
-  if tvb:len() == 0 then return 0 end
-  local link, key = link_of()
-  local offset, what = 0, {}
+-- One message of section 3; `what` gets a word for each frame.
+local function frames(tvb, pinfo, root, link, key, what)
+  local offset = 0
   while offset < tvb:len() do
     local channel, size = varint(tvb, offset)
     local tree = root:add(isthmus, tvb(offset))
@@ -352,9 +381,142 @@ function isthmus.dissector(tvb, pinfo, root)
     end
     offset = offset + length
   end
+end
+
+local function show(pinfo, what)
   pinfo.cols.protocol = "Isthmus"
   pinfo.cols.info = table.concat(what, ", ")
+end
+
+function isthmus.dissector(tvb, pinfo, root)
+  if tvb:len() == 0 then return 0 end
+  local link, key = on_tcp(pinfo)
+  local what = {}
+  frames(tvb, pinfo, root, link, key, what)
+  show(pinfo, what)
   return tvb:len()
 end
 
 DissectorTable.get("ws.protocol"):add("isthmus.v1", isthmus)
+
+-- QUIC's stream 0: length, message, and so on. Wireshark puts the stream's pieces together.
+local on_stream = Proto("isthmus_quic", "Isthmus UDP link, reliable frames")
+local MOST_RELIABLE = 65544
+
+function on_stream.dissector(tvb, pinfo, root)
+  local link, key = on_quic(pinfo)
+  local offset, what = 0, {}
+  while offset < tvb:len() do
+    local length, size = varint(tvb, offset)
+    if length and (length == 0 or length > MOST_RELIABLE) then
+      root:add(isthmus, tvb(offset)):add_proto_expert_info(malformed, "a length that is none")
+      break
+    end
+    if not length or offset + size + length > tvb:len() then
+      pinfo.desegment_offset = offset
+      pinfo.desegment_len = DESEGMENT_ONE_MORE_SEGMENT
+      break
+    end
+    frames(tvb(offset + size, length):tvb(), pinfo, root, link, key, what)
+    offset = offset + size + length
+  end
+  if #what > 0 then show(pinfo, what) end
+  return tvb:len()
+end
+
+DissectorTable.get("quic.proto"):add("isthmus/1", on_stream)
+
+-- Keys of media packets by SSRC.
+local keys = {}
+local keys_read, keys_looked = 0, nil
+
+local function read_keys()
+  local now = os.time()
+  if isthmus.prefs.media_keys == "" or keys_looked == now then return end
+  keys_looked = now
+  local file = io.open(isthmus.prefs.media_keys, "r")
+  if not file then return end
+  file:seek("set", keys_read)
+  for line in file:lines() do
+    local ssrc, master, salt = line:match("^SRTP (%x+) AEAD_AES_128_GCM (%x+) (%x+)$")
+    if ssrc and #ssrc == 8 and #master == 32 and #salt == 24 then
+      local id = tonumber(ssrc, 16)
+      keys[id] = keys[id] or {}
+      table.insert(keys[id], 1, { master = master, salt = salt })
+    end
+  end
+  keys_read = file:seek()
+  file:close()
+end
+
+local opened = {} -- by packet: decided on the first pass
+local function open(tvb, pinfo, ssrc)
+  local id = pinfo.number
+  if opened[id] then return opened[id] end
+  if not keys[ssrc] then read_keys() end
+  local header, tag = tvb(0, 12):bytes():tohex(), tvb(tvb:len() - 16, 16):bytes():tohex()
+  local sealed = tvb(12, tvb:len() - 28):bytes():tohex()
+  for _, key in ipairs(keys[ssrc] or {}) do
+    local plain, index = srtp.open(key, header, sealed, tag)
+    if plain then
+      opened[id] = { plain = plain, index = index }
+      break
+    end
+  end
+  return opened[id]
+end
+
+-- A UDP link's datagrams: the first byte says which they are (RFC 9443).
+local on_udp = Proto("isthmus_udp", "Isthmus UDP link")
+
+local function media_packet(tvb, pinfo, root)
+  local tree = root:add(isthmus, tvb())
+  if tvb:len() <= 28 or tvb(0, 1):uint() ~= 0x80 or tvb(1, 1):uint() ~= 96 then
+    tree:add_proto_expert_info(malformed, "no media packet")
+    return show(pinfo, { "media packet?" })
+  end
+  local ssrc = tvb(8, 4):uint()
+  tree:add(f.counter, tvb(2, 2))
+  tree:add(f.clock, tvb(4, 4))
+  tree:add(f.media_id, tvb(8, 4))
+  tree:add(f.sealed, tvb(12, tvb:len() - 28))
+  tree:add(f.tag, tvb(tvb:len() - 16, 16))
+  local inside = open(tvb, pinfo, ssrc)
+  if not inside then
+    tree:add_proto_expert_info(no_key, keys[ssrc] and "its tag is wrong" or "no key of this media id")
+    return show(pinfo, { "sealed media" })
+  end
+  tree:add(f.extended, UInt64.new(inside.index % 4294967296, int(inside.index / 4294967296))):set_generated()
+  local known = ends[ssrc]
+  local link, key
+  if known then
+    link, key = known.link, "media"
+    set_way(link, known.up)
+  else -- the capture began after Welcome
+    link, key = link_at("media/" .. ssrc)
+    set_way(link, true)
+  end
+  local what = {}
+  frames(ByteArray.new(inside.plain):tvb("Opened media"), pinfo, root, link, key, what)
+  show(pinfo, what)
+end
+
+function on_udp.dissector(tvb, pinfo, root)
+  if tvb:len() == 0 then return 0 end
+  local kind = int(tvb(0, 1):uint() / 64)
+  if kind == 1 or kind == 3 then
+    hand_to("quic", tvb, pinfo, root)
+  elseif kind == 2 then
+    media_packet(tvb, pinfo, root)
+  else
+    root:add(isthmus, tvb()):add_proto_expert_info(malformed, "neither QUIC nor media")
+  end
+  return tvb:len()
+end
+
+DissectorTable.get("udp.port"):add_for_decode_as(on_udp)
+
+function isthmus.init()
+  links, rebuilt, ends, opened, keys = {}, {}, {}, {}, {}
+  keys_read, keys_looked = 0, nil
+end

@@ -9,24 +9,36 @@
 namespace isthmus::net {
 namespace {
 
+int open_log(const std::string& suffix) {
+  const auto file = key_log_file();
+  if (!file) return -1;
+  return ::open((*file + suffix).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
 /// One descriptor for the process; secrets of many contexts go to the one file.
-int key_log_descriptor() {
-  static const int descriptor = [] {
-    const auto file = key_log_file();
-    return file ? ::open(file->c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
-  }();
+int tls_descriptor() {
+  static const int descriptor = open_log("");
+  return descriptor;
+}
+int media_descriptor() {
+  static const int descriptor = open_log(".srtp");
   return descriptor;
 }
 
-void append(std::string_view line) {
+void append(int descriptor, std::string_view line) {
   const std::string text = std::string(line) + '\n';
   // One write, so that lines of several threads or processes do not mix. A lost line is a packet
   // that cannot be read: nothing to stop a call for.
-  [[maybe_unused]] const auto written = ::write(key_log_descriptor(), text.data(), text.size());
+  [[maybe_unused]] const auto written = ::write(descriptor, text.data(), text.size());
+}
+
+quic::KeyLog writer_to(int descriptor) {
+  if (descriptor < 0) return {};
+  return [descriptor](std::string_view line) { append(descriptor, line); };
 }
 
 void write_line(const SSL*, const char* line) {
-  append(line);
+  append(tls_descriptor(), line);
 }
 
 }  // namespace
@@ -38,14 +50,13 @@ std::optional<std::string> key_log_file() {
 }
 
 std::optional<std::string> log_keys(ssl_ctx_st* context) {
-  if (key_log_descriptor() < 0) return std::nullopt;
+  if (tls_descriptor() < 0) return std::nullopt;
   SSL_CTX_set_keylog_callback(context, write_line);
   return key_log_file();
 }
 
-std::function<void(std::string_view)> key_log_writer() {
-  if (key_log_descriptor() < 0) return {};
-  return append;
+quic::KeyLogs udp_key_logs() {
+  return {writer_to(tls_descriptor()), writer_to(media_descriptor())};
 }
 
 }  // namespace isthmus::net

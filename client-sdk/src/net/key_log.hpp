@@ -1,8 +1,8 @@
 #pragma once
-#include <functional>
 #include <optional>
 #include <string>
-#include <string_view>
+
+#include "quic/tls.hpp"
 
 struct ssl_ctx_st;
 
@@ -17,8 +17,9 @@ std::optional<std::string> key_log_file();
 /// beside the environment variable, and warn.
 /// @return the file; nothing when the variable is not set or the file cannot be written
 std::optional<std::string> log_keys(ssl_ctx_st* context);
-/// The same for a TLS library that gives lines. @return empty when the variable is not set or the
-/// file cannot be written
-std::function<void(std::string_view line)> key_log_writer();
+/// Where a UDP link's secrets go: those of TLS to key_log_file(), and keys of media packets to the
+/// file of that name with ".srtp" behind it, since they are no TLS secrets. Both are empty when the
+/// variable is not set, one that its file cannot be written.
+quic::KeyLogs udp_key_logs();
 
 }  // namespace isthmus::net

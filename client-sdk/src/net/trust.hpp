@@ -40,7 +40,7 @@ struct TrustOptions {
   std::string ca_file;            ///< PEM; in place of the system's roots
   std::vector<std::string> pins;  ///< if any, the key alone decides: not the issuer, name or dates
   bool insecure = false;          ///< take any certificate; for experiments only
-  bool key_log = false;           ///< write TLS secrets to SSLKEYLOGFILE, if that is set
+  bool key_log = false;           ///< write secrets of links as key_log.hpp says
 };
 
 enum class TrustErrorKind : std::uint8_t {

@@ -202,7 +202,7 @@ void UdpDialer::Attempt::try_next() {
         where.to_string() + " did not answer over UDP");
   const auto socket = std::make_shared<ClientSocket>(io, where);
   const auto credentials =
-      quic::TlsCredentials::client(trust->key_log() ? key_log_writer() : quic::KeyLog{});
+      quic::TlsCredentials::client(trust->key_log() ? udp_key_logs() : quic::KeyLogs{});
   const error_code failed = socket->open();
   const auto verify = [trust = trust, host = options.url.host](std::span<const ByteView> chain) {
     const auto verdict = trust->judge_chain(chain, host);

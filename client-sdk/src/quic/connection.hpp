@@ -100,6 +100,7 @@ class Connection {
   virtual bool ready() const = 0;  ///< the handshake is complete: keys can be exported
   /// Keying material of the TLS session (RFC 5705, RFC 8446 §7.5); only when ready.
   virtual bool export_keys(std::string_view label, MutableBytes out) const = 0;
+  virtual const KeyLog& media_key_log() const = 0;  ///< empty: keys are not logged
   /// A client's socket changed: goes on from this path, validating it (RFC 9000 §9).
   virtual bool migrate(const Path& path, Instant now) = 0;
   virtual Path path() const = 0;                     ///< that QUIC sends on at present

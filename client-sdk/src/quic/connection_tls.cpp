@@ -56,7 +56,7 @@ int NgConnection::log_secret(gnutls_session_t session, const char* label,
                              const gnutls_datum_t* secret) {
   auto* reference = static_cast<ngtcp2_crypto_conn_ref*>(::gnutls_session_get_ptr(session));
   const NgConnection& self = NgConnection::self(reference->user_data);
-  if (!self.credentials_ || !self.credentials_->key_log()) return 0;
+  if (!self.credentials_ || !self.credentials_->key_logs().tls) return 0;
   gnutls_datum_t client{}, server{};
   ::gnutls_session_get_random(session, &client, &server);
   std::string line(label);
@@ -64,7 +64,7 @@ int NgConnection::log_secret(gnutls_session_t session, const char* label,
     line += ' ';
     line += to_hex({part.data, part.size});
   }
-  self.credentials_->key_log()(line);
+  self.credentials_->key_logs().tls(line);
   return 0;
 }
 

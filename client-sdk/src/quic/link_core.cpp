@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 namespace isthmus::quic {
 
@@ -18,6 +19,12 @@ CloseCode code_of(wire::FrameError error) {
   const bool limit =
       error == wire::FrameError::too_large || error == wire::FrameError::channel_out_of_range;
   return limit ? CloseCode::limit_exceeded : CloseCode::protocol_error;
+}
+
+/// Master key and salt, as the key log has them.
+std::string line_of(const MediaKey& key) {
+  const ByteView bytes(key);
+  return to_hex(bytes.first(kMediaMasterBytes)) + ' ' + to_hex(bytes.subspan(kMediaMasterBytes));
 }
 
 std::uint32_t clock_ms(Instant now) {
@@ -115,13 +122,31 @@ void LinkCore::begin_media() {
     std::copy_n(exported.begin(), keys.client.size(), keys.client.begin());
     std::copy_n(exported.begin() + sizeof(MediaKey), keys.server.size(), keys.server.begin());
     const bool client = side_ == Side::client;
-    cipher_ = MediaCipher::make(client ? keys.client : keys.server,
-                                client ? keys.server : keys.client, media_id_);
+    const MediaKey& send = client ? keys.client : keys.server;
+    const MediaKey& receive = client ? keys.server : keys.client;
+    cipher_ = MediaCipher::make(send, receive, media_id_);
+    if (connection_->media_key_log()) {
+      key_to_log_ = line_of(send);
+      log_key(media_id_, line_of(receive));
+    }
   }
   if (!cipher_) return cut(CloseCode::internal_error, "no keys for media");
   if (state_ != State::handshake) return;
   state_ = State::open;
   if (events_ != nullptr) events_->on_ready();
+}
+
+void LinkCore::log_key(std::uint32_t media_id, std::string_view key) {
+  std::array<std::uint8_t, 4> ssrc{};
+  for (std::size_t i = 0; i < ssrc.size(); ++i) {
+    ssrc[i] = static_cast<std::uint8_t>(media_id >> (24 - 8 * i));
+  }
+  connection_->media_key_log()("SRTP " + to_hex(ssrc) + " AEAD_AES_128_GCM " + std::string(key));
+}
+
+void LinkCore::set_peer_media_id(std::uint32_t id) {
+  peer_media_id_ = id;
+  if (id != 0 && !key_to_log_.empty()) log_key(id, std::exchange(key_to_log_, {}));
 }
 
 void LinkCore::deliver_stream() {

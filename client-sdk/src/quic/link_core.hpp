@@ -83,7 +83,7 @@ class LinkCore {
 
   std::uint32_t media_id() const { return media_id_; }
   /// SSRC on which the peer receives, as its Hello or Welcome said; until then media is dropped.
-  void set_peer_media_id(std::uint32_t id) { peer_media_id_ = id; }
+  void set_peer_media_id(std::uint32_t id);
   /// A client's socket changed.
   bool migrate(const Path& path, Instant now);
 
@@ -100,6 +100,7 @@ class LinkCore {
   void on_media_datagram(const Path& path, MutableBytes datagram);
   void on_connection(Instant now);
   void begin_media();
+  void log_key(std::uint32_t media_id, std::string_view key);
   void deliver_stream();
   void deliver_reliable(ByteView message);
   void deliver_media(ByteView payload);
@@ -117,6 +118,7 @@ class LinkCore {
   State state_ = State::handshake;
   Path media_path_, quic_path_;
   std::unique_ptr<MediaCipher> cipher_;
+  std::string key_to_log_;  ///< of packets that go out, until their SSRC is known; mostly empty
 
   Bytes stream_;  ///< received, not yet a whole frame
   Bytes bundle_;  ///< media packet being filled, the header's bytes first

@@ -13,7 +13,7 @@ constexpr std::uint8_t kRtpVersion = 0x80;  // version 2, no padding, extension 
 /// RFC 3711 §9.2 bounds a key to 2^48 packets. Whoever sends a thousand times what a link can
 /// carry in a year gets no further, and dials again.
 constexpr std::uint64_t kPacketsPerKey = std::uint64_t{1} << 47;
-constexpr std::size_t kKeyBytes = 16, kSaltBytes = 12;
+constexpr std::size_t kKeyBytes = kMediaMasterBytes, kSaltBytes = 12;
 constexpr std::int64_t kCycle = 0x10000;
 /// Labels of the key derivation (RFC 3711 §4.3.2).
 constexpr std::uint8_t kLabelCipher = 0, kLabelSalt = 2;

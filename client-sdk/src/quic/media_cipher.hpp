@@ -17,6 +17,7 @@ inline constexpr std::size_t kMediaHeaderBytes = 12;  ///< RTP without CSRCs (RF
 inline constexpr std::size_t kMediaTagBytes = 16;     ///< AEAD_AES_128_GCM (RFC 7714 §12)
 inline constexpr std::size_t kMediaOverhead = kMediaHeaderBytes + kMediaTagBytes;
 inline constexpr std::uint8_t kMediaPayloadType = 96;
+inline constexpr std::size_t kMediaMasterBytes = 16;  ///< of a MediaKey; the rest is its salt
 
 /// SRTP master key and salt (RFC 7714 §12.1) of one direction.
 using MediaKey = std::array<std::uint8_t, 28>;

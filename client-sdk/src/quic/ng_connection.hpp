@@ -48,6 +48,7 @@ class NgConnection final : public Connection {
   Bytes take_received() override;
   bool ready() const override { return ready_ && !over_; }
   bool export_keys(std::string_view label, MutableBytes out) const override;
+  const KeyLog& media_key_log() const override { return credentials_->key_logs().media; }
   bool migrate(const Path& path, Instant now) override;
   Path path() const override;
   std::size_t largest_datagram() const override;

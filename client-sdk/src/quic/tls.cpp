@@ -16,8 +16,8 @@ gnutls_datum_t datum(std::string_view text) {
 }  // namespace
 
 Result<std::shared_ptr<const TlsCredentials>, TlsError> TlsCredentials::server(
-    std::string_view chain_pem, std::string_view key_pem, KeyLog key_log) {
-  auto made = client(std::move(key_log));
+    std::string_view chain_pem, std::string_view key_pem, KeyLogs key_logs) {
+  auto made = client(std::move(key_logs));
   if (!made) return made;
   const gnutls_datum_t chain = datum(chain_pem), key = datum(key_pem);
   const int failed =
@@ -29,11 +29,11 @@ Result<std::shared_ptr<const TlsCredentials>, TlsError> TlsCredentials::server(
   return made;
 }
 
-Result<std::shared_ptr<const TlsCredentials>, TlsError> TlsCredentials::client(KeyLog key_log) {
+Result<std::shared_ptr<const TlsCredentials>, TlsError> TlsCredentials::client(KeyLogs key_logs) {
   std::shared_ptr<TlsCredentials> made(new TlsCredentials);
   const int failed = ::gnutls_certificate_allocate_credentials(&made->native_);
   if (failed < 0) return TlsError{std::string("GnuTLS: ") + ::gnutls_strerror(failed)};
-  made->key_log_ = std::move(key_log);
+  made->key_logs_ = std::move(key_logs);
   return std::shared_ptr<const TlsCredentials>(std::move(made));
 }
 

@@ -19,31 +19,35 @@ struct TlsError {
   std::string text;
 };
 
-/// Takes secrets of a connection's TLS, one line each in the format that Wireshark reads.
+/// Takes secrets of links, a line each.
 using KeyLog = std::function<void(std::string_view line)>;
+/// Where secrets go, if anywhere: for investigations only.
+struct KeyLogs {
+  KeyLog tls;    ///< in the format of SSLKEYLOGFILE
+  KeyLog media;  ///< a media packet's keys: `SRTP <SSRC> AEAD_AES_128_GCM <key> <salt>`, in hex
+};
 
 /// The certificate and key that one end of QUIC's TLS 1.3 uses. Immutable and shared: connections
 /// that began with one keep it when another takes its place.
 class TlsCredentials {
  public:
   /// A server's. @param chain_pem  its own certificate first. @param key_pem  not encrypted.
-  /// @param key_log  if there is one, all secrets go to it: for investigations only
   static Result<std::shared_ptr<const TlsCredentials>, TlsError> server(std::string_view chain_pem,
                                                                         std::string_view key_pem,
-                                                                        KeyLog key_log = {});
+                                                                        KeyLogs key_logs = {});
   /// A client's: it shows no certificate.
-  static Result<std::shared_ptr<const TlsCredentials>, TlsError> client(KeyLog key_log = {});
+  static Result<std::shared_ptr<const TlsCredentials>, TlsError> client(KeyLogs key_logs = {});
   ~TlsCredentials();
   TlsCredentials(const TlsCredentials&) = delete;
   TlsCredentials& operator=(const TlsCredentials&) = delete;
 
   gnutls_certificate_credentials_st* native() const { return native_; }
-  const KeyLog& key_log() const { return key_log_; }
+  const KeyLogs& key_logs() const { return key_logs_; }
 
  private:
   TlsCredentials() = default;
   gnutls_certificate_credentials_st* native_ = nullptr;
-  KeyLog key_log_;
+  KeyLogs key_logs_;
 };
 
 /// A client's judgement on what a server presents, each certificate in DER, its own first.

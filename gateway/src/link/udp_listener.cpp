@@ -23,7 +23,7 @@ namespace {
 Result<std::shared_ptr<const quic::TlsCredentials>, quic::TlsError> credentials_of(
     const Certificate& certificate, bool key_log) {
   return quic::TlsCredentials::server(chain_pem(certificate), key_pem(certificate),
-                                      key_log ? net::key_log_writer() : quic::KeyLog{});
+                                      key_log ? net::udp_key_logs() : quic::KeyLogs{});
 }
 
 void add(quic::UdpCounters& sum, const quic::UdpCounters& one) {

@@ -19,7 +19,7 @@ namespace isthmus::link {
 struct UdpListenerOptions {
   Endpoint bind;  ///< [::] takes IPv4 as well
   quic::LinkServerOptions server;
-  bool key_log = false;  ///< TLS secrets go to SSLKEYLOGFILE
+  bool key_log = false;  ///< secrets go to where net::udp_key_logs() says
 };
 
 struct UdpListenerError {

@@ -28,7 +28,7 @@ struct WebSocketConfig {
   std::string private_key;         ///< PEM; empty together with `certificate`
   std::vector<std::string> names;  ///< in a self-signed certificate
   std::uint32_t max_connections = 10'000;
-  bool key_log = false;  ///< TLS secrets go to SSLKEYLOGFILE
+  bool key_log = false;  ///< secrets of links go to SSLKEYLOGFILE
   bool operator==(const WebSocketConfig&) const = default;
 };
 

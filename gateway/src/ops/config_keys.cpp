@@ -15,8 +15,8 @@ constexpr std::uint32_t kMostSessions = 1'000'000;
 
 constexpr KeyDoc kKeyLog{
     "Write TLS secrets of links (WebSocket and UDP) to the file that the environment variable "
-    "SSLKEYLOGFILE names, for "
-    "Wireshark (proto/wireshark): whoever has them reads all that was captured. For "
+    "SSLKEYLOGFILE names, and keys of the UDP link's media to that with .srtp behind its name, for "
+    "Wireshark (proto/wireshark): whoever has them reads, and hears, all that was captured. For "
     "investigations only."};
 
 void visit_websocket(KeyVisitor& v, WebSocketConfig& c) {

@@ -15,6 +15,7 @@ namespace isthmus::net::test {
 namespace {
 
 using testing::HasSubstr;
+using testing::MatchesRegex;
 using wire::CloseCode;
 
 /// A gateway's UDP socket on loopback; every link becomes a Peer that sends back what comes.
@@ -187,6 +188,10 @@ TEST(UdpLink, secrets_are_logged_where_both_option_and_variable_say_so) {
                             "CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 "}) {
     EXPECT_THAT(text, HasSubstr(label));
   }
+  std::ifstream media(file + ".srtp");
+  std::string line;
+  ASSERT_TRUE(std::getline(media, line));  // of the client's own media id; the other awaits Welcome
+  EXPECT_THAT(line, MatchesRegex("SRTP [0-9a-f]{8} AEAD_AES_128_GCM [0-9a-f]{32} [0-9a-f]{24}"));
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "base/limits.hpp"
 #include "unit/quic/quic_world.hpp"
 
@@ -33,6 +36,24 @@ TEST(LinkCore, reliable_frames_and_media_cross_both_ways) {
   EXPECT_EQ(server->heard.media[0].second, "\x80 rtp up");
   ASSERT_EQ(client->heard.media.size(), 1u);
   EXPECT_EQ(client->heard.media[0], std::pair(wire::Channel{18}, std::string("\x80 rtp down")));
+}
+
+TEST(LinkCore, both_ends_log_the_same_keys_of_media_if_they_log_any) {
+  std::set<std::string> of_client, of_server;
+  QuicWorld::Options options;
+  options.client_logs.media = [&](std::string_view line) { of_client.emplace(line); };
+  options.server_logs.media = [&](std::string_view line) { of_server.emplace(line); };
+  QuicWorld world(options);
+  const auto [client, server] = world.connect();
+  ASSERT_NE(server, nullptr);
+  EXPECT_EQ(of_client, of_server);
+  ASSERT_EQ(of_client.size(), 2u);
+  for (const std::uint32_t id : {client->core->media_id(), server->core->media_id()}) {
+    Bytes ssrc;
+    Writer(ssrc).u32(id);
+    const std::string begin = "SRTP " + to_hex(ssrc) + " AEAD_AES_128_GCM ";
+    EXPECT_TRUE(std::ranges::any_of(of_client, [&](auto& l) { return l.starts_with(begin); }));
+  }
 }
 
 TEST(LinkCore, no_connection_greases_the_bit_that_tells_quic_from_media) {

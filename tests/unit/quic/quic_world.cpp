@@ -19,9 +19,9 @@ const std::pair<std::string, std::string>& test_certificate() {
   return pem;
 }
 
-std::shared_ptr<const quic::TlsCredentials> server_credentials() {
+std::shared_ptr<const quic::TlsCredentials> server_credentials(quic::KeyLogs logs) {
   const auto& [chain, key] = test_certificate();
-  auto made = quic::TlsCredentials::server(chain, key);
+  auto made = quic::TlsCredentials::server(chain, key, std::move(logs));
   return made ? *made : nullptr;
 }
 
@@ -49,8 +49,8 @@ QuicWorld::QuicWorld(Options options)
       network_random_(options_.seed + 1000),
       now_(seconds(1000)),
       gateway_{IpAddress::v4(0xCB007101), 8443},
-      server_(std::make_unique<quic::LinkServer>(options_.server, server_credentials(), random_,
-                                                 *this)) {
+      server_(std::make_unique<quic::LinkServer>(
+          options_.server, server_credentials(options_.server_logs), random_, *this)) {
   ::testing::Test::RecordProperty("seed", std::to_string(options_.seed));
 }
 
@@ -60,7 +60,7 @@ QuicWorld::Client& QuicWorld::add_client() {
   auto client = std::make_unique<Client>();
   client->inside = {IpAddress::v4(0x0A000002), next_port_};
   client->outside = {IpAddress::v4(0xC6336401), next_port_++};
-  const auto credentials = quic::TlsCredentials::client();
+  const auto credentials = quic::TlsCredentials::client(options_.client_logs);
   auto connection = quic::Connection::client({"gateway.example", *credentials, options_.verify},
                                              {client->inside, gateway_}, random_, now_);
   client->core = std::make_unique<quic::LinkCore>(

@@ -15,7 +15,7 @@ namespace isthmus::test {
 
 /// One self-signed certificate for all tests of a program, as PEM.
 const std::pair<std::string, std::string>& test_certificate();
-std::shared_ptr<const quic::TlsCredentials> server_credentials();
+std::shared_ptr<const quic::TlsCredentials> server_credentials(quic::KeyLogs logs = {});
 
 /// What an end of a link was told.
 struct Heard final : quic::LinkEvents {
@@ -49,6 +49,7 @@ class QuicWorld final : public quic::LinkServerOwner {
     Duration delay = milliseconds(20);
     Duration jitter{};  ///< of each datagram, at random up to this: reorders
     quic::LinkServerOptions server;
+    quic::KeyLogs client_logs, server_logs;
     quic::VerifyChain verify = [](std::span<const ByteView>) { return std::nullopt; };
   };
   explicit QuicWorld(Options options);
