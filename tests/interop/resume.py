@@ -9,12 +9,13 @@ import time
 
 import support
 from lab.relay import TcpRelay
+from lab.trunk import TrunkCalls
 
 WINDOW_S = 4
 RELAY = "wss://127.0.0.1:9443"
 
 
-class Scene(support.TrunkCalls):
+class Scene(TrunkCalls):
     def __init__(self, test):
         site = test.site
         super().__init__(test, site.mobile, {"links": {"resume_window_s": WINDOW_S}})
@@ -118,8 +119,7 @@ def run(test):
     for name, gap in gaps.items():
         print(f"      {name:18} audio gap toward the provider {gap:6.0f} ms")
     scene.relay.close()
-    scene.uas.close()
-    scene.echo.close()
+    scene.close()
 
 
 if __name__ == "__main__":

@@ -21,12 +21,10 @@ sys.path.insert(0, str(ROOT / "deploy" / "lib"))
 # pylint: disable=wrong-import-position
 from lab import net  # noqa: E402
 from lab.baresip import Baresip  # noqa: E402
-from lab.echo import RtpEcho  # noqa: E402
 from lab.isthmus import Build, Connector, Gateway  # noqa: E402
 from lab.kamailio import Kamailio  # noqa: E402
 from lab.programs import Programs  # noqa: E402
 from lab.site import Site  # noqa: E402
-from lab.uas import Uas  # noqa: E402
 
 SKIPPED = 77
 DOMAIN = "sip.example.net"
@@ -142,46 +140,6 @@ class Test:
         return phones
 
 
-class TrunkCalls:
-    """Calls of isthmus-phone, on one of the site's hosts, to an echo behind a provider."""
-
-    def __init__(self, test, phones, configuration=None):
-        site = test.site
-        self.test, self.phones = test, phones
-        self.gateway = test.gateway(
-            {
-                "providers": [
-                    {
-                        "name": "trunk",
-                        "target": f"sip:{site.provider_address}:5062",
-                        "domains": ["trunk.example.net"],
-                    }
-                ],
-                **(configuration or {}),
-            }
-        )
-        self.uas = Uas(site.provider, "trunk", site.provider_address, 5062)
-        self.echo = RtpEcho(site.provider, site.provider_address, 40000)
-
-    def call(self, name, url, seconds):
-        return self.test.programs.start(
-            self.phones,
-            name,
-            [
-                self.test.build.phone, "call", "sip:service@trunk.example.net",
-                "--gateway", url, "--pin", self.gateway.pin,
-                "--user", "office", "--password", "office-password",
-                "--no-audio", "--json", "--codec", "pcmu", "--duration", str(seconds),
-            ],
-        )  # fmt: skip
-
-    def sip_seen(self):
-        return [method for method, _ in self.uas.seen if method != "OPTIONS"]
-
-    def metric(self, name):
-        return int(self.gateway.metrics()[name])
-
-
 def idle_state(service):
     """What must be the same before and after calls."""
     status = service.status()
@@ -222,6 +180,7 @@ def main(test, description, isolated=False, options=None, needs=()):
         help="build directory (build/release)",
     )
     parser.add_argument("--keep", action="store_true", help="keep the logs of a passed test")
+    parser.add_argument("--rows", help="file to write the test's table to, if it has one")
     for names, how in options or ():
         parser.add_argument(*names, **how)
     arguments = parser.parse_args()

@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -178,7 +179,9 @@ asio::awaitable<std::optional<DialError>> Dialer::Attempt::try_address(tcp::endp
   if (over) co_return std::nullopt;
   if (*verdict) co_return DialError{CloseCode::forbidden, (*verdict)->text};
   if (untrusted) {
-    co_return DialError{CloseCode::protocol_error,
+    // A gateway that has no room, or for which a bad network took too long, just closes.
+    const bool spoke = untrusted.category() == asio::error::get_ssl_category();
+    co_return DialError{spoke ? CloseCode::protocol_error : CloseCode::going_away,
                         "TLS handshake with " + where + ": " + to_text(untrusted)};
   }
   step = "asking " + where + " for the WebSocket";

@@ -45,5 +45,13 @@ class Nat:
     def block_udp(self, port):
         self._nft(f"add rule ip lab filter udp dport {port} drop")
 
+    def block_all(self):
+        """Nothing passes, nobody is told."""
+        self._nft("add rule ip lab filter drop")
+
+    def lose(self, percent):
+        """Of the packets in each direction, at random."""
+        self._nft(f"add rule ip lab filter numgen random mod 100 < {percent} counter drop")
+
     def unblock(self):
         self._nft("flush chain ip lab filter")
