@@ -27,6 +27,7 @@
 #include "provider/registrar.hpp"
 #include "session/authenticator.hpp"
 #include "session/limiter.hpp"
+#include "session/waiting_sessions.hpp"
 
 namespace isthmus::app {
 
@@ -126,6 +127,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   std::unique_ptr<link::UdpListener> udp_listener_;  ///< null: none
   std::map<std::uint64_t, std::unique_ptr<LinkSession>> sessions_;
   std::uint64_t next_session_ = 1;
+  session::WaitingSessions waiting_;  ///< those that are detached
   wire::ResumeTokens resume_tokens_{random_};
   ResumeCounters resume_counters_;
   std::unique_ptr<link::Listener> listener_;

@@ -47,6 +47,7 @@ void Gateway::resume(LinkSession& greeting, const wire::ResumeCredentials& crede
                                 {"from", session.remote()},
                                 {"link_was_up", !was_detached},
                                 {"media_dropped", session.media_without_link()}});
+  waiting_.remove(session.id());
   session.resume(greeting, claim->generation, credentials.sip_frames,
                  welcome_for(session, greeting, session.identity().user), resume_tokens_);
   if (draining()) session.go_away(go_away_info());
@@ -56,34 +57,24 @@ void Gateway::resume(LinkSession& greeting, const wire::ResumeCredentials& crede
 /// A client that begins anew has forgotten what its last session held: nobody will come for it.
 void Gateway::end_orphans(const session::Identity& identity, const std::string& instance) {
   if (instance.empty()) return;
-  std::vector<LinkSession*> orphans;
-  for (const auto& [id, session] : sessions_) {
-    if (session->detached() && session->instance() == instance &&
-        session->identity().user == identity.user) {
-      orphans.push_back(session.get());
-    }
-  }
-  for (LinkSession* session : orphans) {
-    session->close(wire::CloseCode::replaced, "the client has begun a new session");
+  for (const std::uint64_t id : waiting_.of_instance(identity.user, instance)) {
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) continue;
+    found->second->close(wire::CloseCode::replaced, "the client has begun a new session");
   }
 }
 
 void Gateway::on_detached(LinkSession& session, wire::CloseCode code, const std::string& reason) {
   ++resume_counters_.detached;
   const std::string& user = session.identity().user;
-  std::size_t all = 0, of_user = 0;
-  for (const auto& [id, other] : sessions_) {
-    if (!other->detached()) continue;
-    ++all;
-    of_user += other->identity().user == user ? 1 : 0;
-  }
+  waiting_.add(session.id(), user, session.instance());
   log_.with({{"session", session.id()}})
       .info("session_detached", {{"code", wire::to_text(code)},
                                  {"reason", reason},
                                  {"remote", session.remote()},
                                  {"waits_s", config_.links.resume_window.count()}});
-  if (all <= config_.limits.detached_sessions &&
-      of_user <= config_.limits.detached_sessions_per_user) {
+  if (waiting_.size() <= config_.limits.detached_sessions &&
+      waiting_.of_user(user) <= config_.limits.detached_sessions_per_user) {
     return;
   }
   ++resume_counters_.over_limit;
@@ -103,6 +94,7 @@ void Gateway::on_over(LinkSession& session, wire::CloseCode code, const std::str
                              {"reason", reason},
                              {"resumes", session.statistics().resumes},
                              {"media_dropped", session.media_without_link()}});
+  waiting_.remove(id);
   ended_links_ += session.link_totals();
   registrar_->session_closed(id);
   host_.session_closed(id);
