@@ -121,8 +121,9 @@ struct Call {
   sip::Message request = sip::Message::request("INVITE", "sip:invalid.invalid");  ///< as it came
   sip::Flow caller;  ///< the flow it came on
   bool invite = true;
-  std::vector<std::string> call_ids;  ///< under which it is found: of all its legs
-  bool terminated = false;            ///< of a subscription: its last NOTIFY came
+  std::vector<std::string> call_ids;    ///< under which it is found: of all its legs
+  std::vector<std::uint64_t> sessions;  ///< likewise: whose links its legs are or were on
+  bool terminated = false;              ///< of a subscription: its last NOTIFY came
   std::vector<std::unique_ptr<Branch>> branches;
   Branch* winner = nullptr;
   std::array<std::string, 2> owner;  ///< Router::owner_of each leg, for limits and records

@@ -27,10 +27,10 @@ bool CallManager::on_broken_answer(sip::TransactionId client, const sip::Message
     on_refused(call, branch, std::move(refusal), true);
     return true;
   }
-  auto use = in_dialog_.find(client);
-  if (use == in_dialog_.end() || use->second.finished) return false;
+  DialogUse* use = in_dialog_.find(client);
+  if (!use || use->finished) return false;
   ++core_.counters.broken_responses;
-  refuse_answer(client, use->second, response, reason);
+  refuse_answer(client, *use, response, reason);
   return true;
 }
 

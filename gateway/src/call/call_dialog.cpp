@@ -174,7 +174,7 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
   use.sent = std::move(sent);
   use.hop = hop;
   use.places = std::move(places);
-  be_patient(client, in_dialog_.emplace(client, std::move(use)).first->second);
+  be_patient(client, in_dialog_.add(client, ref.call->id, std::move(use)));
 }
 
 Crossing CallManager::crossing_of(const Branch& branch, const DialogPair& dialog, Side from,
@@ -321,11 +321,9 @@ bool CallManager::answer_challenge(sip::TransactionId client, DialogUse& use,
   sip::TransactionId next = core_.send_again(*again, use.hop);
   if (next == 0) return false;
   if (again->method() == Method::invite) identity.keep_credentials(*again, to);
-  auto moved = in_dialog_.extract(client);
-  moved.key() = next;
-  moved.mapped().sent = std::move(again);
-  ++moved.mapped().challenges;
-  in_dialog_.insert(std::move(moved));
+  use.sent = std::move(again);
+  ++use.challenges;
+  in_dialog_.move(client, next);
   return true;
 }
 

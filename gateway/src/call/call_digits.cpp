@@ -71,7 +71,7 @@ void CallManager::send_next_digit(Call& call, Branch& branch, Side to) {
   if (client == 0) return;
   ++core_.counters.digits_converted;
   digits.sending = true;
-  digits_.emplace(client, std::move(use));
+  digits_.add(client, call.id, std::move(use));
 }
 
 bool CallManager::answer_digit_challenge(DigitUse& use, const sip::Message& response) {
@@ -92,19 +92,20 @@ bool CallManager::answer_digit_challenge(DigitUse& use, const sip::Message& resp
     ++use.challenges;
     sip::TransactionId client = core_.send_again(std::move(*again), use.hop);
     if (client == 0) return false;
-    digits_.emplace(client, std::move(use));
+    const CallId call = use.call;
+    digits_.add(client, call, std::move(use));
     return true;
   }
   return false;
 }
 
 bool CallManager::on_digit_response(sip::TransactionId client, const sip::Message& response) {
-  auto found = digits_.find(client);
-  if (found == digits_.end()) return false;
+  DigitUse* found = digits_.find(client);
+  if (!found) return false;
   int status = response.status();
   if (status < 200) return true;
-  DigitUse use = std::move(found->second);
-  digits_.erase(found);
+  DigitUse use = std::move(*found);
+  digits_.erase(client);
   if ((status == 401 || status == 407) && answer_digit_challenge(use, response)) return true;
   Call& call = *calls_.at(use.call);
   if (status == 481) {  // it knows no such dialog (RFC 5057 §5.1)
@@ -120,14 +121,14 @@ bool CallManager::on_digit_response(sip::TransactionId client, const sip::Messag
 }
 
 bool CallManager::on_digit_failed(sip::TransactionId client) {
-  auto found = digits_.find(client);
-  if (found == digits_.end()) return false;
-  auto token = tokens_.find(found->second.token);
+  const DigitUse* found = digits_.find(client);
+  if (!found) return false;
+  auto token = tokens_.find(found->token);
   if (token != tokens_.end()) {
     // What was pressed half a minute ago means nothing any more.
-    token->second.branch->digits[index_of(found->second.to)] = {};
+    token->second.branch->digits[index_of(found->to)] = {};
   }
-  digits_.erase(found);
+  digits_.erase(client);
   return true;
 }
 

@@ -12,6 +12,7 @@ using sip::HeaderId;
 std::optional<MediaFault> CallManager::send_branch(Call& call, Branch& branch,
                                                    const RouteTarget& target) {
   branch.flow[1] = target.flow;
+  index(target.flow, call);
   branch.heard = false;
   sip::Message out = call.request;
   make_outgoing_request(out);
@@ -92,7 +93,7 @@ void CallManager::on_hop_failed(Call& call, Branch& branch, HopFailure failure) 
 void CallManager::on_silence(sip::TransactionId client) {
   auto found = initial_.find(client);
   if (found == initial_.end()) {
-    if (in_dialog_.contains(client)) try_next_hop(client, HopFailure::timeout);
+    if (in_dialog_.find(client)) try_next_hop(client, HopFailure::timeout);
     return;
   }
   InitialUse use = found->second;

@@ -111,7 +111,7 @@ void CallManager::be_patient(sip::TransactionId client, const DialogUse& use) {
 /// the other side's to hear. @return false: there is none.
 bool CallManager::try_next_hop(sip::TransactionId client, HopFailure failure,
                                unsigned retry_after_s) {
-  DialogUse& use = in_dialog_.at(client);
+  DialogUse& use = *in_dialog_.find(client);
   InDialogPlaces& places = use.places;
   bool refused = failure == HopFailure::response;  // by a 503: a 100 before it changes nothing
   if (use.finished || (places.heard && !refused)) return false;
@@ -138,9 +138,7 @@ bool CallManager::try_next_hop(sip::TransactionId client, HopFailure failure,
   if (next == 0) return false;
   core_.router.on_moved(left, places.hop, outcome_of(failure, refused ? 503 : 0));
   note_peer(places.hop);
-  auto entry = in_dialog_.extract(client);
-  entry.key() = next;
-  in_dialog_.insert(std::move(entry));
+  in_dialog_.move(client, next);
   be_patient(next, use);
   return true;
 }

@@ -12,8 +12,8 @@ bool CallManager::on_response(sip::TransactionId client, sip::Message& response)
     on_initial_response(*initial->second.call, *initial->second.branch, response);
     return true;
   }
-  if (auto use = in_dialog_.find(client); use != in_dialog_.end()) {
-    on_dialog_response(client, use->second, response);
+  if (DialogUse* use = in_dialog_.find(client)) {
+    on_dialog_response(client, *use, response);
     return true;
   }
   return on_refresh_response(client, response) || on_digit_response(client, response);
@@ -27,15 +27,14 @@ bool CallManager::on_client_failed(sip::TransactionId client, sip::ClientFailure
         why == sip::ClientFailure::timeout ? HopFailure::timeout : HopFailure::unreachable);
     return true;
   }
-  auto found = in_dialog_.find(client);
-  if (found == in_dialog_.end()) return on_refresh_failed(client) || on_digit_failed(client);
+  DialogUse* use = in_dialog_.find(client);
+  if (!use) return on_refresh_failed(client) || on_digit_failed(client);
   HopFailure failure =
       why == sip::ClientFailure::timeout ? HopFailure::timeout : HopFailure::unreachable;
   if (try_next_hop(client, failure)) return true;
-  DialogUse& use = found->second;
-  if (!use.finished) {
-    on_dialog_failed(use, why);
-    after_final(client, use, nullptr);
+  if (!use->finished) {
+    on_dialog_failed(*use, why);
+    after_final(client, *use, nullptr);
   }
   return true;
 }
@@ -56,7 +55,10 @@ Call* CallManager::call_of_server(sip::TransactionId server) {
 
 void CallManager::on_session_closed(std::uint64_t session) {
   std::vector<CallId> ids;
-  for (const auto& [id, call] : calls_) ids.push_back(id);
+  for (auto entry = by_session_.lower_bound({session, 0});
+       entry != by_session_.end() && entry->first == session; ++entry) {
+    ids.push_back(entry->second);
+  }
   for (CallId id : ids) {
     auto found = calls_.find(id);
     if (found == calls_.end()) continue;
@@ -137,12 +139,11 @@ void CallManager::sweep() {
     }
   }
   identifiers_.expire();
-  std::erase_if(refreshes_, [&](const auto& entry) {
-    return !entry.second.ack.empty() && entry.second.kept_until <= core_.now;
+  refreshes_.erase_if([&](const Refresh& refresh) {
+    return !refresh.ack.empty() && refresh.kept_until <= core_.now;
   });
-  std::erase_if(in_dialog_, [&](const auto& entry) {
-    return entry.second.finished && entry.second.kept_until <= core_.now;
-  });
+  in_dialog_.erase_if(
+      [&](const DialogUse& use) { return use.finished && use.kept_until <= core_.now; });
 }
 
 bool CallManager::is_dialog_peer(const Endpoint& endpoint) const {
@@ -176,18 +177,13 @@ void CallManager::end_invite_usage(Call& call) {
 
 void CallManager::end(Call& call, std::string_view reason) {
   call.state = CallState::ending;
+  in_dialog_.for_each_of(call.id, [&](const DialogUse& use) { answer_waiting(use); });
   if (call.usages_only) {  // reported, and its place given back, when its INVITE usage ended
-    for (const auto& [client, use] : in_dialog_) {
-      if (use.call == &call) answer_waiting(use);
-    }
     remove(call);
     return;
   }
   call.end_reason = std::string(reason);
   if (call.invite) ++core_.counters.calls_ended;
-  for (const auto& [client, use] : in_dialog_) {
-    if (use.call == &call) answer_waiting(use);
-  }
   report(call, true);
   remove(call);
 }
@@ -221,8 +217,9 @@ std::optional<DialogBook::Place> CallManager::place_of(std::string_view token) c
 void CallManager::remove(Call& call) {
   session_timers_.clear(call.id);
   provisional_timers_.clear(call.id);
-  std::erase_if(refreshes_, [&](const auto& entry) { return entry.second.call == call.id; });
-  std::erase_if(digits_, [&](const auto& entry) { return entry.second.call == call.id; });
+  const auto all = [](const auto&...) { return true; };
+  refreshes_.erase_of(call.id, all);
+  digits_.erase_of(call.id, all);
   identifiers_.remember(call);
   for (auto& branch : call.branches) {
     initial_.erase(branch->client);
@@ -232,12 +229,12 @@ void CallManager::remove(Call& call) {
       for (auto& answer : dialog->unacknowledged) forget(call, answer);
     }
   }
-  std::erase_if(in_dialog_, [&](const auto& entry) {
-    if (entry.second.call != &call) return false;
-    silent_.clear(entry.first);
+  in_dialog_.erase_of(call.id, [&](sip::TransactionId client, const DialogUse&) {
+    silent_.clear(client);
     return true;
   });
   servers_.erase(call.server);
+  for (const std::uint64_t session : call.sessions) by_session_.erase({session, call.id});
   for (const std::string& call_id : call.call_ids) {
     auto [first, last] = by_call_id_.equal_range(call_id);
     for (auto entry = first; entry != last; ++entry) {

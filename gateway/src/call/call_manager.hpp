@@ -1,14 +1,17 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "call/answer_repeater.hpp"
 #include "call/bridge_core.hpp"
 #include "call/call.hpp"
 #include "call/deadlines.hpp"
+#include "call/use_table.hpp"
 
 namespace isthmus::call {
 
@@ -135,6 +138,7 @@ class CallManager : private DialogBook {
   void on_hop_failed(Call& call, Branch& branch, HopFailure failure);
   void on_silence(sip::TransactionId client);
   void index(const std::string& call_id, Call& call);
+  void index(const sip::Flow& flow, Call& call);
   bool answer_challenge(Call& call, Branch& branch, const sip::Message& response);
 
   // call_redirect.cpp
@@ -158,7 +162,7 @@ class CallManager : private DialogBook {
   bool carry_to_caller(Call& call, Branch& branch, const DialogPair* dialog,
                        sip::Message& response);
   DialogPair& dialog_of(Call& call, Branch& branch, const sip::Message& response);
-  void forget_an_early_dialog(Branch& branch);
+  void forget_an_early_dialog(Call& call, Branch& branch);
   void fail_setup(Call& call, int status, std::string_view reason, unsigned retry_after_s = 0);
 
   // call_timers.cpp
@@ -262,15 +266,16 @@ class CallManager : private DialogBook {
   std::unordered_map<CallId, std::unique_ptr<Call>> calls_;
   std::unordered_map<std::string, TokenUse> tokens_;
   std::unordered_multimap<std::string, Call*> by_call_id_;
+  std::set<std::pair<std::uint64_t, CallId>> by_session_;  ///< calls with a leg on that link
   std::unordered_map<sip::TransactionId, InitialUse> initial_;
-  std::unordered_map<sip::TransactionId, DialogUse> in_dialog_;
+  UseTable<DialogUse> in_dialog_;
   std::unordered_map<sip::TransactionId, CallId>
       servers_;  ///< INVITE server transactions still open
   AnswerRepeater answers_;
   Deadlines<CallId> provisional_timers_;  ///< reliable 1xx that the bridge repeats
   Deadlines<CallId> session_timers_;
-  std::unordered_map<sip::TransactionId, Refresh> refreshes_;
-  std::unordered_map<sip::TransactionId, DigitUse> digits_;
+  UseTable<Refresh> refreshes_;
+  UseTable<DigitUse> digits_;
   Deadlines<sip::TransactionId> silent_;  ///< requests that go elsewhere if nothing is heard
   std::unordered_map<Endpoint, Instant, EndpointHash> peers_;  ///< until when each is known
 };

@@ -67,9 +67,8 @@ void CallManager::on_prack(DialogPair& dialog, Side from, const sip::Message& pr
 /// Whether the INVITE of that transaction still waits for its final response.
 bool CallManager::waits_for_final(const Call& call, sip::TransactionId server) const {
   if (server == call.server) return call.state == CallState::setup;
-  return std::any_of(in_dialog_.begin(), in_dialog_.end(), [&](const auto& entry) {
-    return entry.second.server == server && !entry.second.finished;
-  });
+  return in_dialog_.any_of(
+      call.id, [&](const DialogUse& use) { return use.server == server && !use.finished; });
 }
 
 /// Repeats what is due, and says when to come back.

@@ -30,6 +30,7 @@ void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::M
   call.owner = {core_.router.owner_of(flow), core_.router.owner_of(route.targets.front().flow)};
   calls_.emplace(call.id, std::move(owned));
   index(std::string(call.request.call_id()), call);
+  index(flow, call);
   servers_.emplace(server, call.id);
   if (call.invite) ++core_.counters.calls_started;
 
@@ -51,6 +52,11 @@ void CallManager::index(const std::string& call_id, Call& call) {
   if (std::find(call.call_ids.begin(), call.call_ids.end(), call_id) != call.call_ids.end()) return;
   call.call_ids.push_back(call_id);
   by_call_id_.emplace(call_id, &call);
+}
+
+void CallManager::index(const sip::Flow& flow, Call& call) {
+  if (!flow.is_link() || !by_session_.emplace(flow.session, call.id).second) return;
+  call.sessions.push_back(flow.session);
 }
 
 std::optional<MediaFault> CallManager::add_branch(Call& call, const RouteTarget& target,
@@ -151,21 +157,20 @@ DialogPair& CallManager::dialog_of(Call& call, Branch& branch, const sip::Messag
   dialog.route_set = {record_route(call.request, false), record_route(response, true)};
   if (branch.credentials || branch.identity.hides[1])
     dialog.identity.keep_credentials(branch.sent, Side::callee);
-  if (branch.dialogs.size() >= limits::kForksPerCall) forget_an_early_dialog(branch);
+  if (branch.dialogs.size() >= limits::kForksPerCall) forget_an_early_dialog(call, branch);
   branch.dialogs.push_back(std::move(owned));
   return dialog;
 }
 
 /// The oldest one, with the requests that wait in it. The answered dialog is never forgotten.
-void CallManager::forget_an_early_dialog(Branch& branch) {
+void CallManager::forget_an_early_dialog(Call& call, Branch& branch) {
   auto oldest = std::find_if(branch.dialogs.begin(), branch.dialogs.end(),
                              [](const auto& dialog) { return !dialog->confirmed; });
   if (oldest == branch.dialogs.end()) return;
-  std::erase_if(in_dialog_, [&](const auto& entry) {
-    const DialogUse& use = entry.second;
+  in_dialog_.erase_of(call.id, [&](sip::TransactionId, const DialogUse& use) {
     if (use.dialog != oldest->get()) return false;
     answer_waiting(use);
-    if (!use.finished) --use.call->transactions;
+    if (!use.finished) --call.transactions;
     return true;
   });
   if (branch.media) branch.media->forget((*oldest)->callee_tag);
@@ -412,12 +417,10 @@ bool CallManager::on_cancel(sip::TransactionId server, const sip::Message& cance
   if (!why.empty()) extra.emplace_back("Reason", std::string(why));
   Call* call = call_of_server(server);
   if (!call) {  // of a re-INVITE: whoever was asked answers it
-    for (const auto& [client, use] : in_dialog_) {
-      if (use.server != server || use.finished) continue;
-      core_.layer.cancel(client, std::move(extra), core_.now, core_.events);
-      return true;
-    }
-    return false;
+    const auto asked = in_dialog_.find_if(
+        [&](const DialogUse& use) { return use.server == server && !use.finished; });
+    if (asked) core_.layer.cancel(*asked, std::move(extra), core_.now, core_.events);
+    return asked.has_value();
   }
   if (call->state != CallState::setup) return false;
   call->final_status = 487;

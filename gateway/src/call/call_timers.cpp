@@ -228,13 +228,12 @@ DialogPair* CallManager::idle_dialog(const Call& call, Branch& branch, bool for_
                                 [](const auto& entry) { return entry->confirmed; });
   if (confirmed == branch.dialogs.end()) return nullptr;
   if (!for_invite) return confirmed->get();
-  for (const auto& [client, use] : in_dialog_) {
-    if (use.call == &call && !use.finished && use.request.method() == Method::invite)
-      return nullptr;
-  }
-  for (const auto& [client, pending] : refreshes_) {
-    if (pending.call == call.id && pending.invite && pending.ack.empty()) return nullptr;
-  }
+  const bool asked = in_dialog_.any_of(call.id, [](const DialogUse& use) {
+    return !use.finished && use.request.method() == Method::invite;
+  });
+  const bool asks = refreshes_.any_of(
+      call.id, [](const Refresh& pending) { return pending.invite && pending.ack.empty(); });
+  if (asked || asks) return nullptr;
   return branch.media->pending_offer() ? nullptr : confirmed->get();
 }
 
@@ -277,7 +276,7 @@ bool CallManager::send_refresh(Call& call, DialogPair& dialog, Side to, bool inv
   sip::TransactionId client =
       core_.send(std::move(request), hop, nullptr, &pending.challenged, &pending.on_behalf);
   if (client == 0) return false;
-  refreshes_.emplace(client, std::move(pending));
+  refreshes_.add(client, call.id, std::move(pending));
   return true;
 }
 
@@ -335,9 +334,9 @@ sip::Message CallManager::own_request(const DialogPair& dialog, Side to, std::st
 }
 
 bool CallManager::on_refresh_response(sip::TransactionId client, const sip::Message& response) {
-  auto found = refreshes_.find(client);
-  if (found == refreshes_.end()) return false;
-  Refresh& refresh = found->second;
+  Refresh* found = refreshes_.find(client);
+  if (!found) return false;
+  Refresh& refresh = *found;
   int status = response.status();
   if (status < 200) return true;
   if (!refresh.ack.empty()) {  // a 2xx again: our ACK was lost
@@ -346,7 +345,7 @@ bool CallManager::on_refresh_response(sip::TransactionId client, const sip::Mess
   }
   Call& call = *calls_.at(refresh.call);
   if (call.usages_only) {  // the BYE was faster
-    refreshes_.erase(found);
+    refreshes_.erase(client);
     return true;
   }
   Branch& branch = *call.winner;
@@ -359,13 +358,13 @@ bool CallManager::on_refresh_response(sip::TransactionId client, const sip::Mess
     if (refresh.invite) {
       acknowledge_refresh(call, refresh, response);
     } else {
-      refreshes_.erase(found);
+      refreshes_.erase(client);
     }
     arm_timers(call);
     return true;
   }
   Refresh over = std::move(refresh);
-  refreshes_.erase(found);
+  refreshes_.erase(client);
   if (status == 401 || status == 407) {
     if (answer_refresh_challenge(over, response)) return true;
   }
@@ -438,16 +437,17 @@ bool CallManager::answer_refresh_challenge(Refresh& refresh, const sip::Message&
   ++refresh.challenges;
   sip::TransactionId client = core_.send_again(std::move(*again), refresh.hop);
   if (client == 0) return false;
-  refreshes_.emplace(client, std::move(refresh));
+  const CallId call = refresh.call;
+  refreshes_.add(client, call, std::move(refresh));
   return true;
 }
 
 bool CallManager::on_refresh_failed(sip::TransactionId client) {
-  auto found = refreshes_.find(client);
-  if (found == refreshes_.end()) return false;
-  CallId id = found->second.call;
-  bool answered = !found->second.ack.empty();
-  refreshes_.erase(found);
+  const Refresh* found = refreshes_.find(client);
+  if (!found) return false;
+  CallId id = found->call;
+  bool answered = !found->ack.empty();
+  refreshes_.erase(client);
   auto call = calls_.find(id);
   if (!answered && call != calls_.end() && !call->second->usages_only)
     hang_up(*call->second, std::nullopt, 408, kLapsed);
