@@ -145,9 +145,10 @@ def credentials(scene):
         test.check(
             "user name or password is wrong" in said, f"{title}: it says why: {last_line(said)}"
         )
-    token = test.build.mint_token("mobile", scene.secret, 1)
+    token = test.build.mint_token("mobile", scene.secret, 60)
     code, said = scene.phone_run("call", "echo", "--duration", "0.2", token=token)
     test.check(code == 0, f"a fresh token is taken: exit code {code}")
+    token = test.build.mint_token("mobile", scene.secret, 1)
     time.sleep(2.1)
     code, said = scene.phone_run("call", "echo", token=token)
     test.check(

@@ -28,6 +28,7 @@ from lab.site import Site  # noqa: E402
 
 SKIPPED = 77
 DOMAIN = "sip.example.net"
+BUSY = 3  # so many times slower a machine may be that does other work too
 
 
 class Skip(Exception):
@@ -58,12 +59,12 @@ class Test:
         )
 
     def soon(self, condition, seconds, text):
-        """Checks that the condition becomes true within so many seconds."""
+        """Checks that the condition becomes true, on a machine of its own within so many seconds."""
         try:
-            net.wait_until(condition, seconds, text)
+            net.wait_until(condition, BUSY * seconds, text)
             return self.check(True, text)
         except net.LabError:
-            return self.check(False, f"{text} (not within {seconds} s)")
+            return self.check(False, f"{text} (not within {BUSY * seconds} s)")
 
     def kamailio(self, users, **more):
         return Kamailio(
