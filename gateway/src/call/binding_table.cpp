@@ -3,7 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include <algorithm>
+#include <iterator>
 
 #include "base/text.hpp"
 #include "sip/uri.hpp"
@@ -13,6 +13,14 @@ namespace {
 
 constexpr std::size_t kTokenCharacters = 20;        // 100 bits: not to be guessed
 constexpr Duration kUnconfirmedLife = seconds(64);  // a REGISTER transaction ends before this
+
+template <typename Index, typename Key>
+void take_out(Index& index, const Key& key, Binding& binding) {
+  auto found = index.find(key);
+  if (found == index.end()) return;
+  found->second.erase(&binding);
+  if (found->second.empty()) index.erase(found);
+}
 
 }  // namespace
 
@@ -36,7 +44,9 @@ std::string BindingTable::token_for(std::string_view owner, std::string_view aor
 Binding& BindingTable::note(std::string_view owner, std::string_view aor,
                             std::string_view contact_uri, const sip::Flow& flow, Instant now) {
   std::string token = token_for(owner, aor, contact_uri);
-  Binding& binding = bindings_[token];
+  auto [entry, added] = bindings_.try_emplace(token);
+  Binding& binding = entry->second;
+  if (added) by_owner_[std::string(owner)].insert(&binding);
   if (!binding.confirmed) {
     binding.token = token;
     binding.owner = owner;
@@ -44,82 +54,103 @@ Binding& BindingTable::note(std::string_view owner, std::string_view aor,
     binding.contact_uri = contact_uri;
     binding.expires = now + kUnconfirmedLife;
   }
-  binding.flow = flow;
-  binding.reachable = true;
-  binding.silent_after = Instant::max();
+  move(binding, flow);
   return binding;
 }
 
+/// It is reached by that flow from here on, until it refreshes anew.
+void BindingTable::move(Binding& binding, const sip::Flow& flow) {
+  take_out(by_flow_, binding.flow, binding);
+  binding.flow = flow;
+  by_flow_[flow].insert(&binding);
+  binding.reachable = true;
+  binding.silent_after = Instant::max();
+}
+
+BindingTable::Bindings::iterator BindingTable::erase(Bindings::iterator binding) {
+  take_out(by_flow_, binding->second.flow, binding->second);
+  take_out(by_owner_, binding->second.owner, binding->second);
+  return bindings_.erase(binding);
+}
+
 void BindingTable::confirm(std::string_view token, Instant expires) {
-  if (Binding* binding = find(token)) {
+  if (Binding* binding = at(token)) {
     binding->confirmed = true;
     binding->expires = expires;
   }
 }
 
 void BindingTable::heard(std::string_view token, Instant silent_after) {
-  if (Binding* binding = find(token)) {
+  if (Binding* binding = at(token)) {
     binding->silent_after = silent_after;
     binding->reachable = true;
   }
 }
 
-Binding* BindingTable::find(std::string_view token) {
+const Binding* BindingTable::find(std::string_view token) const {
+  auto found = bindings_.find(std::string(token));
+  return found == bindings_.end() ? nullptr : &found->second;
+}
+
+Binding* BindingTable::at(std::string_view token) {
   auto found = bindings_.find(std::string(token));
   return found == bindings_.end() ? nullptr : &found->second;
 }
 
 void BindingTable::remove(std::string_view token) {
-  bindings_.erase(std::string(token));
+  if (auto found = bindings_.find(std::string(token)); found != bindings_.end()) erase(found);
 }
 
 void BindingTable::drop_unconfirmed(std::string_view token) {
-  Binding* binding = find(token);
+  const Binding* binding = find(token);
   if (binding && !binding->confirmed) remove(token);
 }
 
 void BindingTable::remove_all_of(std::string_view owner, std::string_view aor) {
-  std::erase_if(bindings_, [&](const auto& entry) {
-    return entry.second.owner == owner && entry.second.aor == aor;
-  });
+  auto found = by_owner_.find(std::string(owner));
+  if (found == by_owner_.end()) return;
+  const std::vector<Binding*> of_owner(found->second.begin(), found->second.end());
+  for (const Binding* binding : of_owner) {
+    if (binding->aor == aor) erase(bindings_.find(binding->token));
+  }
+}
+
+void BindingTable::lose(const sip::Flow& flow) {
+  auto found = by_flow_.find(flow);
+  if (found == by_flow_.end()) return;
+  for (Binding* binding : found->second) binding->reachable = false;
 }
 
 void BindingTable::session_closed(std::uint64_t session) {
-  for (auto& [token, binding] : bindings_) {
-    if (binding.flow.is_link() && binding.flow.session == session) binding.reachable = false;
-  }
+  lose(sip::Flow::link(session));
 }
 
 void BindingTable::flow_closed(const sip::Flow& flow) {
   if (flow.connection == 0) return;  // one that we open ourselves can be opened again
-  for (auto& [token, binding] : bindings_) {
-    if (binding.flow == flow) binding.reachable = false;
-  }
+  lose(flow);
 }
 
 void BindingTable::reattach(std::string_view owner, std::string_view instance,
                             const sip::Flow& flow) {
-  for (auto& [token, binding] : bindings_) {
-    if (binding.reachable || binding.owner != owner) continue;
-    Result<sip::Uri, sip::Fault> contact = sip::Uri::parse(binding.contact_uri);
-    if (!contact || !iequals(contact->host, instance)) continue;
-    binding.flow = flow;
-    binding.reachable = true;
-    binding.silent_after = Instant::max();  // until it refreshes anew
+  auto found = by_owner_.find(std::string(owner));
+  if (found == by_owner_.end()) return;
+  for (Binding* binding : found->second) {
+    if (binding->reachable) continue;
+    Result<sip::Uri, sip::Fault> contact = sip::Uri::parse(binding->contact_uri);
+    if (contact && iequals(contact->host, instance)) move(*binding, flow);
   }
 }
 
 void BindingTable::expire(Instant now) {
-  for (auto& [token, binding] : bindings_) {
-    if (binding.silent_after <= now) binding.reachable = false;
+  for (auto entry = bindings_.begin(); entry != bindings_.end();) {
+    if (entry->second.silent_after <= now) entry->second.reachable = false;
+    entry = entry->second.expires <= now ? erase(entry) : std::next(entry);
   }
-  std::erase_if(bindings_, [&](const auto& entry) { return entry.second.expires <= now; });
 }
 
 std::size_t BindingTable::count_of_flow(const sip::Flow& flow) const {
-  return static_cast<std::size_t>(
-      std::count_if(bindings_.begin(), bindings_.end(),
-                    [&](const auto& entry) { return entry.second.flow == flow; }));
+  auto found = by_flow_.find(flow);
+  return found == by_flow_.end() ? 0 : found->second.size();
 }
 
 std::vector<const Binding*> BindingTable::all() const {

@@ -2,6 +2,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -31,6 +32,8 @@ class BindingTable {
  public:
   /// @param secret  key of the token hash; keep it across restarts.
   explicit BindingTable(Bytes secret) : secret_(std::move(secret)) {}
+  BindingTable(const BindingTable&) = delete;  ///< its indexes point into it
+  BindingTable& operator=(const BindingTable&) = delete;
 
   std::string token_for(std::string_view owner, std::string_view aor,
                         std::string_view contact_uri) const;
@@ -40,7 +43,7 @@ class BindingTable {
   void confirm(std::string_view token, Instant expires);
   /// The device refreshed; silent past that moment, it is not reachable any more.
   void heard(std::string_view token, Instant silent_after);
-  Binding* find(std::string_view token);
+  const Binding* find(std::string_view token) const;
   void remove(std::string_view token);
   /// Removes an unconfirmed one only: its REGISTER failed.
   void drop_unconfirmed(std::string_view token);
@@ -60,8 +63,17 @@ class BindingTable {
   std::vector<const Binding*> all() const;
 
  private:
+  Binding* at(std::string_view token);
+  using Bindings = std::unordered_map<std::string, Binding>;
+
+  void move(Binding& binding, const sip::Flow& flow);
+  void lose(const sip::Flow& flow);
+  Bindings::iterator erase(Bindings::iterator binding);
+
   Bytes secret_;
-  std::unordered_map<std::string, Binding> bindings_;
+  Bindings bindings_;  ///< by token
+  std::unordered_map<sip::Flow, std::unordered_set<Binding*>, sip::FlowHash> by_flow_;
+  std::unordered_map<std::string, std::unordered_set<Binding*>> by_owner_;
 };
 
 }  // namespace isthmus::call

@@ -206,7 +206,7 @@ void RegisterRelay::unmap_contacts(Exchange& exchange, sip::Message& response) {
     if (!values.empty()) values += ", ";
     Result<sip::NameAddr, sip::Fault> contact = sip::NameAddr::parse(value);
     std::string token = contact ? user_of(contact->uri) : std::string();
-    Binding* binding = token.empty() ? nullptr : core_.bindings.find(token);
+    const Binding* binding = token.empty() ? nullptr : core_.bindings.find(token);
     if (!binding || binding->owner != exchange.owner) {
       values += value;
       continue;
