@@ -117,6 +117,11 @@ call_cost() {
   python3 "$root/tests/bench/call_cost.py" "$builds/release" --rate 50 --seconds 3
 }
 
+# The same for idle sessions; memory does not depend on what else runs.
+idle_sessions() {
+  python3 "$root/tests/bench/idle_sessions.py" "$builds/release" --sessions 200 --rest 2 --limit-kb 200
+}
+
 quickstart() {
   ISTHMUS_BUILD=$builds/release "$root/deploy/quickstart.sh"
 }
@@ -155,6 +160,7 @@ if run build build; then
     [ "$name" = support ] || run "interop-$name" interop "$script"
   done
   run call-cost call_cost
+  run idle-sessions idle_sessions
 fi
 if run sanitizers sanitizers; then
   run fuzz fuzz

@@ -35,7 +35,7 @@ def datagrams_lost(scene):
     for percent in (5, 15):
         scene.relay.loss = percent / 100
         row = scene.survives(
-            f"{percent} % of datagrams lost", 500, url=scene.by_relay("udp"), seconds=5,
+            f"{percent} % of datagrams lost", 500, url=scene.by_relay("udp"), seconds=4.5,
             least_share=1 - percent / 100 - 0.12,
         )  # fmt: skip
         scene.test.equal(row["link"], "UDP", "the call stays on UDP")
@@ -74,7 +74,7 @@ def blackhole(scene):
     for scheme, name, margin_ms in (("isthmus", "UDP", 1500), ("wss", "TLS", 2500)):
         scene.survives(
             f"nothing passes for {SILENCE_S} s, {name}", SILENCE_S * 1000 + margin_ms,
-            url=scene.url(scheme), harm=silence, seconds=8,
+            url=scene.url(scheme), harm=silence, seconds=7.5,
         )  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def gateway_leaves(scene):
     support.expect_as_before(test, [scene.gateway], {scene.gateway.name: before})
     scene.survives(
         "the gateway goes away", 300, url=scene.url("isthmus"),
-        harm=lambda: program.process.send_signal(signal.SIGTERM), seconds=5, least_share=0.9,
+        harm=lambda: program.process.send_signal(signal.SIGTERM), seconds=4.5, least_share=0.9,
     )  # fmt: skip
     test.equal(program.wait(DRAIN_S), 0, "exit code of the gateway")
 

@@ -71,6 +71,7 @@ def blocked_in_mid_call(scene):
     test.equal(row["link"], "TLS", "the link behind the blockade")
     phone = scene.call("upgraded", scene.url("isthmus"), 20)
     phone.wait_output('"state":"connected","status"', 10)
+    test.soon(lambda: scene.sip_seen()[-1] == "ACK", 5, "the call to be moved stands")
     before = scene.sip_seen()
     scene.nat.unblock()
     at = time.monotonic()

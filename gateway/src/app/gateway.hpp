@@ -139,6 +139,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   std::function<void()> drained_;
   std::uint64_t auth_failures_ = 0, sessions_opened_ = 0, sessions_refused_ = 0;
   LinkTotals ended_links_;
+  LinkEnds link_ends_;
   bool serving_ = false;
 };
 

@@ -108,6 +108,7 @@ void Gateway::collect_metrics() {
     if (!session->over()) totals += session->link_totals();
   }
   collect_links(metrics_, totals);
+  link_ends_.collect(metrics_);
   registrar_host_.collect_metrics(metrics_);
   upstream_.collect(metrics_);
   auto set = [&](const char* name, const char* help, std::uint64_t value) {
@@ -147,6 +148,10 @@ void Gateway::collect_metrics() {
   set("isthmus_connections_over_limit_total", "TCP connections closed for max_connections",
       listener.over_limit);
   set("isthmus_tls_failures_total", "TLS handshakes that failed", listener.tls_failed);
+  set("isthmus_http_failures_total", "Upgrades to a link that broke off or were not HTTP",
+      listener.http_failed);
+  set("isthmus_accept_errors_total", "TCP connections that the system could not hand over",
+      listener.accept_errors);
   set("isthmus_handshake_timeouts_total", "TLS or HTTP handshakes that took too long",
       listener.timed_out);
   collect_udp_metrics();

@@ -66,6 +66,7 @@ void Gateway::end_orphans(const session::Identity& identity, const std::string& 
 
 void Gateway::on_detached(LinkSession& session, wire::CloseCode code, const std::string& reason) {
   ++resume_counters_.detached;
+  link_ends_.link_lost(code);
   const std::string& user = session.identity().user;
   waiting_.add(session.id(), user, session.instance());
   log_.with({{"session", session.id()}})
@@ -88,6 +89,7 @@ void Gateway::on_detached(LinkSession& session, wire::CloseCode code, const std:
 void Gateway::on_over(LinkSession& session, wire::CloseCode code, const std::string& reason) {
   const std::uint64_t id = session.id();
   if (session.expired()) ++resume_counters_.expired;
+  link_ends_.session_ended(!session.identity().user.empty(), code);
   resume_counters_.media_without_link += session.media_without_link();
   log_.with({{"session", id}})
       .info("session_over", {{"code", wire::to_text(code)},

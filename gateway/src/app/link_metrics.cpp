@@ -1,6 +1,8 @@
 #include "app/link_metrics.hpp"
 
+#include <algorithm>
 #include <string>
+#include <tuple>
 
 namespace isthmus::app {
 
@@ -96,6 +98,34 @@ void collect_links(ops::Metrics& metrics, const LinkTotals& totals) {
   unreadable("malformed", totals.in.dropped_malformed);
   unreadable("without_context", totals.in.dropped_without_context);
   unreadable("stale", totals.in.dropped_stale);
+}
+
+/// A peer may send a code of a later version: it counts as the last that we know.
+std::size_t LinkEnds::index_of(wire::CloseCode code) {
+  return std::min(static_cast<std::size_t>(code), std::tuple_size_v<ByCode> - 1);
+}
+
+void LinkEnds::collect(ops::Metrics& metrics) const {
+  const auto code_of = [](std::size_t index) {
+    return std::string(wire::to_text(static_cast<wire::CloseCode>(index)));
+  };
+  for (std::size_t i = 0; i < greeting_.size(); ++i) {
+    const auto ended = [&](const char* phase, std::uint64_t value) {
+      if (value == 0) return;
+      metrics
+          .counter("isthmus_sessions_ended_total",
+                   "Sessions that ended, by reason; in the greeting: before they were welcomed",
+                   {{"code", code_of(i)}, {"phase", phase}})
+          .set(value);
+    };
+    ended("greeting", greeting_[i]);
+    ended("established", established_[i]);
+    if (lost_[i] == 0) continue;
+    metrics
+        .counter("isthmus_links_lost_total", "Links that sessions lost and waited for another",
+                 {{"code", code_of(i)}})
+        .set(lost_[i]);
+  }
 }
 
 }  // namespace isthmus::app
