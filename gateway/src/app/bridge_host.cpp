@@ -160,6 +160,7 @@ void BridgeHost::on_message(sip::Message message, const sip::Flow& flow, Instant
     return;
   }
   call::Actions actions;
+  actions.reserve(4);
   bridge_->on_message(std::move(message), flow, now, actions);
   carry_out(actions);
 }

@@ -25,8 +25,6 @@ std::vector<sip::Flow> CallManager::next_hops(const sip::Flow& flow, const std::
     Result<sip::NameAddr, sip::Fault> first = sip::NameAddr::parse(route_set.front());
     if (first) text = first->uri;
   }
-  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(text);
-  if (!uri || !uri->is_sip()) return {flow};
   std::vector<sip::Flow> hops = core_.router.locate(text, flow, core_.now, lookup);
   if (hops.size() == 1 && hops.front().transport == sip::Transport::tcp &&
       flow.transport == sip::Transport::udp) {
@@ -35,6 +33,8 @@ std::vector<sip::Flow> CallManager::next_hops(const sip::Flow& flow, const std::
   }
   if (!hops.empty()) return hops;
   if (!lookup.empty()) return {};
+  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(text);
+  if (!uri || !uri->is_sip()) return {flow};
   std::optional<IpAddress> address = IpAddress::parse(uri->params.get("maddr").value_or(uri->host));
   // A name that leads nowhere: the host that set the dialog up is asked to pass it on.
   if (!address) return {flow};

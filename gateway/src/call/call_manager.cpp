@@ -264,8 +264,8 @@ CallRecord CallManager::record_of(const Call& call) const {
   CallRecord record;
   record.id = call.id;
   record.call_id = call.request.call_id();
-  if (auto from = call.request.from()) record.from = from->uri;
-  if (auto to = call.request.to()) record.to = to->uri;
+  record.from = party_uri(call.request, HeaderId::from);
+  record.to = party_uri(call.request, HeaderId::to);
   record.owner = call.owner;
   record.state = call.state;
   if (call.answered) {

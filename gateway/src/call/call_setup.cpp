@@ -152,7 +152,7 @@ DialogPair& CallManager::dialog_of(Call& call, Branch& branch, const sip::Messag
                   std::string(response.get(HeaderId::to).value_or(""))};
   dialog.shown_from = changed_from(call.request, branch.sent);
   if (auto contact = call.request.contact()) dialog.remote_target[0] = contact->uri;
-  if (auto from = call.request.from()) dialog.address[0] = from->uri;
+  dialog.address[0] = party_uri(call.request, HeaderId::from);
   dialog.address[1] = std::string(branch.sent.request_uri());
   dialog.route_set = {record_route(call.request, false), record_route(response, true)};
   if (branch.credentials || branch.identity.hides[1])

@@ -1,6 +1,7 @@
 #include "call/credential_agent.hpp"
 
 #include "base/limits.hpp"
+#include "call/crossing.hpp"
 
 namespace isthmus::call {
 
@@ -16,9 +17,8 @@ CredentialAgent::Client* CredentialAgent::client_for(const sip::Message& request
       method == Method::cancel) {
     return nullptr;
   }
-  Result<sip::NameAddr, sip::Fault> from = request.from();
   std::optional<Credentials> held =
-      router_.credentials_for(to, from ? std::string_view(from->uri) : "", on_behalf);
+      router_.credentials_for(to, party_uri(request, HeaderId::from), on_behalf);
   if (!held) return nullptr;
 
   std::string key = router_.owner_of(to);

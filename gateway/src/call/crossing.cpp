@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "sip/scan.hpp"
 
 namespace isthmus::call {
 
@@ -37,6 +38,7 @@ void make_outgoing_response(sip::Message& response, const sip::Message& request)
 }
 
 std::string changed_from(const sip::Message& came, const sip::Message& sent) {
+  if (came.get(HeaderId::from) == sent.get(HeaderId::from)) return {};
   Result<sip::NameAddr, sip::Fault> before = came.from(), after = sent.from();
   if (!before || !after || (before->uri == after->uri && before->display == after->display))
     return {};
@@ -70,8 +72,13 @@ void replace_contact(sip::Message& message, std::string_view token, std::string_
 }
 
 std::string request_user(const sip::Message& request) {
-  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(request.request_uri());
-  return uri && uri->is_sip() ? uri->user : std::string();
+  std::optional<sip::scan::Uri> uri = sip::scan::uri(request.request_uri());
+  return uri && uri->sip ? std::string(uri->user) : std::string();
+}
+
+std::string party_uri(const sip::Message& message, HeaderId id) {
+  std::optional<sip::scan::NameAddr> party = sip::scan::name_addr(message.get(id).value_or(""));
+  return party ? std::string(party->uri) : std::string();
 }
 
 std::vector<std::string> record_route(const sip::Message& message, bool reversed) {

@@ -32,6 +32,9 @@ std::string contact_uri(std::string_view token, std::string_view host, std::stri
 /// User part of the Request-URI; empty if it is no sip URI or has none.
 std::string request_user(const sip::Message& request);
 
+/// URI of From or To; empty if there is none.
+std::string party_uri(const sip::Message& message, sip::HeaderId id);
+
 /// Record-Route of a request or response as the route set of the side that did (reversed) or did
 /// not send it.
 std::vector<std::string> record_route(const sip::Message& message, bool reversed);

@@ -2,7 +2,9 @@
 
 #include <arpa/inet.h>
 
+#include <charconv>
 #include <cstring>
+#include <iterator>
 
 #include "base/text.hpp"
 
@@ -61,8 +63,14 @@ std::uint32_t IpAddress::v4_host_order() const {
 
 std::string IpAddress::to_string() const {
   char text[INET6_ADDRSTRLEN] = {};
-  inet_ntop(v4_ ? AF_INET : AF_INET6, bytes_.data(), text, sizeof text);
-  return text;
+  if (!v4_) return inet_ntop(AF_INET6, bytes_.data(), text, sizeof text);
+  // By hand: inet_ntop() prints with sprintf(), and SIP writes an address into each message.
+  char* end = text;
+  for (unsigned i = 0; i < 4; ++i) {
+    if (i > 0) *end++ = '.';
+    end = std::to_chars(end, std::end(text), static_cast<unsigned>(bytes_[i])).ptr;
+  }
+  return {text, end};
 }
 
 std::string IpAddress::to_uri_host() const {

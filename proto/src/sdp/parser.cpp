@@ -144,9 +144,12 @@ Result<SessionDescription, Fault> SessionDescription::parse(std::string_view tex
   if (const auto fault = check_whole(lines)) return *fault;
 
   SessionDescription result;
+  result.session_.reserve(8);
+  result.media_.reserve(media);
   for (Line& line : lines) {
     if (line.type == 'm') {
       result.media_.push_back(Media(std::move(line)));
+      result.media_.back().lines_.reserve(8);
     } else {
       (result.media_.empty() ? result.session_ : result.media_.back().lines_)
           .push_back(std::move(line));

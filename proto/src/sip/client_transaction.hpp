@@ -60,6 +60,8 @@ class InviteClientTransaction {
   Instant deadline() const { return std::min({retransmit_at_, end_at_, ring_at_}); }
   bool cancel_wanted() const { return cancel_wanted_; }
   State state() const { return state_; }
+  /// Nothing but its end is due: it only absorbs repeats.
+  bool lingers() const { return state_ == State::completed || state_ == State::accepted; }
 
  private:
   ClientActions calling(Input input, Instant now);
@@ -99,6 +101,7 @@ class NonInviteClientTransaction {
   ClientActions on_timeout(Instant now);
   Instant deadline() const { return std::min(retransmit_at_, end_at_); }
   State state() const { return state_; }
+  bool lingers() const { return state_ == State::completed; }  ///< nothing but its end is due
 
  private:
   ClientActions trying(Input input, Instant now);

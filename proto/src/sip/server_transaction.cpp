@@ -1,6 +1,7 @@
 #include "sip/server_transaction.hpp"
 
 #include "base/text.hpp"
+#include "sip/values.hpp"
 
 namespace isthmus::sip {
 
@@ -309,14 +310,21 @@ ServerActions NonInviteServerTransaction::terminate(ServerActions actions) {
   return actions;
 }
 
+std::optional<scan::Via> top_via_in(const Message& message) {
+  std::string_view first;
+  scan::List(message.get(HeaderId::via).value_or("")).next(first);
+  return scan::via(first);
+}
+
 ServerKey server_key(const Message& request, const Flow& flow, std::string_view method) {
-  auto via = request.top_via();
-  auto cseq = request.cseq();
+  const auto via = top_via_in(request);
+  const auto cseq = scan::cseq(request.get(HeaderId::cseq).value_or(""));
   if (!via || !cseq) return {};
-  std::string branch = via->branch();
+  const std::string_view branch = scan::find_param(via->params, "branch").value_or("");
   ServerKey key;
+  key.text.reserve(128);
   key.rfc2543 = branch.size() <= kBranchCookie.size() ||
-                !iequals(std::string_view(branch).substr(0, kBranchCookie.size()), kBranchCookie);
+                !iequals(branch.substr(0, kBranchCookie.size()), kBranchCookie);
   auto append = [&key](std::string_view part) {
     key.text += part;
     key.text += '\n';  // stands in no header value, so that two keys never run into each other
@@ -325,7 +333,10 @@ ServerKey server_key(const Message& request, const Flow& flow, std::string_view 
   append(flow.is_link() ? std::to_string(flow.session) : std::string());
   append(to_lower(branch));
   append(to_lower(via->host));
-  append(std::to_string(via->sent_by_port()));
+  Via sent_by;
+  sent_by.transport = via->transport;
+  sent_by.port = via->port;
+  append(std::to_string(sent_by.sent_by_port()));
   if (!key.rfc2543) return key;
   append(request.request_uri());
   append(request.call_id());

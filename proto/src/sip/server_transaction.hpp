@@ -1,10 +1,12 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "sip/flow.hpp"
 #include "sip/message.hpp"
+#include "sip/scan.hpp"
 #include "sip/transaction.hpp"
 
 namespace isthmus::sip {
@@ -49,6 +51,8 @@ class InviteServerTransaction {
   ServerActions on_timeout(Instant now);
   Instant deadline() const { return std::min(send_at_, end_at_); }
   State state() const { return state_; }
+  /// Nothing but its end is due: it only absorbs repeats.
+  bool lingers() const { return state_ == State::confirmed || state_ == State::accepted; }
 
  private:
   ServerActions proceeding(Input input, Instant now);
@@ -88,6 +92,7 @@ class NonInviteServerTransaction {
   ServerActions on_timeout(Instant now);
   Instant deadline() const { return end_at_; }
   State state() const { return state_; }
+  bool lingers() const { return state_ == State::completed; }  ///< nothing but its end is due
 
  private:
   ServerActions trying(Input input, Instant now);
@@ -104,6 +109,9 @@ class NonInviteServerTransaction {
   bool reliable_;
   bool failure_reported_ = false;
 };
+
+/// The top Via as views into the message: keys are made of it for each message that comes.
+std::optional<scan::Via> top_via_in(const Message& message);
 
 /// What names a server transaction (RFC 3261 §17.2.3): branch, sent-by and method; for clients of
 /// RFC 2543 the Request-URI, tags, Call-ID, CSeq and Via in place of the branch. Requests of a link

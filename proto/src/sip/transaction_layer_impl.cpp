@@ -11,9 +11,23 @@ bool ended(const Machine& machine) {
   return std::visit([](const auto& m) { return m.state() == decltype(m.state())::terminated; },
                     machine);
 }
+/// What only waits to be forgotten waits up to this much longer, to be forgotten together: else
+/// each end would wake the program by itself, as many times a second as transactions begin.
+constexpr Duration kLingerStep = milliseconds(100);
+
+Instant end_of_step(Instant at) {
+  const Duration into = at.time_since_epoch() % kLingerStep;
+  return into == Duration::zero() ? at : at + (kLingerStep - into);
+}
+
 template <typename Machine>
 Instant deadline_of(const Machine& machine) {
-  return std::visit([](const auto& m) { return m.deadline(); }, machine);
+  return std::visit(
+      [](const auto& m) {
+        const Instant at = m.deadline();
+        return m.lingers() && at != kNever ? end_of_step(at) : at;
+      },
+      machine);
 }
 
 InviteClientTransaction::Input invite_input(int status) {
@@ -29,7 +43,9 @@ InviteClientTransaction::Input invite_input(int status) {
 // address.
 std::string TransactionLayer::Impl::client_key(std::string_view branch, std::string_view method,
                                                const Flow& flow) {
-  std::string key = to_lower(branch);
+  std::string key;
+  key.reserve(branch.size() + method.size() + 24);
+  key += to_lower(branch);
   key += ' ';
   key += method;
   if (flow.is_link()) key += ' ' + std::to_string(flow.session);
@@ -151,11 +167,12 @@ std::string TransactionLayer::Impl::derived_tag(const std::string& key) const {
 
 void TransactionLayer::Impl::on_response(Message response, const Flow& flow, Instant now,
                                          TransactionEvents& out) {
-  auto via = response.top_via();
-  auto cseq = response.cseq();
+  const auto via = top_via_in(response);
+  const auto cseq = scan::cseq(response.get(HeaderId::cseq).value_or(""));
   Client* client = nullptr;
   if (via && cseq) {
-    auto found = clients_by_key.find(client_key(via->branch(), cseq->method_text, flow));
+    const std::string_view branch = scan::find_param(via->params, "branch").value_or("");
+    auto found = clients_by_key.find(client_key(branch, cseq->method, flow));
     if (found != clients_by_key.end()) client = found->second;
   }
   if (!client) {
@@ -393,13 +410,14 @@ void TransactionLayer::Impl::untrack(Entry& entry) {
 
 void TransactionLayer::Impl::arm(Entry& entry, Instant deadline) {
   if (entry.armed == deadline) return;
+  // Most wait longer than all before them, so the end is where to look first.
   if (entry.armed == kNever) {
-    deadlines.insert({deadline, entry.id, &entry});
+    entry.timer = deadlines.insert(deadlines.end(), {deadline, entry.id, &entry});
   } else {
-    auto node = deadlines.extract({entry.armed, entry.id, nullptr});
+    auto node = deadlines.extract(entry.timer);
     if (deadline != kNever) {
       node.value().at = deadline;
-      deadlines.insert(std::move(node));
+      entry.timer = deadlines.insert(deadlines.end(), std::move(node));
     }
   }
   entry.armed = deadline;

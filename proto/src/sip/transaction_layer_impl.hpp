@@ -14,13 +14,25 @@
 namespace isthmus::sip {
 
 struct TransactionLayer::Impl {
+  struct Entry;
+  // Deadlines in order of time, then of age: two runs of the same inputs fire alike.
+  struct Timer {
+    Instant at;
+    TransactionId id;
+    Entry* entry;
+    bool operator<(const Timer& other) const {
+      return at != other.at ? at < other.at : id < other.id;
+    }
+  };
+
   // What timers and flows know of a transaction of either kind.
   struct Entry {
     TransactionId id = 0;
     Flow flow;
     const std::string* key = nullptr;  // owned by the key table
     std::size_t flow_slot = 0;         // where it stands in its flow's list
-    Instant armed = kNever;            // where it stands among the timers
+    Instant armed = kNever;            // when its timer fires, and where that stands
+    std::set<Timer>::iterator timer;
     bool server = false;
   };
 
@@ -52,16 +64,6 @@ struct TransactionLayer::Impl {
       server = true;
     }
     InviteServerTransaction* invite() { return std::get_if<InviteServerTransaction>(&machine); }
-  };
-
-  // Deadlines in order of time, then of age: two runs of the same inputs fire alike.
-  struct Timer {
-    Instant at;
-    TransactionId id;
-    Entry* entry;
-    bool operator<(const Timer& other) const {
-      return at != other.at ? at < other.at : id < other.id;
-    }
   };
 
   Impl(TransactionTimers timers_in, Random& random_in)

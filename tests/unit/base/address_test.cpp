@@ -18,6 +18,12 @@ TEST(Address, parses_and_prints_both_families) {
   EXPECT_EQ(IpAddress::v4(0xc0000201u), *IpAddress::parse("192.0.2.1"));
 }
 
+TEST(Address, prints_each_byte_of_ipv4_as_it_was_read) {
+  for (const char* text : {"0.0.0.0", "255.255.255.255", "10.0.200.9", "1.20.100.99"}) {
+    EXPECT_EQ(IpAddress::parse(text)->to_string(), text);
+  }
+}
+
 TEST(Address, refuses_what_is_no_address) {
   for (const char* bad :
        {"", "192.0.2", "192.0.2.256", "host", "[192.0.2.1]", "2001:db8::1::2", "1.2.3.4 "}) {

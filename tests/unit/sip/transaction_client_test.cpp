@@ -55,6 +55,27 @@ TEST(ClientTransactions, a_link_and_tcp_carry_each_request_once) {
   }
 }
 
+TEST(ClientTransactions, ended_ones_are_forgotten_together_and_never_too_early) {
+  Bench bench;
+  std::vector<Message> answers;
+  for (int i = 1; i <= 50; ++i) {
+    bench.until(i);
+    bench.send(our_request("OPTIONS", i), bench.udp);
+    answers.push_back(answer(bench.last_sent(), 200));
+    bench.receive(answers.back(), bench.udp);
+  }
+  // Timer K runs 5 s from each answer: from 5001 to 5050 ms.
+  EXPECT_EQ(bench.layer.next_deadline(), bench.start + milliseconds(5100));
+  bench.until(5099);
+  EXPECT_EQ(bench.open(), 50u);
+  bench.take_trace();
+  for (const Message& repeat : answers) bench.receive(repeat, bench.udp);
+  EXPECT_THAT(bench.trace, IsEmpty());
+  bench.until(5100);
+  EXPECT_EQ(bench.open(), 0u);
+  EXPECT_FALSE(bench.layer.next_deadline());
+}
+
 TEST(ClientTransactions, retransmissions_are_byte_for_byte_the_request) {
   Bench bench;
   bench.send(our_request("INVITE"), bench.udp);
