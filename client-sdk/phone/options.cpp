@@ -31,8 +31,8 @@ void add_connection(CLI::App& app, Options& to, Raw& raw) {
   const std::string group = "Gateway";
   app.add_option(
          "-g,--gateway", raw.gateways,
-         "Its URL: wss://host[:port], udp://, or isthmus:// for either. Given again or with "
-         "commas: others, tried in this order")
+         "Its URL: wss://host[:port], udp://, or isthmus:// for either. A domain without a port is "
+         "looked up in the DNS (SRV). Given again or with commas: others, tried in this order")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->envname("ISTHMUS_GATEWAY")
@@ -62,6 +62,10 @@ void add_connection(CLI::App& app, Options& to, Raw& raw) {
   app.add_option("--proxy", gateway.proxy,
                  "HTTP proxy, http://[user:password@]host:port; none: no proxy (as https_proxy and "
                  "no_proxy in the environment say)")
+      ->group(group);
+  app.add_option("--dns-server", gateway.dns_servers,
+                 "DNS server, address[:port], in place of the system's; may be given again")
+      ->allow_extra_args(false)
       ->group(group);
   app.add_flag("--tls-key-log", gateway.trust.key_log,
                "Write TLS secrets to the file SSLKEYLOGFILE, for Wireshark")

@@ -34,12 +34,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const std::string number = "+4930123456";
 
-  NaptrRecord record{1, 1, "u", "e2u+sip", std::string(text), ""};
+  dns::NaptrRecord record{1, 1, "u", "e2u+sip", std::string(text), ""};
   if (auto found = sip_uri_of_number(number, {record})) {
     auto uri = sip::Uri::parse(*found);
     require(uri && uri->is_sip());
   }
-  NaptrRecord service{1, 1, "u", std::string(text), "!^.*$!sip:a@b!", ""};
+  dns::NaptrRecord service{1, 1, "u", std::string(text), "!^.*$!sip:a@b!", ""};
   sip_uri_of_number(number, {service});
 
   if (auto pattern = UserPattern::parse(text)) {

@@ -3,14 +3,14 @@
 #include <string_view>
 
 #include "base/bytes.hpp"
-#include "provider/dns_records.hpp"
+#include "dns/records.hpp"
 
 namespace isthmus::test {
 
 /// Writes DNS responses (RFC 1035 §4) without compression.
 class DnsWriter {
  public:
-  explicit DnsWriter(const provider::DnsQuestion& question, std::uint16_t id = 0x1234) : id_(id) {
+  explicit DnsWriter(const dns::Question& question, std::uint16_t id = 0x1234) : id_(id) {
     name(head_, question.name);
     static constexpr std::uint16_t kTypes[] = {1, 28, 33, 35};
     u16(head_, kTypes[static_cast<std::size_t>(question.type)]);

@@ -24,11 +24,15 @@ struct Trust {
 struct GatewayOptions {
   /// "wss://gateway.example[:443][/isthmus/v1]": TLS over TCP; "udp://...": QUIC and SRTP on one
   /// UDP socket; "isthmus://...": whichever of both works, moving between them as the network
-  /// changes.
+  /// changes. A domain name without a port may have SRV records that name its gateways
+  /// (`_isthmus._udp`, `_isthmus._tcp`; see the README's "Networks"); its certificate is judged by
+  /// the name that stands here.
   std::string url;
   /// Other gateways for the same user, in order: tried when those before cannot be reached or go
   /// away. Calls live at one of them and end with it.
   std::vector<std::string> other_urls = {};
+  /// DNS servers in place of the system's: "192.0.2.53" or "192.0.2.53:5353", "[2001:db8::53]:53".
+  std::vector<std::string> dns_servers = {};
   std::string user, password;
   std::string token;  ///< a JSON Web Token that the gateway can judge
   Trust trust;

@@ -79,6 +79,17 @@ ErrorKind kind_of(wire::CloseCode code) {
   }
 }
 
+/// "192.0.2.53", with a port if it is not 53.
+std::optional<Endpoint> dns_server(const std::string& text) {
+  constexpr std::uint16_t kPort = 53;
+  auto server = Endpoint::parse(text);
+  if (!server) {
+    if (const auto address = IpAddress::parse(text)) server = Endpoint{*address, kPort};
+  }
+  if (!server || server->port == 0 || server->address.is_unspecified()) return std::nullopt;
+  return server;
+}
+
 }  // namespace
 
 Outcome<net::ConnectionOptions> connection_options(const GatewayOptions& options) {
@@ -90,6 +101,13 @@ Outcome<net::ConnectionOptions> connection_options(const GatewayOptions& options
   net::ConnectionOptions to;
   to.url = options.url;
   to.other_urls = options.other_urls;
+  for (const std::string& text : options.dns_servers) {
+    const auto server = dns_server(text);
+    if (!server) {
+      return Error{ErrorKind::bad_argument, "\"" + text + "\" is no DNS server's address"};
+    }
+    to.dns_servers.push_back(*server);
+  }
   to.trust = {options.trust.ca_file, options.trust.pins, options.trust.insecure,
               options.trust.key_log};
   to.proxy = options.proxy;

@@ -23,6 +23,8 @@ constexpr Duration kResumeDial = seconds(4);
 /// last: an attempt costs a few datagrams.
 constexpr Duration kLastUpgrade = seconds(300);
 constexpr Duration kUpgradeDial = seconds(2);
+/// For one of several gateways, in the first round.
+constexpr Duration kElsewhereDial = seconds(4);
 /// Attempts to resume a session that may be given up, before another gateway gets its turn.
 constexpr int kResumeTries = 2;
 /// Clients of a gateway that goes away leave over a quarter of its deadline, or this.
@@ -68,11 +70,41 @@ void say_close(wire::ClientSession& session, wire::Link* link, CloseCode code,
 /// The session's next link, or the first of a new session.
 void ClientConnection::Impl::dial() {
   if (established()) return dial_at(session_place_, false);
-  dial_at(places_.here(), true);
+  with_places([](Impl& self) { self.dial_at(self.places_.here(), true); });
+}
+
+/// Goes on with places_ as the DNS has them now: at once when it was asked a while ago, or when the
+/// last gateway said where to go.
+void ClientConnection::Impl::with_places(std::function<void(Impl&)> next) {
+  const bool known = clock_now() < places_hold_until_ || places_.invited();
+  if (known || !GatewayLookup::needed(configured_)) return next(*this);
+  lookup_ = std::make_unique<GatewayLookup>(
+      io_, options_.dns_servers, configured_, random_,
+      [weak = weak_from_this(), next = std::move(next)](GatewayLookup::Found found) {
+        if (const auto self = weak.lock()) self->on_places(std::move(found), next);
+      });
+}
+
+void ClientConnection::Impl::on_places(GatewayLookup::Found found,
+                                       const std::function<void(Impl&)>& next) {
+  lookup_.reset();
+  places_hold_until_ = clock_now() + found.life;
+  if (found.places.empty()) {
+    return attempt_failed(
+        CloseCode::going_away,
+        "the DNS says that there is no gateway at " + configured_.front().url.host, {});
+  }
+  if (!found.failed || !places_found_) places_.replace(std::move(found.places));
+  places_found_ = places_found_ || !found.failed;
+  next(*this);
 }
 
 void ClientConnection::Impl::dial_at(const Place& place, bool fresh, bool upgrade) {
   retry_timer_.cancel();
+  if (lookup_) {
+    lookup_.reset();
+    if (leaving_) leave_timer_.arm(clock_now() + kLeaveRetry);
+  }
   // The gateway may have attached it already: the session must not end with it.
   discard(attempt_, CloseCode::replaced, "another link is being made");
   ++attempts_;
@@ -80,9 +112,14 @@ void ClientConnection::Impl::dial_at(const Place& place, bool fresh, bool upgrad
   attempt_ = std::make_shared<LinkEnd>(io_, *this);
   attempt_->upgrade = upgrade;
   Dialer::Options how{place.url, options_.hello.software, options_.connect_timeout, place.proxy};
+  how.dns_servers = options_.dns_servers;
   if (!fresh) {  // calls may wait: whatever stands first
     how.time_limit = std::min(how.time_limit, upgrade ? kUpgradeDial : kResumeDial);
     how.udp_head_start = {};
+  }
+  // One that is silent must not keep us from the others; in later rounds each has its full time.
+  if (fresh && failures_ == 0 && places_.elsewhere()) {
+    how.time_limit = std::min(how.time_limit, kElsewhereDial);
   }
   if (upgrade) how.url.kinds = LinkKinds::udp;
   attempt_->dialer =
@@ -104,7 +141,7 @@ void ClientConnection::Impl::look_for_udp() {
 
 void ClientConnection::Impl::on_upgrade_timer() {
   if (!current_ || !session_) return;
-  if (attempt_ || !session_->resume_hello(options_.hello)) return look_for_udp();
+  if (attempt_ || lookup_ || !session_->resume_hello(options_.hello)) return look_for_udp();
   upgrade_wait_ = std::min(2 * upgrade_wait_, kLastUpgrade);
   dial_at(session_place_, false, true);
 }
@@ -256,7 +293,15 @@ void ClientConnection::Impl::act(wire::GoAwayReceived& event) {
 void ClientConnection::Impl::on_leave_timer() {
   if (!leaving_ || !established() || handler_ == nullptr) return;
   if (!options_.reconnect) return;  // until the gateway ends it
-  if (attempt_ || !handler_->may_leave()) return leave_timer_.arm(clock_now() + kLeavePoll);
+  if (attempt_ || lookup_ || !handler_->may_leave()) {
+    return leave_timer_.arm(clock_now() + kLeavePoll);
+  }
+  with_places([](Impl& self) { self.leave(); });
+}
+
+void ClientConnection::Impl::leave() {
+  if (!leaving_ || !established() || attempt_ || handler_ == nullptr) return;
+  if (!handler_->may_leave()) return leave_timer_.arm(clock_now() + kLeavePoll);
   if (places_.elsewhere()) {
     places_.go_on();
     return dial_at(places_.here(), true);

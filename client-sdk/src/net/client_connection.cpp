@@ -201,6 +201,7 @@ void ClientConnection::Impl::on_network_changed() {
   if (established() && !movable) return;  // its link may live; if not, silence tells
   resume_failures_ = 0;
   upgrade_wait_ = kFirstUpgrade;
+  places_hold_until_ = {};  // this network's DNS may know others
   dial();
 }
 
@@ -210,6 +211,7 @@ void ClientConnection::Impl::close(CloseCode code, std::string_view reason) {
   leaving_.reset();
   if (session_) say_goodbye(code, reason);
   discard(attempt_, code, reason);
+  lookup_.reset();
   session_timer_.cancel();
   quiet_timer_.cancel();
   quiet_armed_ = false;
@@ -249,8 +251,8 @@ Result<std::unique_ptr<ClientConnection>, TrustError> ClientConnection::make(
     }
     places.push_back(std::move(*place));
   }
-  auto impl = std::make_shared<Impl>(io, std::move(options), GatewayPlaces(std::move(places)),
-                                     std::move(*proxies), std::move(*trust), handler);
+  auto impl = std::make_shared<Impl>(io, std::move(options), std::move(places), std::move(*proxies),
+                                     std::move(*trust), handler);
   return std::unique_ptr<ClientConnection>(new ClientConnection(std::move(impl)));
 }
 

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/address.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "net/gateway_url.hpp"
@@ -50,10 +51,15 @@ class ConnectionHandler {
 };
 
 struct ConnectionOptions {
-  std::string url;  ///< "wss://gateway.example[:443][/isthmus/v1]", or udp:// or isthmus://
+  /// "wss://gateway.example[:443][/isthmus/v1]", or udp:// or isthmus://. A name without a port may
+  /// be a domain whose SRV records name its gateways (gateway_srv.hpp).
+  std::string url;
   /// Gateways that serve the same users, in order: tried when those before cannot be reached. A
   /// session lives at one of them; its calls cannot move to another.
   std::vector<std::string> other_urls;
+  /// DNS servers for SRV records (gateway_srv.hpp) and addresses; empty: the system's, and
+  /// addresses as the system finds them.
+  std::vector<Endpoint> dns_servers;
   wire::HelloInfo hello;
   TrustOptions trust;
   /// URL of an HTTP proxy; empty: as the environment says (see ProxyChoice); "none": no proxy.
@@ -94,10 +100,11 @@ struct ConnectionOptions {
 /// second: another is dialled beside it, and the first that works carries on. At any time there is
 /// at most one link in use and one attempt at the next.
 ///
-/// Of several gateways the next is tried at once when one cannot be reached; the waits are between
-/// rounds. A session without calls is given up for another gateway when two attempts to resume it
-/// have failed, and when its gateway goes away (GoAway): the new session is there before the old
-/// one ends. One with calls stays until they are over.
+/// A domain's SRV records are asked for before a round of attempts, and again when they have
+/// expired. Of several gateways the next is tried at once when one cannot be reached; the waits are
+/// between rounds. A session without calls is given up for another gateway when two attempts to
+/// resume it have failed, and when its gateway goes away (GoAway): the new session is there before
+/// the old one ends. One with calls stays until they are over.
 class ClientConnection {
  public:
   /// @return a fault of the options (UrlError, the proxy, a pin, a CA file) in words

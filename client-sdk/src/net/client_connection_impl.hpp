@@ -3,14 +3,17 @@
 // client_attempts.cpp the ways to the next link or session.
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "net/client_connection.hpp"
 #include "net/clock.hpp"
 #include "net/deadline_timer.hpp"
+#include "net/gateway_lookup.hpp"
 #include "net/gateway_places.hpp"
 #include "net/link_dialer.hpp"
 #include "net/network_watch.hpp"
@@ -43,11 +46,12 @@ class ClientConnection::LinkEnd final : public wire::LinkHandler {
 
 class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
  public:
-  Impl(boost::asio::io_context& io, ConnectionOptions options, GatewayPlaces places,
+  Impl(boost::asio::io_context& io, ConnectionOptions options, std::vector<Place> places,
        ProxyChoice proxies, std::shared_ptr<ClientTrust> trust, ConnectionHandler& handler)
       : io_(io),
         options_(std::move(options)),
-        places_(std::move(places)),
+        configured_(std::move(places)),
+        places_(configured_),
         proxies_(std::move(proxies)),
         session_place_(places_.here()),
         trust_(std::move(trust)),
@@ -95,6 +99,8 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
 
  private:
   void dial();
+  void with_places(std::function<void(Impl&)> next);
+  void on_places(GatewayLookup::Found found, const std::function<void(Impl&)>& next);
   void dial_at(const Place& place, bool fresh, bool upgrade = false);
   void look_for_udp();
   void on_upgrade_timer();
@@ -116,6 +122,7 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
   void on_quiet_timer();
   void on_network_notice();
   void on_leave_timer();
+  void leave();
   void stay();
   void say_goodbye(wire::CloseCode code, std::string_view reason);
   bool give_up_session(wire::CloseCode code, const std::string& reason, Duration will_retry_in);
@@ -129,7 +136,11 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
 
   boost::asio::io_context& io_;
   ConnectionOptions options_;
-  GatewayPlaces places_;
+  std::vector<Place> configured_;
+  GatewayPlaces places_;  ///< those, or what they were found to stand for
+  std::unique_ptr<GatewayLookup> lookup_;
+  Instant places_hold_until_{};
+  bool places_found_ = false;  ///< by a look-up
   ProxyChoice proxies_;
   Place session_place_;  ///< where the session lives, which none but its gateway can resume
   std::shared_ptr<ClientTrust> trust_;

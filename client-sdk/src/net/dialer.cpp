@@ -23,6 +23,7 @@
 #include "base/limits.hpp"
 #include "net/asio_address.hpp"
 #include "net/asio_error.hpp"
+#include "net/host_resolver.hpp"
 #include "net/websocket_link.hpp"
 #include "net/websocket_stream.hpp"
 
@@ -48,12 +49,12 @@ struct Dialer::Attempt : std::enable_shared_from_this<Attempt> {
         trust(std::move(client_trust)),
         options(std::move(with)),
         done(std::move(then)),
-        resolver(context),
         timer(context),
         deadline(std::chrono::steady_clock::now() + options.time_limit) {}
 
-  static asio::awaitable<void> run(std::shared_ptr<Attempt> self);
-  asio::awaitable<std::optional<DialError>> try_address(tcp::endpoint endpoint, Duration share);
+  void start();
+  static asio::awaitable<void> run(std::shared_ptr<Attempt> self, std::vector<Endpoint> places);
+  asio::awaitable<std::optional<DialError>> try_address(Endpoint endpoint, Duration share);
   asio::awaitable<std::optional<DialError>> tunnel();
   asio::awaitable<std::optional<DialError>> upgrade();
   void limit(Instant until);
@@ -65,7 +66,7 @@ struct Dialer::Attempt : std::enable_shared_from_this<Attempt> {
   std::shared_ptr<ClientTrust> trust;
   Options options;
   Done done;
-  tcp::resolver resolver;
+  std::optional<HostResolver> resolver;
   asio::steady_timer timer;
   Instant deadline;
   std::unique_ptr<WebSocketStream> stream;  ///< of the address being tried
@@ -89,7 +90,7 @@ void Dialer::Attempt::expire(Instant until) {
   if (stream) stream->tcp().close(ignored);  // the step fails, and the next address comes
   if (until < deadline) return;
   finish(DialError{CloseCode::timeout,
-                   options.url.authority() + " did not answer in time, while " + step});
+                   options.url.whereabouts() + " did not answer in time, while " + step});
 }
 
 void Dialer::Attempt::finish(Result<std::unique_ptr<wire::Link>, DialError> result) {
@@ -101,32 +102,29 @@ void Dialer::Attempt::finish(Result<std::unique_ptr<wire::Link>, DialError> resu
 void Dialer::Attempt::abandon() {
   over = true;
   timer.cancel();
-  resolver.cancel();
+  resolver.reset();
   error_code ignored;
   if (stream) stream->tcp().close(ignored);
 }
 
-asio::awaitable<void> Dialer::Attempt::run(std::shared_ptr<Attempt> self) {
-  std::vector<tcp::endpoint> endpoints;
-  const Options& options = self->options;
-  const std::string host = options.proxy ? options.proxy->host : options.url.host;
-  const std::uint16_t port = options.proxy ? options.proxy->port : options.url.port;
-  self->limit(self->deadline);
-  if (const auto address = IpAddress::parse(host)) {
-    endpoints.push_back(to_asio<tcp>({*address, port}));
-  } else {
-    auto [error, found] = co_await self->resolver.async_resolve(host, std::to_string(port), kAwait);
-    if (self->over) co_return;
-    if (error) {
-      self->finish(DialError{CloseCode::going_away,
-                             "the name " + host + " has no address: " + to_text(error)});
-      co_return;
-    }
-    for (const auto& entry : found) {
-      if (endpoints.size() < limits::kResolvedAddresses) endpoints.push_back(entry.endpoint());
-    }
-  }
-  DialError last{CloseCode::going_away, "the name " + host + " has no address"};
+void Dialer::Attempt::start() {
+  limit(deadline);
+  const GatewayUrl& url = options.url;
+  const std::string& host = options.proxy ? options.proxy->host : url.dial_host();
+  const std::uint16_t port = options.proxy ? options.proxy->port : url.tcp_port();
+  resolver.emplace(
+      io, options.dns_servers, host, port,
+      [weak = weak_from_this()](std::vector<Endpoint> found, const std::string& problem) {
+        const auto self = weak.lock();
+        if (!self || self->over) return;
+        if (found.empty()) return self->finish(DialError{CloseCode::going_away, problem});
+        asio::co_spawn(self->io, run(self, std::move(found)), asio::detached);
+      });
+}
+
+asio::awaitable<void> Dialer::Attempt::run(std::shared_ptr<Attempt> self,
+                                           std::vector<Endpoint> endpoints) {
+  DialError last{};
   for (std::size_t i = 0; i < endpoints.size() && !self->over; ++i) {
     // Every address gets its part of the time that is left, and TLS one more.
     const auto parts = static_cast<Duration::rep>(endpoints.size() - i + 1);
@@ -136,8 +134,8 @@ asio::awaitable<void> Dialer::Attempt::run(std::shared_ptr<Attempt> self) {
     if (!error) {
       error_code failed;
       const auto local = self->stream->tcp().local_endpoint(failed);
-      auto link = std::make_unique<WebSocketLink>(std::move(self->stream), from_asio(local),
-                                                  from_asio(endpoints[i]));
+      auto link =
+          std::make_unique<WebSocketLink>(std::move(self->stream), from_asio(local), endpoints[i]);
       self->finish(std::move(link));
       co_return;
     }
@@ -146,13 +144,13 @@ asio::awaitable<void> Dialer::Attempt::run(std::shared_ptr<Attempt> self) {
   self->finish(std::move(last));
 }
 
-asio::awaitable<std::optional<DialError>> Dialer::Attempt::try_address(tcp::endpoint endpoint,
+asio::awaitable<std::optional<DialError>> Dialer::Attempt::try_address(Endpoint endpoint,
                                                                        Duration share) {
-  std::string where = from_asio(endpoint).to_string();
+  std::string where = endpoint.to_string();
   stream = std::make_unique<WebSocketStream>(TcpSocket(io), trust->context());
   step = "connecting to " + where;
   limit(std::chrono::steady_clock::now() + share);
-  auto [refused] = co_await stream->tcp().async_connect(endpoint, kAwait);
+  auto [refused] = co_await stream->tcp().async_connect(to_asio<tcp>(endpoint), kAwait);
   if (over) co_return std::nullopt;
   if (refused == asio::error::operation_aborted) {
     co_return DialError{CloseCode::timeout, where + " did not answer"};
@@ -191,7 +189,7 @@ asio::awaitable<std::optional<DialError>> Dialer::Attempt::try_address(tcp::endp
 asio::awaitable<std::optional<DialError>> Dialer::Attempt::tunnel() {
   const std::string name = "the proxy " + options.proxy->authority();
   const GatewayUrl& url = options.url;
-  const std::string target = bracketed(url.host) + ":" + std::to_string(url.port);
+  const std::string target = bracketed(url.dial_host()) + ":" + std::to_string(url.tcp_port());
   step = "asking " + name + " for a tunnel";
   const std::string request = connect_request(*options.proxy, target, options.software);
   auto [unsent, sent] = co_await asio::async_write(stream->tcp(), asio::buffer(request), kAwait);
@@ -256,7 +254,7 @@ asio::awaitable<std::optional<DialError>> Dialer::Attempt::upgrade() {
 Dialer::Dialer(asio::io_context& io, std::shared_ptr<ClientTrust> trust, Options options, Done done)
     : attempt_(
           std::make_shared<Attempt>(io, std::move(trust), std::move(options), std::move(done))) {
-  asio::co_spawn(io, Attempt::run(attempt_), asio::detached);
+  attempt_->start();
 }
 
 Dialer::~Dialer() {

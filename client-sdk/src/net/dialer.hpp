@@ -3,7 +3,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "base/address.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "net/gateway_url.hpp"
@@ -41,6 +43,7 @@ class Dialer {
     /// Of UDP over WebSocket, where either will do: more than the round trips of most networks,
     /// less than a person notices.
     Duration udp_head_start = milliseconds(250);
+    std::vector<Endpoint> dns_servers = {};  ///< for names; empty: as the system does it
   };
 
   /// @param done  called once, from the io_context's thread and never from inside the constructor;

@@ -1,5 +1,6 @@
 #include "net/gateway_places.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace isthmus::net {
@@ -13,6 +14,21 @@ Result<Place, UrlError> place_at(std::string_view url, const ProxyChoice& proxie
 
 GatewayPlaces::GatewayPlaces(std::vector<Place> configured)
     : configured_(std::move(configured)), here_(configured_.front()) {}
+
+void GatewayPlaces::replace(std::vector<Place> found) {
+  if (found.empty()) return;
+  configured_ = std::move(found);
+  const auto same =
+      std::ranges::find_if(configured_, [&](const Place& one) { return one.same_gateway(here_); });
+  if (same != configured_.end()) {
+    index_ = static_cast<std::size_t>(same - configured_.begin());
+    tried_ = std::min(tried_, configured_.size() - 1);
+    return;
+  }
+  index_ = 0;
+  tried_ = 0;
+  here_ = configured_.front();
+}
 
 bool GatewayPlaces::go_on() {
   if (!invited_.empty()) {

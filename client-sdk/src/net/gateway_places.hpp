@@ -14,6 +14,10 @@ namespace isthmus::net {
 struct Place {
   GatewayUrl url;
   std::optional<ProxyUrl> proxy;
+
+  bool same_gateway(const Place& other) const {
+    return url.to_string() == other.url.to_string() && url.located == other.url.located;
+  }
 };
 
 /// The gateway that a URL names, and the proxy that leads to it.
@@ -27,6 +31,9 @@ class GatewayPlaces {
   /// @param configured  at least one, in order of preference
   explicit GatewayPlaces(std::vector<Place> configured);
 
+  /// These stand in place of all that were configured: a look-up found them. here() stays if it
+  /// is one of them; else it becomes the first, and a round begins.
+  void replace(std::vector<Place> found);
   /// Where the next session is to be sought, or was found.
   const Place& here() const { return here_; }
   /// Nobody is served here, or no longer: here() becomes the next.
@@ -34,6 +41,8 @@ class GatewayPlaces {
   bool go_on();
   /// A session stands here(): the round is over.
   void arrived();
+  /// Has the gateway that went away named some that were not tried yet?
+  bool invited() const { return !invited_.empty(); }
   /// The gateway in use goes away and names these; here() itself is left out.
   void invite(const std::vector<Place>& named);
   /// Is there any place but here()?

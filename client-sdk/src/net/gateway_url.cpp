@@ -51,6 +51,16 @@ std::string GatewayUrl::authority() const {
   return text;
 }
 
+std::string GatewayUrl::whereabouts() const {
+  if (!located) return authority();
+  std::string ports =
+      std::to_string(located->udp_port != 0 ? located->udp_port : located->tcp_port);
+  if (located->udp_port != 0 && located->tcp_port != 0 && located->udp_port != located->tcp_port) {
+    ports += "/" + std::to_string(located->tcp_port);
+  }
+  return authority() + " (" + located->host + ":" + ports + ")";
+}
+
 std::string GatewayUrl::to_string() const {
   return std::string(scheme_of(kinds)) + authority() +
          (kinds == LinkKinds::udp ? std::string() : target);
@@ -106,6 +116,7 @@ Result<GatewayUrl, UrlError> parse_gateway_url(std::string_view text) {
     const auto port = parse_number<std::uint16_t>(authority.substr(1));
     if (!port || *port == 0) return UrlError::bad_port;
     url.port = *port;
+    url.port_given = true;
   }
   if (!is_target(target)) return UrlError::bad_path;
   if (target.starts_with('?')) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,13 +18,30 @@ enum class LinkKinds : std::uint8_t {
 /// A host as it stands before ":port": addresses of IPv6 in brackets (RFC 3986 §3.2.2).
 std::string bracketed(const std::string& host);
 
+/// Where SRV records say that a URL's gateway is: not who it is, which the URL's name says.
+struct LocatedAt {
+  std::string host;
+  std::uint16_t udp_port = 0, tcp_port = 0;  ///< 0: not by this
+  bool operator==(const LocatedAt&) const = default;
+};
+
 /// Where a gateway listens: "wss://host[:port][/path]", or another scheme of LinkKinds.
 struct GatewayUrl {
   LinkKinds kinds = LinkKinds::websocket;
   std::string host;  ///< a name, or an address without brackets
   std::uint16_t port = 443;
+  bool port_given = false;             ///< it stands in the URL
   std::string target = "/isthmus/v1";  ///< path and query, for WebSocket
 
+  std::optional<LocatedAt> located;  ///< nothing: at the host and port above
+
+  /// Whose addresses lead to it, and the port there. The name that its certificate must bear is
+  /// `host` in any case.
+  const std::string& dial_host() const { return located ? located->host : host; }
+  std::uint16_t udp_port() const { return located ? located->udp_port : port; }
+  std::uint16_t tcp_port() const { return located ? located->tcp_port : port; }
+  /// For people: the authority and, where that is not the same, where it was found.
+  std::string whereabouts() const;
   std::string authority()
       const;  ///< "host" or "host:port", IPv6 in brackets, as the Host header takes it
   std::string to_string() const;

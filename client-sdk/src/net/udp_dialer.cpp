@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/udp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "net/asio_address.hpp"
 #include "net/asio_error.hpp"
 #include "net/clock.hpp"
+#include "net/host_resolver.hpp"
 #include "net/key_log.hpp"
 #include "net/system_random.hpp"
 #include "net/udp_channel.hpp"
@@ -20,7 +20,6 @@
 namespace isthmus::net {
 
 namespace asio = boost::asio;
-using asio::ip::udp;
 using boost::system::error_code;
 using wire::CloseCode;
 
@@ -135,12 +134,11 @@ struct UdpDialer::Attempt : std::enable_shared_from_this<Attempt> {
         trust(std::move(client_trust)),
         options(std::move(with)),
         done(std::move(then)),
-        resolver(context),
         timer(context),
         deadline(clock_now() + options.time_limit) {}
 
   void start();
-  void on_resolved(const error_code& error, const udp::resolver::results_type& found);
+  void on_resolved(std::vector<Endpoint> found, const std::string& problem);
   void try_next();
   void on_ready();
   void on_failed(const quic::End& end);
@@ -153,7 +151,7 @@ struct UdpDialer::Attempt : std::enable_shared_from_this<Attempt> {
   std::shared_ptr<ClientTrust> trust;
   Dialer::Options options;
   Dialer::Done done;
-  udp::resolver resolver;
+  std::optional<HostResolver> resolver;
   asio::steady_timer timer;
   Instant deadline;
   std::vector<Endpoint> endpoints;
@@ -165,30 +163,19 @@ struct UdpDialer::Attempt : std::enable_shared_from_this<Attempt> {
 
 void UdpDialer::Attempt::start() {
   if (over) return;
-  if (const auto address = IpAddress::parse(options.url.host)) {
-    endpoints.push_back({*address, options.url.port});
-    return try_next();
-  }
-  limit(deadline, "resolving the name " + options.url.host + " took too long");
-  resolver.async_resolve(options.url.host, std::to_string(options.url.port),
-                         [self = shared_from_this()](const error_code& error,
-                                                     const udp::resolver::results_type& found) {
-                           self->on_resolved(error, found);
-                         });
+  const GatewayUrl& url = options.url;
+  limit(deadline, "resolving the name " + url.dial_host() + " took too long");
+  resolver.emplace(
+      io, options.dns_servers, url.dial_host(), url.udp_port(),
+      [weak = weak_from_this()](std::vector<Endpoint> found, const std::string& problem) {
+        if (const auto self = weak.lock()) self->on_resolved(std::move(found), problem);
+      });
 }
 
-void UdpDialer::Attempt::on_resolved(const error_code& error,
-                                     const udp::resolver::results_type& found) {
+void UdpDialer::Attempt::on_resolved(std::vector<Endpoint> found, const std::string& problem) {
   if (over) return;
-  if (error) {
-    return finish(DialError{CloseCode::going_away,
-                            "the name " + options.url.host + " has no address: " + to_text(error)});
-  }
-  for (const auto& entry : found) {
-    if (endpoints.size() < limits::kResolvedAddresses) {
-      endpoints.push_back(from_asio(entry.endpoint()));
-    }
-  }
+  if (found.empty()) return finish(DialError{CloseCode::going_away, problem});
+  endpoints = std::move(found);
   try_next();
 }
 
@@ -266,7 +253,7 @@ void UdpDialer::Attempt::finish(Result<std::unique_ptr<wire::Link>, DialError> r
 void UdpDialer::Attempt::abandon() {
   over = true;
   timer.cancel();
-  resolver.cancel();
+  resolver.reset();
   drop_socket();
 }
 

@@ -13,9 +13,6 @@ namespace isthmus::app {
 
 namespace json = boost::json;
 using net::clock_now;
-using provider::DnsAnswer;
-using provider::DnsQuestion;
-using provider::DnsStatus;
 using provider::TargetBook;
 
 namespace {
@@ -74,11 +71,11 @@ ProviderTargets::~ProviderTargets() {
 }
 
 std::optional<std::string> ProviderTargets::start(provider::GatewayRouter& router) {
-  transport::DnsOptions options;
+  net::DnsOptions options;
   options.servers = config_.dns.servers;
   options.timeout = config_.dns.timeout;
   options.tries = config_.dns.tries;
-  auto dns = transport::Dns::open(io_, std::move(options));
+  auto dns = net::Dns::open(io_, std::move(options));
   if (!dns) return "dns: " + dns.error();
   dns_ = std::move(*dns);
   router_ = &router;
@@ -124,7 +121,7 @@ void ProviderTargets::lookup(const std::string& key) {
 /// A number that cannot be looked up, or at which the DNS fails, counts as one without records for
 /// a moment: the request goes on by the next route.
 void ProviderTargets::lookup_number(const std::string& key, const std::string& number) {
-  auto known = [this, key, number](std::vector<provider::NaptrRecord> records, Duration life) {
+  auto known = [this, key, number](std::vector<dns::NaptrRecord> records, Duration life) {
     Instant now = clock_now();
     Duration kept = std::clamp<Duration>(life, limits::kDnsLeastLife, limits::kDnsMostLife);
     router_->enum_cache().set(number, std::move(records), now + kept, now);
@@ -132,9 +129,10 @@ void ProviderTargets::lookup_number(const std::string& key, const std::string& n
   };
   auto domain = provider::EnumCache::domain_of(number, config_.enumeration.suffix);
   if (!domain) return known({}, limits::kDnsMostLife);
-  dns_->ask(
-      {provider::DnsType::naptr, to_lower(*domain)},
-      [known](const DnsQuestion&, const DnsAnswer& answer) { known(answer.naptr, answer.ttl); });
+  dns_->ask({dns::Type::naptr, to_lower(*domain)},
+            [known](const dns::Question&, const dns::Answer& answer) {
+              known(answer.naptr, answer.ttl);
+            });
 }
 
 /// Later, not from within the bridge's actions that asked.
@@ -150,7 +148,7 @@ void ProviderTargets::pump() {
   pumping_ = true;
   while (book_->has_news()) {
     TargetBook::Work work = book_->take_work();
-    for (const DnsQuestion& question : work.questions) ask(question);
+    for (const dns::Question& question : work.questions) ask(question);
     for (const std::string& name : work.resolved) on_resolved(name);
     for (const TargetBook::Change& change : work.changes) on_change(change);
     for (const TargetBook::Probe& due : work.probes) probe(due);
@@ -160,8 +158,8 @@ void ProviderTargets::pump() {
   timer_.arm(book_->next_deadline());
 }
 
-void ProviderTargets::ask(const DnsQuestion& question) {
-  dns_->ask(question, [this](const DnsQuestion& asked, const DnsAnswer& answer) {
+void ProviderTargets::ask(const dns::Question& question) {
+  dns_->ask(question, [this](const dns::Question& asked, const dns::Answer& answer) {
     book_->on_answer(asked, answer, clock_now());
     pump();
   });
@@ -298,7 +296,7 @@ void ProviderTargets::collect_metrics() {
   }
   collect_failovers();
   if (!dns_) return;
-  const transport::Dns::Counters& dns = dns_->counters();
+  const net::Dns::Counters& dns = dns_->counters();
   auto set = [&](const char* metric, const char* help, std::uint64_t value) {
     metrics_.counter(metric, help).set(value);
   };

@@ -12,12 +12,12 @@
 #include "app/bridge_host.hpp"
 #include "base/random.hpp"
 #include "net/deadline_timer.hpp"
+#include "net/dns.hpp"
 #include "ops/config.hpp"
 #include "ops/log.hpp"
 #include "ops/metrics.hpp"
 #include "provider/gateway_router.hpp"
 #include "provider/target_book.hpp"
-#include "transport/dns.hpp"
 
 namespace isthmus::app {
 
@@ -48,7 +48,7 @@ class ProviderTargets {
   void lookup_number(const std::string& key, const std::string& number);
   void lookup_done(const std::string& key);
   void pump();
-  void ask(const provider::DnsQuestion& question);
+  void ask(const dns::Question& question);
   void probe(const provider::TargetBook::Probe& probe);
   void on_resolved(const std::string& name);
   void on_located(const std::string& key);
@@ -65,7 +65,7 @@ class ProviderTargets {
   ops::Metrics& metrics_;
   provider::GatewayRouter* router_ = nullptr;
   std::unique_ptr<provider::TargetBook> book_;
-  std::unique_ptr<transport::Dns> dns_;
+  std::unique_ptr<net::Dns> dns_;
   net::DeadlineTimer timer_;
   std::map<std::string, std::string> problems_;  ///< by provider, as they were logged
   std::set<Endpoint> judged_by_config_;          ///< TLS hosts of providers

@@ -85,6 +85,7 @@ std::optional<std::string> Connector::make_connection() {
   net::ConnectionOptions options;
   options.url = config_.gateway.url;
   options.other_urls = config_.gateway.other_urls;
+  options.dns_servers = config_.gateway.dns_servers;
   options.hello.software = std::string("isthmus-connector/") + app::kVersion;
   options.hello.instance = instance_;
   if (!config_.gateway.token.empty()) {

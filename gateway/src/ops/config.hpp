@@ -228,6 +228,7 @@ struct TrustConfig {
 struct UpstreamConfig {
   std::string url;                      ///< "wss://host[:port]"; required
   std::vector<std::string> other_urls;  ///< in order
+  std::vector<Endpoint> dns_servers;    ///< empty: the system's
   std::string user;
   Secret password;  ///< of `password` or `password_file`
   Secret token;     ///< of `token` or `token_file`; excludes user and password

@@ -301,7 +301,9 @@ void visit_upstream(KeyVisitor& v, UpstreamConfig& c) {
   v.value(
       "url",
       {"Where the gateway listens: wss:// for a WebSocket over TLS, udp:// for QUIC and SRTP on "
-       "one UDP socket, isthmus:// for UDP where it passes and WebSocket where not.",
+       "one UDP socket, isthmus:// for UDP where it passes and WebSocket where not. A domain "
+       "without a port may have SRV records that name its gateways, `_isthmus._udp` and "
+       "`_isthmus._tcp`; the certificate is judged by the name in the URL.",
        "", "", true},
       gateway_url(c.url));
   v.values("other_urls",
@@ -309,6 +311,10 @@ void visit_upstream(KeyVisitor& v, UpstreamConfig& c) {
             "or go away. Calls live at one of them and end with it.",
             "", "none"},
            list_of(c.other_urls, gateway_url));
+  v.values("dns_servers",
+           {"DNS servers that know the gateway, with a port if it is not 53.", "",
+            "those of the system"},
+           list_of(c.dns_servers, dns_server));
   v.value("user", {"User of the gateway, with `password` or `password_file`.", "", "none"},
           user_name(c.user));
   v.value("password", {"Password in this file.", "", "none"}, secret(c.password));

@@ -504,4 +504,19 @@ Scalar choice(LogFormat& value) {
   return one_of<LogFormat>(value, kNames);
 }
 
+Scalar dns_server(Endpoint& value) {
+  constexpr std::uint16_t kDnsPort = 53;
+  return {"address", "an IP address, with a port if it is not 53: 192.0.2.1, [2001:db8::1]:5353",
+          [&value](const std::string& text, const FileAccess&) -> std::optional<Problem> {
+            std::optional<Endpoint> found = Endpoint::parse(text);
+            if (!found) {
+              if (auto address = IpAddress::parse(text)) found = Endpoint{*address, kDnsPort};
+            }
+            if (!found || found->port == 0 || found->address.is_unspecified()) return Problem{};
+            value = *found;
+            return std::nullopt;
+          },
+          [&value] { return value.to_string(); }};
+}
+
 }  // namespace isthmus::ops

@@ -69,6 +69,7 @@ Scalar ed25519_key(
     std::string& value);  ///< base64url or "file:PATH" of a PEM; the value is 32 bytes
 Scalar sip_target(SipTarget& value);
 Scalar gateway_url(std::string& value);
+Scalar dns_server(Endpoint& value);
 Scalar proxy_url(Secret& value);
 Scalar key_pin(std::string& value);
 Scalar choice(MediaSource& value);

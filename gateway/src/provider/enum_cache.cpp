@@ -24,17 +24,18 @@ bool is_number(std::string_view digits) {
 
 }  // namespace
 
-const std::vector<NaptrRecord>* EnumCache::find(std::string_view number, Instant now) const {
+const std::vector<dns::NaptrRecord>* EnumCache::find(std::string_view number, Instant now) const {
   auto found = numbers_.find(without_plus(number));
   if (found == numbers_.end() || found->second.expires <= now) return nullptr;
   return &found->second.records;
 }
 
-void EnumCache::set(std::string_view number, std::vector<NaptrRecord> records, Instant expires,
+void EnumCache::set(std::string_view number, std::vector<dns::NaptrRecord> records, Instant expires,
                     Instant now) {
-  std::stable_sort(records.begin(), records.end(), [](const NaptrRecord& a, const NaptrRecord& b) {
-    return std::tie(a.order, a.preference) < std::tie(b.order, b.preference);
-  });
+  std::stable_sort(records.begin(), records.end(),
+                   [](const dns::NaptrRecord& a, const dns::NaptrRecord& b) {
+                     return std::tie(a.order, a.preference) < std::tie(b.order, b.preference);
+                   });
   std::string digits(without_plus(number));
   if (!numbers_.contains(digits) && numbers_.size() >= limits::kEnumNumbers) {
     std::erase_if(numbers_, [&](const auto& entry) { return entry.second.expires <= now; });

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/time.hpp"
-#include "provider/dns_records.hpp"
+#include "dns/records.hpp"
 
 namespace isthmus::provider {
 
@@ -20,8 +20,9 @@ class EnumCache {
   /// @param number digits with or without a leading '+'.
   /// @return the records in the order in which they are to be tried (order, preference; RFC 3403
   /// §4.1), perhaps none; null when nothing is known.
-  const std::vector<NaptrRecord>* find(std::string_view number, Instant now) const;
-  void set(std::string_view number, std::vector<NaptrRecord> records, Instant expires, Instant now);
+  const std::vector<dns::NaptrRecord>* find(std::string_view number, Instant now) const;
+  void set(std::string_view number, std::vector<dns::NaptrRecord> records, Instant expires,
+           Instant now);
   std::size_t size() const { return numbers_.size(); }
 
   /// "enum:+4930123456".
@@ -33,7 +34,7 @@ class EnumCache {
 
  private:
   struct Entry {
-    std::vector<NaptrRecord> records;
+    std::vector<dns::NaptrRecord> records;
     Instant expires;
   };
   std::map<std::string, Entry, std::less<>> numbers_;  ///< by digits

@@ -82,8 +82,8 @@ std::optional<std::string> apply_substitution(std::string_view expression,
 }
 
 std::optional<std::string> sip_uri_of_number(std::string_view number,
-                                             const std::vector<NaptrRecord>& records) {
-  for (const NaptrRecord& record : records) {
+                                             const std::vector<dns::NaptrRecord>& records) {
+  for (const dns::NaptrRecord& record : records) {
     if (!iequals(record.flags, "u") || !serves_sip(record.services)) continue;
     std::optional<std::string> text = apply_substitution(record.regexp, number);
     if (!text) continue;

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "provider/dns_records.hpp"
+#include "dns/records.hpp"
 
 namespace isthmus::provider {
 
@@ -20,6 +20,6 @@ std::optional<std::string> apply_substitution(std::string_view expression, std::
 /// whose expression gives a sip or sips URI. Records must be in that order.
 /// @param number "+" and digits (RFC 6116 §3.3: the application unique string).
 std::optional<std::string> sip_uri_of_number(std::string_view number,
-                                             const std::vector<NaptrRecord>& records);
+                                             const std::vector<dns::NaptrRecord>& records);
 
 }  // namespace isthmus::provider

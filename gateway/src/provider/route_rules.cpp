@@ -299,7 +299,7 @@ RouteRules::Decision RouteRules::decide(RouteSubject& subject, const EnumCache& 
         note(false);
         continue;
       }
-      const std::vector<NaptrRecord>* records = numbers.find(number, now);
+      const std::vector<dns::NaptrRecord>* records = numbers.find(number, now);
       if (!records) {
         text += "waits for the ENUM records of " + number;
         note(true);

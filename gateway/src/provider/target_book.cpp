@@ -75,7 +75,7 @@ void TargetBook::on_timeout(Instant now) {
   }
 }
 
-void TargetBook::on_answer(const DnsQuestion& question, const DnsAnswer& answer, Instant now) {
+void TargetBook::on_answer(const dns::Question& question, const dns::Answer& answer, Instant now) {
   news_ = true;
   for (auto& [name, provider] : providers_) {
     if (provider.locator.on_answer(question, answer, now, work_.questions)) {

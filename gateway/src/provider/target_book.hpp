@@ -7,7 +7,7 @@
 
 #include "base/random.hpp"
 #include "base/time.hpp"
-#include "provider/dns_records.hpp"
+#include "dns/records.hpp"
 #include "provider/target_health.hpp"
 #include "provider/target_locator.hpp"
 #include "sip/flow.hpp"
@@ -33,7 +33,7 @@ class TargetBook {
     TargetChange change;
   };
   struct Work {
-    std::vector<DnsQuestion> questions;  ///< each must be answered some time
+    std::vector<dns::Question> questions;  ///< each must be answered some time
     std::vector<Probe> probes;
     std::vector<Change> changes;
     std::vector<std::string> resolved;  ///< providers whose look-up came to its end
@@ -50,7 +50,7 @@ class TargetBook {
                     Duration failover_after = {});
 
   void on_timeout(Instant now);
-  void on_answer(const DnsQuestion& question, const DnsAnswer& answer, Instant now);
+  void on_answer(const dns::Question& question, const dns::Answer& answer, Instant now);
   void on_outcome(const sip::Flow& to, call::HopOutcome outcome, unsigned retry_after_s,
                   Instant now);
   void on_probe_ended(const Probe& probe, bool answered, Instant now);

@@ -5,6 +5,7 @@
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "dns/srv_order.hpp"
 
 namespace isthmus::provider {
 
@@ -45,23 +46,6 @@ std::optional<Transport> transport_of_parameter(std::string_view text) {
 
 std::uint32_t rank_of(std::size_t service, std::uint16_t priority) {
   return static_cast<std::uint32_t>(service) << 16 | priority;
-}
-
-/// RFC 2782: places the groups of one rank in a drawn order, each next one with a chance by its
-/// weight. Those of weight 0 stand in front, which leaves them a small chance.
-void draw_order(std::vector<const TargetGroup*>& equals, Random& random) {
-  std::stable_partition(equals.begin(), equals.end(),
-                        [](const TargetGroup* group) { return group->weight == 0; });
-  for (auto next = equals.begin(); equals.end() - next > 1; ++next) {
-    std::uint64_t sum = 0;
-    for (auto it = next; it != equals.end(); ++it) sum += (*it)->weight;
-    std::uint64_t drawn = random.u64() % (sum + 1), running = 0;
-    auto chosen = std::find_if(next, equals.end(), [&](const TargetGroup* group) {
-      running += group->weight;
-      return running >= drawn;
-    });
-    std::rotate(next, chosen, chosen + 1);
-  }
 }
 
 }  // namespace
@@ -111,7 +95,8 @@ std::vector<Candidate> in_order(const std::vector<TargetGroup>& groups, Random& 
   for (const TargetGroup& group : groups) ranks[group.rank].push_back(&group);
   std::vector<Candidate> candidates;
   for (auto& [rank, equals] : ranks) {
-    draw_order(equals, random);
+    dns::draw_order(
+        equals, [](const TargetGroup* group) { return group->weight; }, random);
     for (const TargetGroup* group : equals) {
       for (const Endpoint& endpoint : group->endpoints) {
         bool known =
@@ -145,7 +130,7 @@ Transport TargetLocator::default_transport() const {
   return name_.default_transport();
 }
 
-void TargetLocator::on_timeout(Instant now, std::vector<DnsQuestion>& out) {
+void TargetLocator::on_timeout(Instant now, std::vector<dns::Question>& out) {
   if (asking() || now < ask_at_) return;
   Transport transport = default_transport();
   round_ = Round{};
@@ -166,28 +151,28 @@ void TargetLocator::on_timeout(Instant now, std::vector<DnsQuestion>& out) {
     round_.services = {{transport, srv_name(transport, name_.host)}};
     ask_services(out);
   } else {
-    ask(DnsType::naptr, name_.host, out);
+    ask(dns::Type::naptr, name_.host, out);
   }
   if (!settled_ && !asking()) finish(now);
 }
 
-void TargetLocator::ask(DnsType type, const std::string& name, std::vector<DnsQuestion>& out) {
+void TargetLocator::ask(dns::Type type, const std::string& name, std::vector<dns::Question>& out) {
   if (pending_.insert({type, name}).second) out.push_back({type, name});
 }
 
-bool TargetLocator::on_answer(const DnsQuestion& question, const DnsAnswer& answer, Instant now,
-                              std::vector<DnsQuestion>& out) {
+bool TargetLocator::on_answer(const dns::Question& question, const dns::Answer& answer, Instant now,
+                              std::vector<dns::Question>& out) {
   if (pending_.erase(question) == 0) return false;
-  if (answer.status == DnsStatus::found) round_.ttl = std::min(round_.ttl, answer.ttl);
+  if (answer.status == dns::Status::found) round_.ttl = std::min(round_.ttl, answer.ttl);
   switch (question.type) {
-    case DnsType::naptr:
+    case dns::Type::naptr:
       on_naptr(answer, out);
       break;
-    case DnsType::srv:
+    case dns::Type::srv:
       on_srv(question.name, answer, out);
       break;
-    case DnsType::a:
-    case DnsType::aaaa:
+    case dns::Type::a:
+    case dns::Type::aaaa:
       on_addresses(question, answer);
       break;
   }
@@ -199,13 +184,14 @@ bool TargetLocator::on_answer(const DnsQuestion& question, const DnsAnswer& answ
 /// Takes the records of the lowest order that offers anything we know (RFC 3403 §4.1), in order of
 /// preference. Without any, all services that we know are asked for (RFC 3263 §4.1); so they are
 /// when the DNS failed, since some servers fail at NAPTR alone.
-void TargetLocator::on_naptr(const DnsAnswer& answer, std::vector<DnsQuestion>& out) {
-  std::vector<NaptrRecord> records = answer.naptr;
-  std::stable_sort(records.begin(), records.end(), [](const NaptrRecord& a, const NaptrRecord& b) {
-    return std::tie(a.order, a.preference) < std::tie(b.order, b.preference);
-  });
+void TargetLocator::on_naptr(const dns::Answer& answer, std::vector<dns::Question>& out) {
+  std::vector<dns::NaptrRecord> records = answer.naptr;
+  std::stable_sort(records.begin(), records.end(),
+                   [](const dns::NaptrRecord& a, const dns::NaptrRecord& b) {
+                     return std::tie(a.order, a.preference) < std::tie(b.order, b.preference);
+                   });
   std::optional<std::uint16_t> order;
-  for (const NaptrRecord& record : records) {
+  for (const dns::NaptrRecord& record : records) {
     std::optional<Transport> transport = transport_of_service(record.services);
     bool usable = transport && record.flags == "s" && !record.replacement.empty() &&
                   reach_.supports(*transport) && (!name_.secure || *transport == Transport::tls);
@@ -224,17 +210,17 @@ void TargetLocator::on_naptr(const DnsAnswer& answer, std::vector<DnsQuestion>& 
   ask_services(out);
 }
 
-void TargetLocator::ask_services(std::vector<DnsQuestion>& out) {
-  for (const Service& service : round_.services) ask(DnsType::srv, service.srv_name, out);
+void TargetLocator::ask_services(std::vector<dns::Question>& out) {
+  for (const Service& service : round_.services) ask(dns::Type::srv, service.srv_name, out);
 }
 
-void TargetLocator::on_srv(const std::string& name, const DnsAnswer& answer,
-                           std::vector<DnsQuestion>& out) {
+void TargetLocator::on_srv(const std::string& name, const dns::Answer& answer,
+                           std::vector<dns::Question>& out) {
   for (Service& service : round_.services) {
     if (service.srv_name != name) continue;
     service.records = answer.srv;
     service.status = answer.status;
-    if (answer.status == DnsStatus::failed) round_.srv_failed = true;
+    if (answer.status == dns::Status::failed) round_.srv_failed = true;
   }
   if (asking()) return;
   take_srv_groups();
@@ -247,8 +233,8 @@ void TargetLocator::on_srv(const std::string& name, const DnsAnswer& answer,
 void TargetLocator::take_srv_groups() {
   for (std::size_t i = 0; i < round_.services.size(); ++i) {
     const Service& service = round_.services[i];
-    if (service.status == DnsStatus::found) round_.by_srv = true;
-    for (const SrvRecord& record : service.records) {
+    if (service.status == dns::Status::found) round_.by_srv = true;
+    for (const dns::SrvRecord& record : service.records) {
       if (record.target.empty() || record.port == 0) continue;  // RFC 2782: decidedly not there
       if (round_.groups.size() == limits::kSrvTargets) break;
       TargetGroup group{
@@ -267,7 +253,7 @@ void TargetLocator::fall_back_to_name() {
   round_.groups = {{transport, 0, 0, name_.host, {Endpoint{{}, port}}, name_.host}};
 }
 
-void TargetLocator::ask_hosts(std::vector<DnsQuestion>& out) {
+void TargetLocator::ask_hosts(std::vector<dns::Question>& out) {
   for (const TargetGroup& group : round_.groups) {
     Host& host = round_.hosts[group.host];
     if (std::optional<IpAddress> address = IpAddress::parse(group.host)) {
@@ -275,17 +261,17 @@ void TargetLocator::ask_hosts(std::vector<DnsQuestion>& out) {
       if (reach_.supports(*address)) (address->is_v4() ? host.v4 : host.v6).assign(1, *address);
       continue;
     }
-    if (reach_.v4) ask(DnsType::a, group.host, out);
-    if (reach_.v6) ask(DnsType::aaaa, group.host, out);
+    if (reach_.v4) ask(dns::Type::a, group.host, out);
+    if (reach_.v6) ask(dns::Type::aaaa, group.host, out);
   }
 }
 
-void TargetLocator::on_addresses(const DnsQuestion& question, const DnsAnswer& answer) {
+void TargetLocator::on_addresses(const dns::Question& question, const dns::Answer& answer) {
   auto found = round_.hosts.find(question.name);
   if (found == round_.hosts.end()) return;
   Host& host = found->second;
-  host.failed |= answer.status == DnsStatus::failed;
-  std::vector<IpAddress>& addresses = question.type == DnsType::a ? host.v4 : host.v6;
+  host.failed |= answer.status == dns::Status::failed;
+  std::vector<IpAddress>& addresses = question.type == dns::Type::a ? host.v4 : host.v6;
   addresses = answer.addresses;
   if (addresses.size() > limits::kResolvedAddresses) addresses.resize(limits::kResolvedAddresses);
 }

@@ -8,7 +8,7 @@
 
 #include "base/random.hpp"
 #include "base/time.hpp"
-#include "provider/dns_records.hpp"
+#include "dns/records.hpp"
 #include "sip/flow.hpp"
 #include "sip/uri.hpp"
 
@@ -83,11 +83,11 @@ class TargetLocator {
   TargetLocator(TargetName name, Reach reach);
 
   /// Asks when it is time to. To be called at the start and at `next_deadline`.
-  void on_timeout(Instant now, std::vector<DnsQuestion>& out);
+  void on_timeout(Instant now, std::vector<dns::Question>& out);
   /// An answer to whoever asked; one that was not asked for here is ignored.
   /// @return whether the look-up came to its end by it: groups() may have changed.
-  bool on_answer(const DnsQuestion& question, const DnsAnswer& answer, Instant now,
-                 std::vector<DnsQuestion>& out);
+  bool on_answer(const dns::Question& question, const dns::Answer& answer, Instant now,
+                 std::vector<dns::Question>& out);
   /// While answers are awaited there is none: each question is answered some time.
   std::optional<Instant> next_deadline() const;
 
@@ -105,8 +105,8 @@ class TargetLocator {
   struct Service {
     sip::Transport transport = sip::Transport::udp;
     std::string srv_name;
-    std::vector<SrvRecord> records{};
-    DnsStatus status = DnsStatus::none;
+    std::vector<dns::SrvRecord> records{};
+    dns::Status status = dns::Status::none;
   };
   struct Host {
     std::vector<IpAddress> v4{}, v6{};
@@ -121,12 +121,12 @@ class TargetLocator {
     seconds ttl{};
   };
 
-  void ask(DnsType type, const std::string& name, std::vector<DnsQuestion>& out);
-  void on_naptr(const DnsAnswer& answer, std::vector<DnsQuestion>& out);
-  void on_srv(const std::string& name, const DnsAnswer& answer, std::vector<DnsQuestion>& out);
-  void on_addresses(const DnsQuestion& question, const DnsAnswer& answer);
-  void ask_services(std::vector<DnsQuestion>& out);
-  void ask_hosts(std::vector<DnsQuestion>& out);
+  void ask(dns::Type type, const std::string& name, std::vector<dns::Question>& out);
+  void on_naptr(const dns::Answer& answer, std::vector<dns::Question>& out);
+  void on_srv(const std::string& name, const dns::Answer& answer, std::vector<dns::Question>& out);
+  void on_addresses(const dns::Question& question, const dns::Answer& answer);
+  void ask_services(std::vector<dns::Question>& out);
+  void ask_hosts(std::vector<dns::Question>& out);
   void take_srv_groups();
   void fall_back_to_name();
   void finish(Instant now);
@@ -136,7 +136,7 @@ class TargetLocator {
   TargetName name_;
   Reach reach_;
   Round round_;
-  std::set<DnsQuestion> pending_;
+  std::set<dns::Question> pending_;
   std::vector<TargetGroup> groups_;
   bool groups_by_srv_ = false;
   bool settled_ = false;

@@ -75,6 +75,8 @@ inline constexpr Duration kLinkCloseLife = seconds(2);
 inline constexpr std::size_t kHttpHeaderBytes = 8 * kKiB;
 /// addresses of one gateway's name that are tried
 inline constexpr std::size_t kResolvedAddresses = 16;
+/// gateways of one domain that are tried in a round, however many SRV records it has
+inline constexpr std::size_t kLocatedGateways = 16;
 
 // SIP (RFC 3261)
 inline constexpr std::size_t kSipMessageBytes = 64 * kKiB;  ///< one UDP datagram

@@ -1,1 +1,1 @@
-isthmus_fuzz(dns_message LINKS isthmus_provider)
+isthmus_fuzz(dns_message LINKS isthmus_dns)

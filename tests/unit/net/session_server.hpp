@@ -20,10 +20,12 @@ using wire::CloseCode;
 /// A gateway's sessions without anything behind them: judges passwords, sends SIP and media back.
 class SessionServer {
  public:
-  explicit SessionServer(Loop& loop, const TemporaryDirectory& state, std::uint16_t port = 0) {
+  explicit SessionServer(Loop& loop, const TemporaryDirectory& state, std::uint16_t port = 0,
+                         std::vector<std::string> names = {}) {
     link::ListenerOptions options;
     options.bind = {IpAddress::v4(0x7f000001), port};
     options.certificate.state_directory = state.path();
+    options.certificate.names = std::move(names);
     auto opened = link::Listener::open(loop.io, options, [this](std::unique_ptr<wire::Link> link) {
       sessions.push_back(std::make_unique<Session>(*this, std::move(link)));
     });

@@ -9,7 +9,7 @@ namespace {
 
 constexpr Instant kStart{};
 
-NaptrRecord record(std::uint16_t order, std::uint16_t preference, std::string regexp) {
+dns::NaptrRecord record(std::uint16_t order, std::uint16_t preference, std::string regexp) {
   return {order, preference, "u", "e2u+sip", std::move(regexp), ""};
 }
 
@@ -34,7 +34,7 @@ TEST(EnumCache, records_come_by_order_and_then_preference) {
   EnumCache cache;
   cache.set("+49", {record(20, 1, "c"), record(10, 50, "b"), record(10, 10, "a")},
             kStart + seconds(5), kStart);
-  const std::vector<NaptrRecord>& records = *cache.find("+49", kStart);
+  const std::vector<dns::NaptrRecord>& records = *cache.find("+49", kStart);
   EXPECT_EQ("a", records[0].regexp);
   EXPECT_EQ("b", records[1].regexp);
   EXPECT_EQ("c", records[2].regexp);

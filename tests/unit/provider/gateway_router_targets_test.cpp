@@ -30,7 +30,7 @@ class RouterTargetsTest : public ::testing::Test {
   void settle() {
     book.on_timeout(now);
     while (book.has_news()) {
-      for (const DnsQuestion& question : book.take_work().questions) {
+      for (const dns::Question& question : book.take_work().questions) {
         book.on_answer(question, zone.answer(question), now);
       }
     }

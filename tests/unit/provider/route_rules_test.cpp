@@ -97,16 +97,16 @@ TEST(Enum, substitution_expressions_give_uris) {
 }
 
 TEST(Enum, the_first_sip_service_in_order_that_gives_a_uri_is_taken) {
-  auto uri = [](std::vector<NaptrRecord> records) {
+  auto uri = [](std::vector<dns::NaptrRecord> records) {
     return sip_uri_of_number("+4930", records).value_or("none");
   };
-  NaptrRecord mail{10, 1, "u", "e2u+email:mailto", "!^.*$!mailto:a@example.com!", ""};
-  NaptrRecord sip{10, 2, "u", "e2u+sip", "!^.*$!sip:first@example.com!", ""};
-  NaptrRecord more{10, 3, "u", "E2U+voice:sip+pres", "!^.*$!sip:second@example.com!", ""};
-  NaptrRecord old{10, 4, "U", "sip+E2U", "!^.*$!sip:third@example.com!", ""};
-  NaptrRecord broken{1, 1, "u", "e2u+sip", "!^(!sip:broken@example.com!", ""};
-  NaptrRecord other{1, 1, "u", "e2u+sip", "!^.*$!tel:+1!", ""};
-  NaptrRecord not_terminal{1, 1, "", "e2u+sip", "", "example.com"};
+  dns::NaptrRecord mail{10, 1, "u", "e2u+email:mailto", "!^.*$!mailto:a@example.com!", ""};
+  dns::NaptrRecord sip{10, 2, "u", "e2u+sip", "!^.*$!sip:first@example.com!", ""};
+  dns::NaptrRecord more{10, 3, "u", "E2U+voice:sip+pres", "!^.*$!sip:second@example.com!", ""};
+  dns::NaptrRecord old{10, 4, "U", "sip+E2U", "!^.*$!sip:third@example.com!", ""};
+  dns::NaptrRecord broken{1, 1, "u", "e2u+sip", "!^(!sip:broken@example.com!", ""};
+  dns::NaptrRecord other{1, 1, "u", "e2u+sip", "!^.*$!tel:+1!", ""};
+  dns::NaptrRecord not_terminal{1, 1, "", "e2u+sip", "", "example.com"};
   EXPECT_EQ(uri({}), "none");
   EXPECT_EQ(uri({mail}), "none");
   EXPECT_EQ(uri({mail, sip, more}), "sip:first@example.com");
@@ -350,7 +350,7 @@ TEST_F(Routing, enum_finds_the_address_of_a_number_and_the_rules_behind_decide) 
   rules.back().to = {"trunk"};
   EXPECT_EQ(text(route("sip:004930@home.example")), "enum:+4930");
   EXPECT_EQ(trace.decided_by, "rule 1");
-  NaptrRecord record{1, 1, "u", "e2u+sip", "!^\\+(.*)$!sip:\\1@found.example!", ""};
+  dns::NaptrRecord record{1, 1, "u", "e2u+sip", "!^\\+(.*)$!sip:\\1@found.example!", ""};
   router->enum_cache().set("4930", {record}, now + seconds(60), now);
   EXPECT_EQ(text(route("sip:004930@home.example")), kToBackup + " sip:4930@found.example");
   // A number without a record falls through, as it was.

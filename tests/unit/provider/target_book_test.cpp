@@ -33,7 +33,7 @@ class TargetBookTest : public ::testing::Test {
       std::move(work.resolved.begin(), work.resolved.end(), std::back_inserter(all.resolved));
       std::move(work.located.begin(), work.located.end(), std::back_inserter(all.located));
       if (work.questions.empty()) return all;
-      for (const DnsQuestion& question : work.questions) {
+      for (const dns::Question& question : work.questions) {
         book.on_answer(question, zone.answer(question), now);
       }
     }

@@ -31,7 +31,7 @@ class TargetLocatorTest : public ::testing::Test {
     return places();
   }
   void run() {
-    std::vector<DnsQuestion> questions;
+    std::vector<dns::Question> questions;
     locator->on_timeout(now, questions);
     zone.answer_all(*locator, questions, now, &asked);
   }
@@ -49,7 +49,7 @@ class TargetLocatorTest : public ::testing::Test {
   SeededRandom random{20260101};
   Instant now{};
   std::optional<TargetLocator> locator;
-  std::vector<DnsQuestion> asked;
+  std::vector<dns::Question> asked;
 };
 
 TEST_F(TargetLocatorTest, a_numeric_address_needs_no_dns) {
@@ -68,14 +68,15 @@ TEST_F(TargetLocatorTest, a_name_with_a_port_is_asked_for_addresses_alone) {
   zone.a("pbx.example", "192.0.2.1").aaaa("pbx.example", "2001:db8::1");
   EXPECT_EQ((Places{"udp 192.0.2.1:5080 pbx.example", "udp [2001:db8::1]:5080 pbx.example"}),
             locate("sip:PBX.example.:5080"));
-  EXPECT_EQ((std::vector<DnsQuestion>{{DnsType::a, "pbx.example"}, {DnsType::aaaa, "pbx.example"}}),
-            asked);
+  EXPECT_EQ(
+      (std::vector<dns::Question>{{dns::Type::a, "pbx.example"}, {dns::Type::aaaa, "pbx.example"}}),
+      asked);
 }
 
 TEST_F(TargetLocatorTest, the_transport_parameter_chooses_the_srv_question) {
   zone.srv("_sip._tcp.example.com", 10, 0, 5070, "a.example.com").a("a.example.com", "192.0.2.7");
   EXPECT_EQ((Places{"tcp 192.0.2.7:5070 example.com"}), locate("sip:example.com;transport=tcp"));
-  EXPECT_EQ((DnsQuestion{DnsType::srv, "_sip._tcp.example.com"}), asked.front());
+  EXPECT_EQ((dns::Question{dns::Type::srv, "_sip._tcp.example.com"}), asked.front());
   zone.srv("_sips._tcp.example.com", 10, 0, 5071, "a.example.com");
   EXPECT_EQ((Places{"tls 192.0.2.7:5071 example.com"}), locate("sip:example.com;transport=tls"));
 }
@@ -228,7 +229,7 @@ TEST_F(TargetLocatorTest, srv_records_known_are_not_given_up_for_the_bare_name) 
   zone.srv("_sip._udp.example.com", 0, 1, 5062, "a.example.com").a("a.example.com", "192.0.2.1");
   zone.a("example.com", "192.0.2.99");
   Places known = locate("sip:example.com;transport=udp");
-  zone.failing.insert({DnsType::srv, "_sip._udp.example.com"});
+  zone.failing.insert({dns::Type::srv, "_sip._udp.example.com"});
   now = *locator->next_deadline();
   run();
   EXPECT_EQ(known, places());
@@ -240,14 +241,14 @@ TEST_F(TargetLocatorTest, a_host_that_the_dns_fails_at_keeps_its_address) {
       .a("a.example.com", "192.0.2.1")
       .a("b.example.com", "192.0.2.2");
   Places known = locate("sip:example.com");
-  zone.failing.insert({DnsType::a, "b.example.com"});
+  zone.failing.insert({dns::Type::a, "b.example.com"});
   now = *locator->next_deadline();
   run();
   EXPECT_EQ(known, places());
 }
 
 TEST_F(TargetLocatorTest, a_server_that_fails_at_naptr_alone_is_no_hindrance) {
-  zone.failing.insert({DnsType::naptr, "example.com"});
+  zone.failing.insert({dns::Type::naptr, "example.com"});
   zone.srv("_sip._tcp.example.com", 0, 1, 5062, "a.example.com").a("a.example.com", "192.0.2.1");
   EXPECT_EQ((Places{"tcp 192.0.2.1:5062 example.com"}), locate("sip:example.com"));
 }
@@ -262,9 +263,9 @@ TEST_F(TargetLocatorTest, a_name_that_is_nowhere_is_asked_for_again_soon) {
 TEST_F(TargetLocatorTest, an_answer_that_was_not_asked_for_changes_nothing) {
   zone.a("pbx.example", "192.0.2.1");
   Places known = locate("sip:pbx.example:5060");
-  std::vector<DnsQuestion> more;
-  DnsAnswer forged{DnsStatus::found, seconds(9), {IpAddress::v4(0xC6336401)}};
-  EXPECT_FALSE(locator->on_answer({DnsType::a, "pbx.example"}, forged, now, more));
+  std::vector<dns::Question> more;
+  dns::Answer forged{dns::Status::found, seconds(9), {IpAddress::v4(0xC6336401)}};
+  EXPECT_FALSE(locator->on_answer({dns::Type::a, "pbx.example"}, forged, now, more));
   EXPECT_TRUE(more.empty());
   EXPECT_EQ(known, places());
 }

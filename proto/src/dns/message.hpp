@@ -1,12 +1,12 @@
 #pragma once
 #include "base/bytes.hpp"
-#include "provider/dns_records.hpp"
+#include "dns/records.hpp"
 
-namespace isthmus::provider {
+namespace isthmus::dns {
 
 /// Reads a DNS response (RFC 1035 §4) to that question: the records of its type whose owner is the
 /// name asked for or what its CNAMEs lead to, at most limits::kDnsRecords of them. A response that
 /// is cut or malformed is `failed`; a record with a name that is no host name is left out. Pure.
-DnsAnswer parse_dns_response(const DnsQuestion& question, ByteView message);
+Answer parse_response(const Question& question, ByteView message);
 
-}  // namespace isthmus::provider
+}  // namespace isthmus::dns

@@ -1,4 +1,4 @@
-#include "provider/dns_message.hpp"
+#include "dns/message.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -6,7 +6,7 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 
-namespace isthmus::provider {
+namespace isthmus::dns {
 
 namespace {
 
@@ -17,15 +17,15 @@ constexpr std::size_t kNameBytes = 253;   // RFC 1035 §2.3.4, as text
 constexpr int kMostPointers = 16;         // of one name; compressors write one or two
 constexpr seconds kUnstatedNegative{30};  // life of "none" without an SOA record (RFC 2308 §5)
 
-std::uint16_t number_of(DnsType type) {
+std::uint16_t number_of(Type type) {
   switch (type) {
-    case DnsType::a:
+    case Type::a:
       return kTypeA;
-    case DnsType::aaaa:
+    case Type::aaaa:
       return kTypeAaaa;
-    case DnsType::srv:
+    case Type::srv:
       return kTypeSrv;
-    case DnsType::naptr:
+    case Type::naptr:
       break;
   }
   return kTypeNaptr;
@@ -147,8 +147,8 @@ bool is_host(const std::string& name) {
   return name.find('?') == std::string::npos;
 }
 
-void read_address(DnsReader data, DnsType type, DnsAnswer& answer) {
-  if (type == DnsType::a) {
+void read_address(DnsReader data, Type type, Answer& answer) {
+  if (type == Type::a) {
     std::uint32_t address = data.u32();
     if (data.sound()) answer.addresses.push_back(IpAddress::v4(address));
     return;
@@ -158,7 +158,7 @@ void read_address(DnsReader data, DnsType type, DnsAnswer& answer) {
   if (data.sound()) answer.addresses.push_back(IpAddress::v6(bytes));
 }
 
-void read_srv(DnsReader data, DnsAnswer& answer) {
+void read_srv(DnsReader data, Answer& answer) {
   SrvRecord record;
   record.priority = data.u16();
   record.weight = data.u16();
@@ -167,7 +167,7 @@ void read_srv(DnsReader data, DnsAnswer& answer) {
   if (data.sound() && is_host(record.target)) answer.srv.push_back(std::move(record));
 }
 
-void read_naptr(DnsReader data, DnsAnswer& answer) {
+void read_naptr(DnsReader data, Answer& answer) {
   NaptrRecord record;
   record.order = data.u16();
   record.preference = data.u16();
@@ -178,7 +178,7 @@ void read_naptr(DnsReader data, DnsAnswer& answer) {
   if (data.sound() && is_host(record.replacement)) answer.naptr.push_back(std::move(record));
 }
 
-std::size_t count_of(const DnsAnswer& answer) {
+std::size_t count_of(const Answer& answer) {
   return answer.addresses.size() + answer.srv.size() + answer.naptr.size();
 }
 
@@ -199,8 +199,8 @@ seconds negative_life(ByteView message, DnsReader& reader, unsigned authorities)
 
 }  // namespace
 
-DnsAnswer parse_dns_response(const DnsQuestion& question, ByteView message) {
-  DnsAnswer answer;
+Answer parse_response(const Question& question, ByteView message) {
+  Answer answer;
   DnsReader reader(message, 0, message.size());
   reader.skip(2);
   unsigned flags = reader.u16();
@@ -223,9 +223,9 @@ DnsAnswer parse_dns_response(const DnsQuestion& question, ByteView message) {
       owner = data.name();
     } else if (head.type != number_of(question.type) || count_of(answer) >= limits::kDnsRecords) {
       continue;
-    } else if (question.type == DnsType::srv) {
+    } else if (question.type == Type::srv) {
       read_srv(data, answer);
-    } else if (question.type == DnsType::naptr) {
+    } else if (question.type == Type::naptr) {
       read_naptr(data, answer);
     } else {
       read_address(data, question.type, answer);
@@ -234,9 +234,9 @@ DnsAnswer parse_dns_response(const DnsQuestion& question, ByteView message) {
   }
   if (!reader.sound()) return {};
   bool found = count_of(answer) > 0;
-  answer.status = found ? DnsStatus::found : DnsStatus::none;
+  answer.status = found ? Status::found : Status::none;
   answer.ttl = found ? ttl : negative_life(message, reader, authorities);
   return answer;
 }
 
-}  // namespace isthmus::provider
+}  // namespace isthmus::dns

@@ -7,15 +7,15 @@
 #include "base/time.hpp"
 
 /// What is asked of the DNS and what comes back, as plain values: the pure rooms decide by them,
-/// transport/dns.hpp does the asking.
-namespace isthmus::provider {
+/// net/dns.hpp does the asking.
+namespace isthmus::dns {
 
-enum class DnsType : std::uint8_t { a, aaaa, srv, naptr };
+enum class Type : std::uint8_t { a, aaaa, srv, naptr };
 
-struct DnsQuestion {
-  DnsType type = DnsType::a;
+struct Question {
+  Type type = Type::a;
   std::string name;  ///< lower case, without a dot at its end
-  auto operator<=>(const DnsQuestion&) const = default;
+  auto operator<=>(const Question&) const = default;
 };
 
 /// RFC 2782.
@@ -35,18 +35,18 @@ struct NaptrRecord {
   bool operator==(const NaptrRecord&) const = default;
 };
 
-enum class DnsStatus : std::uint8_t {
+enum class Status : std::uint8_t {
   found,   ///< at least one record of the type asked for
   none,    ///< the name or the type does not exist, says the DNS
   failed,  ///< no server answered, or with an error, or with nonsense
 };
 
-struct DnsAnswer {
-  DnsStatus status = DnsStatus::failed;
+struct Answer {
+  Status status = Status::failed;
   seconds ttl{0};  ///< how long it holds; of "none" too (RFC 2308)
   std::vector<IpAddress> addresses{};
   std::vector<SrvRecord> srv{};
   std::vector<NaptrRecord> naptr{};
 };
 
-}  // namespace isthmus::provider
+}  // namespace isthmus::dns

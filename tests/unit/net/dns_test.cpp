@@ -1,4 +1,4 @@
-#include "transport/dns.hpp"
+#include "net/dns.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,16 +11,12 @@
 #include "base/limits.hpp"
 #include "support/dns_writer.hpp"
 
-namespace isthmus::transport {
+namespace isthmus::net {
 namespace {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using asio::ip::udp;
-using provider::DnsAnswer;
-using provider::DnsQuestion;
-using provider::DnsStatus;
-using provider::DnsType;
 using test::DnsWriter;
 
 /// A DNS server on loopback, UDP and TCP, that answers as the test says.
@@ -115,19 +111,19 @@ class DnsTest : public ::testing::Test {
     ASSERT_TRUE(opened) << opened.error();
     dns = std::move(*opened);
   }
-  void ask(const DnsQuestion& question) {
+  void ask(const dns::Question& question) {
     ++waiting;
-    dns->ask(question, [this](const DnsQuestion&, const DnsAnswer& answer) {
+    dns->ask(question, [this](const dns::Question&, const dns::Answer& answer) {
       answers.push_back(answer);
       --waiting;
     });
   }
   /// Runs until all that was asked is answered.
-  DnsAnswer last() {
+  dns::Answer last() {
     while (waiting > 0 && io.run_one_for(seconds(10)) > 0) {
     }
     EXPECT_EQ(0, waiting);
-    return answers.empty() ? DnsAnswer{} : answers.back();
+    return answers.empty() ? dns::Answer{} : answers.back();
   }
   void serve(DnsWriter (*write)(std::uint16_t id, bool by_tcp)) {
     responder->answer = [write](std::uint16_t id, bool by_tcp) {
@@ -140,12 +136,12 @@ class DnsTest : public ::testing::Test {
   Instant now{};
   std::unique_ptr<Dns> dns;
   int waiting = 0;
-  std::vector<DnsAnswer> answers;
+  std::vector<dns::Answer> answers;
 };
 
-const DnsQuestion kSrv{DnsType::srv, "_sip._udp.example.com"};
-const DnsQuestion kNaptr{DnsType::naptr, "example.com"};
-const DnsQuestion kA{DnsType::a, "a.example.com"};
+const dns::Question kSrv{dns::Type::srv, "_sip._udp.example.com"};
+const dns::Question kNaptr{dns::Type::naptr, "example.com"};
+const dns::Question kA{dns::Type::a, "a.example.com"};
 
 DnsWriter one_srv(std::uint16_t id, bool) {
   DnsWriter writer(kSrv, id);
@@ -156,7 +152,7 @@ DnsWriter one_srv(std::uint16_t id, bool) {
 TEST_F(DnsTest, srv_and_naptr_records_are_found) {
   serve(one_srv);
   ask(kSrv);
-  EXPECT_EQ((std::vector<provider::SrvRecord>{{1, 2, 5060, "a.example.com"}}), last().srv);
+  EXPECT_EQ((std::vector<dns::SrvRecord>{{1, 2, 5060, "a.example.com"}}), last().srv);
   serve([](std::uint16_t id, bool) {
     DnsWriter writer(kNaptr, id);
     writer.naptr("example.com", 60, 1, 2, "s", "SIP+D2T", "", "_sip._tcp.example.com");
@@ -184,7 +180,7 @@ TEST_F(DnsTest, an_answer_is_kept_as_long_as_it_holds) {
   last();
   now += seconds(59);
   ask(kSrv);
-  EXPECT_EQ(DnsStatus::found, last().status);
+  EXPECT_EQ(dns::Status::found, last().status);
   EXPECT_EQ(seconds(1), answers.back().ttl);
   EXPECT_EQ(1, responder->by_udp);
   now += seconds(1);
@@ -202,10 +198,10 @@ TEST_F(DnsTest, that_a_name_does_not_exist_is_kept_too) {
     return writer;
   });
   ask(kSrv);
-  EXPECT_EQ(DnsStatus::none, last().status);
+  EXPECT_EQ(dns::Status::none, last().status);
   now += seconds(39);
   ask(kSrv);
-  EXPECT_EQ(DnsStatus::none, last().status);
+  EXPECT_EQ(dns::Status::none, last().status);
   EXPECT_EQ(1, responder->by_udp);
   now += seconds(1);
   ask(kSrv);
@@ -231,13 +227,13 @@ TEST_F(DnsTest, silence_ends_after_the_tries) {
   responder->answer = [](std::uint16_t, bool) { return std::nullopt; };
   auto started = std::chrono::steady_clock::now();
   ask(kSrv);
-  EXPECT_EQ(DnsStatus::failed, last().status);
+  EXPECT_EQ(dns::Status::failed, last().status);
   EXPECT_EQ(2, responder->by_udp);
   EXPECT_LT(std::chrono::steady_clock::now() - started, seconds(5));
   EXPECT_EQ(1u, dns->counters().failures);
   serve(one_srv);
   ask(kSrv);
-  EXPECT_EQ(DnsStatus::found, last().status) << "a failure is not kept";
+  EXPECT_EQ(dns::Status::found, last().status) << "a failure is not kept";
 }
 
 TEST_F(DnsTest, the_next_server_is_asked_when_one_is_silent_or_refuses) {
@@ -252,7 +248,7 @@ TEST_F(DnsTest, the_next_server_is_asked_when_one_is_silent_or_refuses) {
     serve(one_srv);
     open({lame.endpoint(), responder->endpoint()});
     ask(kSrv);
-    EXPECT_EQ(DnsStatus::found, last().status) << silent;
+    EXPECT_EQ(dns::Status::found, last().status) << silent;
     EXPECT_GE(lame.by_udp, 1);
     dns.reset();
   }
@@ -269,7 +265,7 @@ TEST_F(DnsTest, callers_that_ask_the_same_share_one_query) {
 TEST_F(DnsTest, what_is_over_the_bounds_fails_at_once) {
   responder->answer = [](std::uint16_t, bool) { return std::nullopt; };
   for (std::size_t i = 0; i < limits::kDnsInFlight; ++i) {
-    ask({DnsType::srv, "h" + std::to_string(i) + ".example.com"});
+    ask({dns::Type::srv, "h" + std::to_string(i) + ".example.com"});
   }
   EXPECT_EQ(0u, dns->counters().refused);
   ask(kSrv);
@@ -277,13 +273,13 @@ TEST_F(DnsTest, what_is_over_the_bounds_fails_at_once) {
   while (answers.empty() && io.run_one_for(seconds(5)) > 0) {
   }
   ASSERT_FALSE(answers.empty());
-  EXPECT_EQ(DnsStatus::failed, answers[0].status);
+  EXPECT_EQ(dns::Status::failed, answers[0].status);
   last();
 }
 
 TEST_F(DnsTest, names_of_the_hosts_file_need_no_server) {
   responder->answer = [](std::uint16_t, bool) { return std::nullopt; };
-  ask({DnsType::a, "localhost"});
+  ask({dns::Type::a, "localhost"});
   EXPECT_EQ(std::vector<IpAddress>{IpAddress::v4(0x7F000001)}, last().addresses);
 }
 
@@ -300,4 +296,4 @@ TEST_F(DnsTest, nothing_is_called_back_once_it_is_gone) {
 }
 
 }  // namespace
-}  // namespace isthmus::transport
+}  // namespace isthmus::net

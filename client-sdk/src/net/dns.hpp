@@ -9,9 +9,9 @@
 #include "base/address.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
-#include "provider/dns_records.hpp"
+#include "dns/records.hpp"
 
-namespace isthmus::transport {
+namespace isthmus::net {
 
 struct DnsOptions {
   std::vector<Endpoint> servers;     ///< empty: the system's (resolv.conf)
@@ -27,8 +27,7 @@ struct DnsOptions {
 /// what is above fails at once. One thread.
 class Dns {
  public:
-  using Callback =
-      std::function<void(const provider::DnsQuestion& question, const provider::DnsAnswer& answer)>;
+  using Callback = std::function<void(const dns::Question& question, const dns::Answer& answer)>;
 
   /// @return the reason in words when c-ares cannot be set up.
   static Result<std::unique_ptr<Dns>, std::string> open(boost::asio::io_context& io,
@@ -38,7 +37,7 @@ class Dns {
   Dns& operator=(const Dns&) = delete;
 
   /// The callback comes later from the event loop, never from within; not at all once this is gone.
-  void ask(const provider::DnsQuestion& question, Callback callback);
+  void ask(const dns::Question& question, Callback callback);
 
   struct Counters {
     std::uint64_t queries = 0;   ///< sent to the DNS
@@ -54,4 +53,4 @@ class Dns {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace isthmus::transport
+}  // namespace isthmus::net

@@ -1,4 +1,4 @@
-#include "transport/dns.hpp"
+#include "net/dns.hpp"
 
 // c-ares 1.34 marks as old what 1.18 has instead of its successors.
 #define CARES_NO_DEPRECATED
@@ -15,15 +15,11 @@
 #include <utility>
 
 #include "base/limits.hpp"
-#include "provider/dns_message.hpp"
+#include "dns/message.hpp"
 
-namespace isthmus::transport {
+namespace isthmus::net {
 
 namespace asio = boost::asio;
-using provider::DnsAnswer;
-using provider::DnsQuestion;
-using provider::DnsStatus;
-using provider::DnsType;
 
 namespace {
 
@@ -36,13 +32,13 @@ int library_status() {
   return status;
 }
 
-DnsStatus status_of(int ares_status) {
-  if (ares_status == ARES_SUCCESS) return DnsStatus::found;
+dns::Status status_of(int ares_status) {
+  if (ares_status == ARES_SUCCESS) return dns::Status::found;
   bool none = ares_status == ARES_ENODATA || ares_status == ARES_ENOTFOUND;
-  return none ? DnsStatus::none : DnsStatus::failed;
+  return none ? dns::Status::none : dns::Status::failed;
 }
 
-void add_address(const ares_addrinfo_node& node, DnsAnswer& answer) {
+void add_address(const ares_addrinfo_node& node, dns::Answer& answer) {
   IpAddress address;
   if (node.ai_family == AF_INET) {
     sockaddr_in v4{};
@@ -64,18 +60,18 @@ void add_address(const ares_addrinfo_node& node, DnsAnswer& answer) {
   answer.ttl = std::min(answer.ttl, seconds(std::max(0, node.ai_ttl)));
 }
 
-DnsAnswer answer_of(int status, const ares_addrinfo* found) {
-  DnsAnswer answer;
+dns::Answer answer_of(int status, const ares_addrinfo* found) {
+  dns::Answer answer;
   answer.status = status_of(status);
-  answer.ttl = answer.status == DnsStatus::found ? limits::kDnsMostLife : kUnstatedNegative;
-  if (answer.status != DnsStatus::found || found == nullptr) return answer;
+  answer.ttl = answer.status == dns::Status::found ? limits::kDnsMostLife : kUnstatedNegative;
+  if (answer.status != dns::Status::found || found == nullptr) return answer;
   for (const ares_addrinfo_node* node = found->nodes; node != nullptr; node = node->ai_next) {
     add_address(*node, answer);
   }
   for (const ares_addrinfo_cname* alias = found->cnames; alias != nullptr; alias = alias->next) {
     answer.ttl = std::min(answer.ttl, seconds(std::max(0, alias->ttl)));
   }
-  if (answer.addresses.empty()) answer.status = DnsStatus::none;
+  if (answer.addresses.empty()) answer.status = dns::Status::none;
   return answer;
 }
 
@@ -90,7 +86,7 @@ class Dns::State : public std::enable_shared_from_this<Dns::State> {
 
   std::string open();
   void close();
-  void ask(const DnsQuestion& question, Callback callback);
+  void ask(const dns::Question& question, Callback callback);
 
   Counters counters;
 
@@ -105,18 +101,18 @@ class Dns::State : public std::enable_shared_from_this<Dns::State> {
   struct Entry {
     bool pending = true;
     Instant expires{};
-    DnsAnswer answer;
+    dns::Answer answer;
     std::vector<Callback> waiters;
   };
   struct Query {  ///< what c-ares hands back
     State& state;
-    DnsQuestion question;
+    dns::Question question;
   };
 
-  void reply(Callback callback, const DnsQuestion& question, const DnsAnswer& answer);
+  void reply(Callback callback, const dns::Question& question, const dns::Answer& answer);
   bool make_room(Instant now);
-  void query(const DnsQuestion& question);
-  void finish(const DnsQuestion& question, DnsAnswer answer);
+  void query(const dns::Question& question);
+  void finish(const dns::Question& question, dns::Answer answer);
   void on_socket(ares_socket_t fd, bool readable, bool writable);
   void watch(ares_socket_t fd, const std::shared_ptr<Socket>& socket);
   void on_ready(ares_socket_t fd, const std::shared_ptr<Socket>& socket, bool readable);
@@ -127,7 +123,7 @@ class Dns::State : public std::enable_shared_from_this<Dns::State> {
   DnsOptions options_;
   ares_channel channel_ = nullptr;
   std::map<ares_socket_t, std::shared_ptr<Socket>> sockets_;
-  std::map<DnsQuestion, Entry> entries_;
+  std::map<dns::Question, Entry> entries_;
   std::size_t in_flight_ = 0;
 };
 
@@ -163,7 +159,8 @@ void Dns::State::close() {
   sockets_.clear();
 }
 
-void Dns::State::reply(Callback callback, const DnsQuestion& question, const DnsAnswer& answer) {
+void Dns::State::reply(Callback callback, const dns::Question& question,
+                       const dns::Answer& answer) {
   asio::post(io_, [weak = weak_from_this(), callback = std::move(callback), question, answer] {
     if (auto self = weak.lock(); self && self->channel_ != nullptr) callback(question, answer);
   });
@@ -186,12 +183,12 @@ bool Dns::State::make_room(Instant now) {
   return true;
 }
 
-void Dns::State::ask(const DnsQuestion& question, Callback callback) {
+void Dns::State::ask(const dns::Question& question, Callback callback) {
   Instant now = options_.clock();
   auto found = entries_.find(question);
   if (found != entries_.end() && !found->second.pending && found->second.expires > now) {
     ++counters.cached;
-    DnsAnswer answer = found->second.answer;
+    dns::Answer answer = found->second.answer;
     answer.ttl = std::chrono::duration_cast<seconds>(found->second.expires - now);
     return reply(std::move(callback), question, answer);
   }
@@ -209,14 +206,14 @@ void Dns::State::ask(const DnsQuestion& question, Callback callback) {
   if (!under_way) query(question);
 }
 
-void Dns::State::query(const DnsQuestion& question) {
+void Dns::State::query(const dns::Question& question) {
   ++counters.queries;
   ++in_flight_;
   // c-ares calls back exactly once, perhaps before it returns.
   auto* query = new Query{*this, question};
-  if (question.type == DnsType::a || question.type == DnsType::aaaa) {
+  if (question.type == dns::Type::a || question.type == dns::Type::aaaa) {
     ares_addrinfo_hints hints{};
-    hints.ai_family = question.type == DnsType::a ? AF_INET : AF_INET6;
+    hints.ai_family = question.type == dns::Type::a ? AF_INET : AF_INET6;
     hints.ai_socktype = SOCK_DGRAM;  // one node for each address, not one for each kind of socket
     hints.ai_flags = ARES_AI_NOSORT;
     ares_getaddrinfo(
@@ -228,17 +225,16 @@ void Dns::State::query(const DnsQuestion& question) {
         },
         query);
   } else {
-    int type = question.type == DnsType::srv ? kTypeSrv : kTypeNaptr;
+    int type = question.type == dns::Type::srv ? kTypeSrv : kTypeNaptr;
     ares_query(
         channel_, question.name.c_str(), kClassInternet, type,
         [](void* argument, int status, int, unsigned char* bytes, int size) {
           std::unique_ptr<Query> ended(static_cast<Query*>(argument));
-          DnsAnswer answer{status_of(status), kUnstatedNegative};
+          dns::Answer answer{status_of(status), kUnstatedNegative};
           if (bytes != nullptr && size > 0) {
-            answer = provider::parse_dns_response(ended->question,
-                                                  {bytes, static_cast<std::size_t>(size)});
-          } else if (answer.status == DnsStatus::found) {
-            answer.status = DnsStatus::failed;
+            answer = dns::parse_response(ended->question, {bytes, static_cast<std::size_t>(size)});
+          } else if (answer.status == dns::Status::found) {
+            answer.status = dns::Status::failed;
           }
           ended->state.finish(ended->question, std::move(answer));
         },
@@ -247,16 +243,16 @@ void Dns::State::query(const DnsQuestion& question) {
   arm_timer();
 }
 
-void Dns::State::finish(const DnsQuestion& question, DnsAnswer answer) {
+void Dns::State::finish(const dns::Question& question, dns::Answer answer) {
   --in_flight_;
-  if (answer.status == DnsStatus::failed) ++counters.failures;
+  if (answer.status == dns::Status::failed) ++counters.failures;
   auto found = entries_.find(question);
   if (found == entries_.end()) return;
   Entry& entry = found->second;
   for (Callback& callback : std::exchange(entry.waiters, {})) {
     reply(std::move(callback), question, answer);
   }
-  if (answer.status == DnsStatus::failed) {
+  if (answer.status == dns::Status::failed) {
     entries_.erase(found);
     return;
   }
@@ -340,7 +336,7 @@ Dns::~Dns() {
   state_->close();
 }
 
-void Dns::ask(const DnsQuestion& question, Callback callback) {
+void Dns::ask(const dns::Question& question, Callback callback) {
   state_->ask(question, std::move(callback));
 }
 
@@ -348,4 +344,4 @@ const Dns::Counters& Dns::counters() const {
   return state_->counters;
 }
 
-}  // namespace isthmus::transport
+}  // namespace isthmus::net
