@@ -80,7 +80,8 @@ void CallCommand::handle(Event& event) {
                 change->event.state == isthmus::CallState::held;
     session_->on_change(change->event, now);
   } else if (auto* all = std::get_if<Statistics>(&event)) {
-    session_->on_statistics(all->statistics, now);
+    if (const auto now_is = client_->session(); !now_is.gateway.empty()) info_ = now_is;
+    session_->on_statistics(all->statistics, info_, now);
   } else if (auto* digit = std::get_if<Digit>(&event)) {
     session_->on_digit(digit->digit);
   } else if (std::holds_alternative<Interrupted>(event)) {
@@ -96,8 +97,7 @@ void CallCommand::handle(Event& event) {
 
 int CallCommand::finish() {
   Summary summary = session_->summary();
-  summary.local_address = info_.local_address;
-  summary.gateway_address = info_.gateway_address;
+  summary.session = info_;
   report_.summary(summary);
   return summary.exit_code;
 }

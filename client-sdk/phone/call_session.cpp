@@ -116,8 +116,9 @@ int CallSession::exit_code_of(const isthmus::CallEvent& event) const {
   }
 }
 
-void CallSession::on_statistics(const isthmus::CallStatistics& all, Clock::time_point now) {
-  report_.statistics(isthmus::to_text(state_), all);
+void CallSession::on_statistics(const isthmus::CallStatistics& all,
+                                const isthmus::SessionInfo& session, Clock::time_point now) {
+  report_.statistics(isthmus::to_text(state_), all, session);
   if (all.packets_received != packets_seen_ || state_ != CallState::connected) {
     packets_seen_ = all.packets_received;
     packet_seen_at_ = now;

@@ -18,7 +18,8 @@ class CallSession {
   Clock::time_point next_deadline() const;
   void on_time(Clock::time_point now);
   void on_change(const isthmus::CallEvent& event, Clock::time_point now);
-  void on_statistics(const isthmus::CallStatistics& all, Clock::time_point now);
+  void on_statistics(const isthmus::CallStatistics& all, const isthmus::SessionInfo& session,
+                     Clock::time_point now);
   void on_digit(char digit);
   void hang_up(std::string why, int exit_code);
 

@@ -63,6 +63,14 @@ void add_connection(CLI::App& app, Options& to, Raw& raw) {
                  "HTTP proxy, http://[user:password@]host:port; none: no proxy (as https_proxy and "
                  "no_proxy in the environment say)")
       ->group(group);
+  app.add_option_function<double>(
+         "--keep-alive",
+         [&gateway](const double& seconds) {
+           gateway.keep_alive = std::chrono::milliseconds(static_cast<long long>(seconds * 1000));
+         },
+         "Seconds between signs of life on an idle link; without: found by search on UDP")
+      ->check(CLI::Range(0.1, 600.0))
+      ->group(group);
   app.add_option("--dns-server", gateway.dns_servers,
                  "DNS server, address[:port], in place of the system's; may be given again")
       ->allow_extra_args(false)

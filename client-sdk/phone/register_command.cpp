@@ -107,7 +107,10 @@ void RegisterCommand::handle(Event& event) {
   } else if (auto* change = std::get_if<CallChange>(&event)) {
     on_call(*change);
   } else if (auto* all = std::get_if<Statistics>(&event)) {
-    if (CallSession* session = find(all->call)) session->on_statistics(all->statistics, now);
+    if (const auto now_is = client_->session(); !now_is.gateway.empty()) info_ = now_is;
+    if (CallSession* session = find(all->call)) {
+      session->on_statistics(all->statistics, info_, now);
+    }
   } else if (auto* digit = std::get_if<Digit>(&event)) {
     if (CallSession* session = find(digit->call)) session->on_digit(digit->digit);
   } else {
@@ -181,8 +184,7 @@ void RegisterCommand::on_call(const CallChange& change) {
   session->on_change(change.event, Clock::now());
   if (!session->ended()) return;
   Summary summary = session->summary();
-  summary.local_address = info_.local_address;
-  summary.gateway_address = info_.gateway_address;
+  summary.session = info_;
   report_.summary(summary);
   sessions_.remove_if([&](const CallSession& s) { return s.call() == change.call; });
   ++ended_;

@@ -61,6 +61,17 @@ void add_statistics(Json& json, const isthmus::CallStatistics& all) {
   if (all.remote_jitter_ms) json.add("remote_jitter_ms", *all.remote_jitter_ms);
 }
 
+void add_session(Json& json, const isthmus::SessionInfo& session) {
+  json.add("link", isthmus::to_text(session.link))
+      .add("gateway", session.gateway)
+      .add("local_address", session.local_address)
+      .add("gateway_address", session.gateway_address)
+      .add("links", session.links)
+      .add("keep_alive_s", seconds_of(session.keep_alive))
+      .add("keep_alive_adapts", session.keep_alive_adapts)
+      .add("way_back_lost", session.way_back_lost);
+}
+
 }  // namespace
 
 Json& Json::raw(std::string_view name, const std::string& value) {
@@ -124,16 +135,18 @@ void Report::connection(const isthmus::ConnectionEvent& event,
   Json json;
   json.add("event", "connection").add("state", text);
   if (event.state == isthmus::ConnectionState::connected) {
-    text += " to " + session.gateway_address + " from " + session.local_address + " as " +
-            printable(session.user);
+    text += std::string(" over ") + isthmus::to_text(session.link) + " to " +
+            printable(session.gateway) + " at " + session.gateway_address + " from " +
+            session.local_address + " as " + printable(session.user);
     if (event.resumed_after) {
       text += format(" (the session goes on after %.3f s without a link)",
                      seconds_of(*event.resumed_after));
       json.add("resumed_after_s", seconds_of(*event.resumed_after));
+      if (!event.move_reason.empty()) text += ": " + printable(event.move_reason);
+      json.add("move_reason", event.move_reason);
     }
-    json.add("local_address", session.local_address)
-        .add("gateway_address", session.gateway_address)
-        .add("observed_address", session.observed_address)
+    add_session(json, session);
+    json.add("observed_address", session.observed_address)
         .add("user", session.user)
         .add("sip_domain", session.sip_domain);
   }
@@ -202,12 +215,14 @@ void Report::digit(char digit) {
   line(std::string("digit ") + digit, json);
 }
 
-void Report::statistics(std::string_view state, const isthmus::CallStatistics& all) {
+void Report::statistics(std::string_view state, const isthmus::CallStatistics& all,
+                        const isthmus::SessionInfo& session) {
   if (json_) {
     if (quiet_) return;
     Json json;
     json.add("event", "statistics");
     add_statistics(json, all);
+    add_session(json, session);
     return say(json.text());
   }
   if (!live_) return;
@@ -216,6 +231,8 @@ void Report::statistics(std::string_view state, const isthmus::CallStatistics& a
                      format("  loss %.1f %%  jitter %.1f ms  MOS %.2f", all.loss_ratio * 100,
                             all.jitter_ms, all.mos);
   if (all.round_trip_ms) text += format("  round trip %.0f ms", *all.round_trip_ms);
+  text += std::string("  ") + isthmus::to_text(session.link);
+  if (session.links > 1) text += ", link " + std::to_string(session.links);
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);
   status_shown_ = true;
@@ -248,18 +265,18 @@ void Report::summary(const Summary& summary) {
         .add("setup_ms", milliseconds_of(all.setup_time));
     add_statistics(json, all);
     json.add("dtmf_received", summary.dtmf_received)
-        .add("local_address", summary.local_address)
-        .add("gateway_address", summary.gateway_address)
         .add("sip_status", summary.sip_status)
         .add("end_reason", summary.end_reason)
         .add("exit_code", summary.exit_code);
+    add_session(json, summary.session);
     return say(json.text());
   }
   std::string text = "ended: " + printable(summary.end_reason);
   if (summary.answered) {
     text += format("\nset up in %.1f ms, lasted %.1f s", milliseconds_of(all.setup_time),
                    seconds_of(all.duration));
-    text += ", " + all.codec + ", over " + summary.local_address;
+    text += ", " + all.codec + ", over " + isthmus::to_text(summary.session.link) + " from " +
+            summary.session.local_address;
     text += format("\nsent %llu packets, received %llu, lost %llu (%.2f %%), late %llu",
                    static_cast<unsigned long long>(all.packets_sent),
                    static_cast<unsigned long long>(all.packets_received),

@@ -24,7 +24,8 @@ class Json {
 
 /// What a run ends with.
 struct Summary {
-  std::string peer, end_reason, local_address, gateway_address;
+  std::string peer, end_reason;
+  isthmus::SessionInfo session;
   int sip_status = 0, exit_code = 0;
   bool answered = false;
   std::uint64_t dtmf_received = 0;
@@ -42,7 +43,8 @@ class Report {
   void incoming(const isthmus::IncomingCallInfo& info);
   void call(const isthmus::CallEvent& event);
   void digit(char digit);
-  void statistics(std::string_view state, const isthmus::CallStatistics& all);
+  void statistics(std::string_view state, const isthmus::CallStatistics& all,
+                  const isthmus::SessionInfo& session);
   void note(std::string_view text);
   void error(std::string_view text);  ///< on stderr, also when quiet
   void summary(const Summary& summary);

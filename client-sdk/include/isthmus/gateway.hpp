@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,6 +47,9 @@ struct GatewayOptions {
   /// an untrusted certificate are not tried again. A session whose link alone was lost is resumed
   /// in any case, where the gateway offers that.
   bool reconnect = true;
+  /// Between signs of life on an idle link. Zero: on UDP found by search, from the gateway's
+  /// interval (15 s) up to two minutes, as far as the NATs on the way stand the silence.
+  std::chrono::milliseconds keep_alive{0};
   /// Notice on Linux by itself what on_network_changed() says, when the gateway is reached from
   /// another address than before.
   bool watch_network = true;
@@ -73,16 +77,36 @@ struct ConnectionEvent {
   std::optional<std::chrono::milliseconds> retry_in = std::nullopt;  ///< waiting, resuming, leaving
   /// Of connected: the session that stood before goes on, and was without a link for so long.
   std::optional<std::chrono::milliseconds> resumed_after = std::nullopt;
+  /// Same: why the link was changed, for a person ("UDP passes here", "the network changed").
+  std::string move_reason = {};
 };
+
+/// What carries a session at present.
+enum class LinkKind {
+  none,
+  websocket,  ///< TLS over TCP
+  udp,        ///< QUIC and SRTP
+};
+ISTHMUS_API const char* to_text(LinkKind kind);
 
 /// The present session.
 struct SessionInfo {
   std::string user;        ///< as the gateway knows us
   std::string sip_domain;  ///< of the gateway's own registrar
   std::string gateway_software;
-  std::string local_address;     ///< "192.168.1.5:51034" of the one socket in use
-  std::string gateway_address;   ///< its other end: the gateway's, or a proxy's in between
-  std::string observed_address;  ///< ours, as the gateway sees it
+  std::string local_address;       ///< "192.168.1.5:51034" of the one socket in use
+  std::string gateway_address;     ///< its other end: the gateway's, or a proxy's in between
+  std::string observed_address;    ///< ours, as the gateway saw it when the link began
+  LinkKind link = LinkKind::none;  ///< none while the session waits for one
+  /// Which of the gateways, where SRV records led, and by which proxy: "example.org
+  /// (gw2.example.org:443)", "example.org by the proxy 192.0.2.8:3128".
+  std::string gateway = {};
+  std::uint64_t links = 0;  ///< that have carried it: one more than it changed
+  /// The longest silence on the link; it changes while it is searched for.
+  std::chrono::milliseconds keep_alive{0};
+  bool keep_alive_adapts = false;
+  std::uint64_t way_back_lost = 0;  ///< times that a NAT had forgotten us after a silence
+  std::optional<std::chrono::microseconds> round_trip = std::nullopt;  ///< to the gateway
 };
 
 }  // namespace isthmus

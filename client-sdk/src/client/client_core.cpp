@@ -330,7 +330,8 @@ void ClientCore::on_link_lost(wire::CloseCode code, const std::string& reason,
 
 void ClientCore::on_link_back(const wire::WelcomeInfo& welcome, Duration gap) {
   welcome_ = welcome;
-  if (handlers_.on_connection) handlers_.on_connection(link_back_event(gap));
+  if (handlers_.on_connection)
+    handlers_.on_connection(link_back_event(gap, connection_->move_reason()));
 }
 
 void ClientCore::on_go_away(const std::string& reason, Duration deadline) {

@@ -1,5 +1,6 @@
 #include "client/gateway_link.hpp"
 
+#include "base/limits.hpp"
 #include "isthmus/version.hpp"
 
 namespace isthmus {
@@ -54,8 +55,32 @@ const char* to_text(ConnectionState state) {
   return "unknown";
 }
 
+const char* to_text(LinkKind kind) {
+  switch (kind) {
+    case LinkKind::none:
+      return "none";
+    case LinkKind::websocket:
+      return "websocket";
+    case LinkKind::udp:
+      return "udp";
+  }
+  return "unknown";
+}
+
 namespace detail {
 namespace {
+
+LinkKind kind_of(net::LinkKind kind) {
+  switch (kind) {
+    case net::LinkKind::none:
+      break;
+    case net::LinkKind::websocket:
+      return LinkKind::websocket;
+    case net::LinkKind::udp:
+      return LinkKind::udp;
+  }
+  return LinkKind::none;
+}
 
 ErrorKind kind_of(wire::CloseCode code) {
   switch (code) {
@@ -111,6 +136,11 @@ Outcome<net::ConnectionOptions> connection_options(const GatewayOptions& options
   to.trust = {options.trust.ca_file, options.trust.pins, options.trust.insecure,
               options.trust.key_log};
   to.proxy = options.proxy;
+  if (options.keep_alive != milliseconds(0) &&
+      (options.keep_alive < limits::kMinKeepAlive || options.keep_alive > limits::kMaxKeepAlive)) {
+    return Error{ErrorKind::bad_argument, "the keep-alive interval is not from 0.1 to 600 s"};
+  }
+  to.keep_alive = options.keep_alive;
   to.connect_timeout = options.connect_timeout;
   to.reconnect = options.reconnect;
   to.watch_network = options.watch_network;
@@ -147,10 +177,11 @@ ConnectionEvent link_lost_event(wire::CloseCode code, const std::string& reason,
   return event;
 }
 
-ConnectionEvent link_back_event(Duration gap) {
+ConnectionEvent link_back_event(Duration gap, const std::string& move_reason) {
   ConnectionEvent event;
   event.state = ConnectionState::connected;
   event.resumed_after = std::chrono::duration_cast<std::chrono::milliseconds>(gap);
+  event.move_reason = move_reason;
   return event;
 }
 
@@ -164,12 +195,23 @@ ConnectionEvent go_away_event(const std::string& reason, Duration deadline) {
 
 SessionInfo session_info(const net::ClientConnection& connection,
                          const wire::WelcomeInfo& welcome) {
-  return {welcome.user,
-          welcome.sip_domain,
-          welcome.software,
-          connection.local_text(),
-          connection.remote_text(),
-          welcome.observed_address};
+  SessionInfo info{welcome.user,
+                   welcome.sip_domain,
+                   welcome.software,
+                   connection.local_text(),
+                   connection.remote_text(),
+                   welcome.observed_address};
+  const wire::SessionStatistics figures = connection.session_statistics();
+  info.link = kind_of(connection.link_kind());
+  info.gateway = connection.gateway_text();
+  info.links = figures.resumes + 1;
+  info.keep_alive = std::chrono::duration_cast<milliseconds>(figures.keep_alive);
+  info.keep_alive_adapts = figures.keep_alive_adapts;
+  info.way_back_lost = figures.way_back_lost;
+  if (figures.round_trip) {
+    info.round_trip = std::chrono::duration_cast<std::chrono::microseconds>(*figures.round_trip);
+  }
+  return info;
 }
 
 }  // namespace detail

@@ -14,7 +14,7 @@ ConnectionEvent closed_event(wire::CloseCode code, const std::string& reason,
                              std::optional<Duration> will_retry_in);
 ConnectionEvent link_lost_event(wire::CloseCode code, const std::string& reason,
                                 Duration will_retry_in);
-ConnectionEvent link_back_event(Duration gap);
+ConnectionEvent link_back_event(Duration gap, const std::string& move_reason);
 ConnectionEvent go_away_event(const std::string& reason, Duration deadline);
 SessionInfo session_info(const net::ClientConnection& connection, const wire::WelcomeInfo& welcome);
 

@@ -85,7 +85,7 @@ class RawLink::Impl final : public net::ConnectionHandler {
   }
   void on_link_back(const wire::WelcomeInfo& welcome, Duration gap) override {
     welcome_ = welcome;
-    report(detail::link_back_event(gap));
+    report(detail::link_back_event(gap, connection_->move_reason()));
   }
   void on_go_away(const std::string& reason, Duration deadline) override {
     report(detail::go_away_event(reason, deadline));

@@ -19,9 +19,6 @@ namespace {
 constexpr Duration kStable = seconds(10);
 /// While a call waits, a new attempt is worth more than the pauses between TCP's own.
 constexpr Duration kResumeDial = seconds(4);
-/// On a WebSocket where UDP would do too, UDP is tried again after waits that double from first to
-/// last: an attempt costs a few datagrams.
-constexpr Duration kLastUpgrade = seconds(300);
 constexpr Duration kUpgradeDial = seconds(2);
 /// For one of several gateways, in the first round.
 constexpr Duration kElsewhereDial = seconds(4);
@@ -122,6 +119,11 @@ void ClientConnection::Impl::dial_at(const Place& place, bool fresh, bool upgrad
     how.time_limit = std::min(how.time_limit, kElsewhereDial);
   }
   if (upgrade) how.url.kinds = LinkKinds::udp;
+  // Where UDP lets a session down, it is left alone for a while, unless nothing else works.
+  const int failed = fresh ? failures_ : current_ ? moves_failed_ : resume_failures_;
+  if (how.url.kinds == LinkKinds::either && failed == 0 && !udp_trust_.trusted(clock_now())) {
+    how.url.kinds = LinkKinds::websocket;
+  }
   attempt_->dialer =
       std::make_unique<LinkDialer>(io_, trust_, std::move(how),
                                    [weak = weak_from_this(), end = attempt_.get()](
@@ -133,16 +135,17 @@ void ClientConnection::Impl::dial_at(const Place& place, bool fresh, bool upgrad
 
 /// A network that let no UDP through may do so later, or another has taken its place.
 void ClientConnection::Impl::look_for_udp() {
-  const bool better =
-      session_place_.url.kinds == LinkKinds::either && current_ && current_->link->media_id() == 0;
+  const bool better = session_place_.url.kinds == LinkKinds::either && current_ && !on_udp();
   if (!better) return upgrade_timer_.cancel();
-  upgrade_timer_.arm(clock_now() + upgrade_wait_);
+  upgrade_timer_.arm(udp_trust_.next_trial(clock_now()));
 }
 
 void ClientConnection::Impl::on_upgrade_timer() {
   if (!current_ || !session_) return;
-  if (attempt_ || lookup_ || !session_->resume_hello(options_.hello)) return look_for_udp();
-  upgrade_wait_ = std::min(2 * upgrade_wait_, kLastUpgrade);
+  if (attempt_ || lookup_ || !session_->resume_hello(options_.hello)) {
+    return upgrade_timer_.arm(clock_now() + UdpTrust::kFirst);
+  }
+  move_reason_ = "UDP passes here";
   dial_at(session_place_, false, true);
 }
 
@@ -158,6 +161,7 @@ void ClientConnection::Impl::on_dialed(LinkEnd& end,
                                        Result<std::unique_ptr<wire::Link>, DialError> result) {
   if (!result) {
     const DialError error = result.error();
+    if (end.upgrade) udp_trust_.on_trial_failed(clock_now());
     discard(attempt_, CloseCode::normal, {});
     return attempt_failed(error.code, error.text, {});
   }
@@ -226,13 +230,13 @@ void ClientConnection::Impl::welcomed(const wire::WelcomeInfo& welcome) {
     session_place_ = places_.here();
     places_.arrived();
     absent_ = false;
-    upgrade_wait_ = kFirstUpgrade;
-    look_for_udp();
+    move_reason_.clear();
+    link_taken(welcome);
     if (handler_ != nullptr) handler_->on_established(welcome);
     return drain();
   }
   discard(before, CloseCode::replaced, "a newer link has taken this one's place");
-  look_for_udp();
+  link_taken(welcome);
   if (handler_ != nullptr && session_->established()) handler_->on_link_back(welcome, gap);
   drain();
 }
@@ -241,6 +245,7 @@ void ClientConnection::Impl::refused(const wire::SessionClosed& why) {
   const CloseCode code = why.code;
   const std::string reason = why.reason;
   const Duration patience = seconds(why.retry_after_s);
+  if (attempt_->upgrade) udp_trust_.on_trial_failed(clock_now());
   discard(attempt_, code, reason);
   if (code != CloseCode::resume_refused || !established()) {
     return attempt_failed(code, reason, patience);
@@ -258,6 +263,7 @@ void ClientConnection::Impl::attempt_failed(CloseCode code, const std::string& r
                                             Duration at_least) {
   if (!established()) return fail(code, reason, at_least);
   if (current_) {  // it was a change for the better that did not come about
+    ++moves_failed_;
     if (leaving_) leave_timer_.arm(clock_now() + kLeaveRetry);
     return look_for_udp();
   }
@@ -313,6 +319,7 @@ void ClientConnection::Impl::leave() {
 /// Says Close on the link in use, if there is one. The session is over.
 void ClientConnection::Impl::say_goodbye(CloseCode code, std::string_view reason) {
   say_close(*session_, current_ ? current_->link.get() : nullptr, code, reason);
+  link_left(CloseCode::normal);
   keep_figures();
   session_.reset();
   session_timer_.cancel();

@@ -47,6 +47,10 @@ void ClientConnection::Impl::send_media(wire::Channel channel, ByteView bytes) {
   const ByteView frame = session_->write_media(channel, bytes, media_sent_at_, events_);
   if (!frame.empty()) current_->link->send_media(channel, frame);
   if (!events_.empty()) drain();
+  if (proof_.active()) {
+    if (proof_.on_sent(media_sent_at_)) proof_timer_.arm(proof_.next_deadline());
+    return;
+  }
   if (quiet_armed_) return;
   quiet_armed_ = true;
   heard_at_ = media_sent_at_;
@@ -60,7 +64,7 @@ void ClientConnection::Impl::on_reliable(LinkEnd& end, wire::Channel channel, By
     end.greeting->on_frame(channel, bytes, clock_now(), events);
     return carry_out_greeting(events);
   }
-  heard_at_ = clock_now();
+  heard_at_ = reliable_at_ = clock_now();
   session_->on_frame(channel, bytes, heard_at_, events_);
   drain();
 }
@@ -68,6 +72,11 @@ void ClientConnection::Impl::on_reliable(LinkEnd& end, wire::Channel channel, By
 void ClientConnection::Impl::on_media(LinkEnd& end, wire::Channel channel, ByteView bytes) {
   if (end.greeting || !established()) return;
   heard_at_ = clock_now();
+  if (proof_.on_heard(heard_at_)) {
+    udp_trust_.on_proved();
+    proof_timer_.arm(proof_.next_deadline());
+  }
+  if (channel == wire::kControlChannel) return;  // the answer to a media ping
   const auto packet = session_->read_media(channel, bytes, heard_at_, events_);
   if (!events_.empty()) drain();
   if (packet && handler_ != nullptr && established()) handler_->on_media(channel, *packet);
@@ -75,6 +84,7 @@ void ClientConnection::Impl::on_media(LinkEnd& end, wire::Channel channel, ByteV
 
 void ClientConnection::Impl::on_closed(LinkEnd& end, CloseCode code, const std::string& reason) {
   if (&end == attempt_.get()) {
+    if (end.upgrade) udp_trust_.on_trial_failed(clock_now());
     discard(attempt_, code, reason);
     return attempt_failed(code, reason, {});
   }
@@ -84,6 +94,9 @@ void ClientConnection::Impl::on_closed(LinkEnd& end, CloseCode code, const std::
 /// The link in use is gone: if the session can wait, another is dialled at once.
 void ClientConnection::Impl::link_lost(CloseCode code, const std::string& reason) {
   const auto self = shared_from_this();
+  link_left(code);
+  // A gateway may close the old link before the Welcome on the new one is here.
+  if (code != CloseCode::replaced) move_reason_ = reason.empty() ? wire::to_text(code) : reason;
   discard(current_, code, reason);
   lost_at_ = clock_now();
   if (!session_->detached()) session_->on_link_lost(code, reason, lost_at_, events_);
@@ -131,6 +144,7 @@ void ClientConnection::Impl::act(wire::SessionClosed& event) {
   const CloseCode code = event.code;
   const std::string reason = event.reason;
   const Duration patience = seconds(event.retry_after_s);
+  link_left(code);
   discard(current_, code, reason);
   discard(attempt_, CloseCode::normal, {});
   keep_figures();
@@ -159,6 +173,8 @@ void ClientConnection::Impl::on_quiet_timer() {
     session_->probe(now, events_);
   } else if (now - *probed_at_ >= limits::kLinkProbeLife && may_dial() &&
              session_->resume_hello(options_.hello)) {
+    move_reason_ = "nothing came back on the link";
+    if (on_udp()) udp_trust_.on_down(now, false);
     dial();
     probed_at_.reset();
   }
@@ -200,7 +216,8 @@ void ClientConnection::Impl::on_network_changed() {
   const bool movable = established() && session_->resume_hello(options_.hello);
   if (established() && !movable) return;  // its link may live; if not, silence tells
   resume_failures_ = 0;
-  upgrade_wait_ = kFirstUpgrade;
+  udp_trust_.on_network_changed();
+  move_reason_ = "the network changed";
   places_hold_until_ = {};  // this network's DNS may know others
   dial();
 }
@@ -216,6 +233,9 @@ void ClientConnection::Impl::close(CloseCode code, std::string_view reason) {
   quiet_timer_.cancel();
   quiet_armed_ = false;
   upgrade_timer_.cancel();
+  proof_timer_.cancel();
+  proof_.end();
+  udp_trust_.on_over();
   retry_timer_.cancel();
   if (handler_ == nullptr) return;
   asio::post(io_, [weak = weak_from_this(), code, text = std::string(reason)] {
@@ -276,6 +296,16 @@ bool ClientConnection::send_sip(ByteView message) {
 }
 void ClientConnection::send_media(wire::Channel channel, ByteView bytes) {
   impl_->send_media(channel, bytes);
+}
+
+LinkKind ClientConnection::link_kind() const {
+  return impl_->link_kind();
+}
+std::string ClientConnection::gateway_text() const {
+  return impl_->gateway_text();
+}
+const std::string& ClientConnection::move_reason() const {
+  return impl_->move_reason();
 }
 
 std::string ClientConnection::local_text() const {

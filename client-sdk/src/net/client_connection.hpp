@@ -21,6 +21,13 @@ class io_context;
 
 namespace isthmus::net {
 
+/// What carries a session at present.
+enum class LinkKind : std::uint8_t { none, websocket, udp };
+inline const char* to_text(LinkKind kind) {
+  if (kind == LinkKind::none) return "none";
+  return kind == LinkKind::udp ? "udp" : "websocket";
+}
+
 /// What a connection tells its owner, from the io_context's thread. Inside a callback everything
 /// may be called, and the connection may be destroyed. Spans are valid during the call only.
 class ConnectionHandler {
@@ -65,7 +72,11 @@ struct ConnectionOptions {
   /// URL of an HTTP proxy; empty: as the environment says (see ProxyChoice); "none": no proxy.
   std::string proxy;
   Duration connect_timeout = seconds(10);  ///< name, TCP, TLS and upgrade together
-  bool compact_rtp = true;                 ///< where the gateway has it too
+  /// Between Pings. Zero: on UDP links by search, up to what the NAT allows
+  /// (wire::KeepAliveSearch); on WebSocket as the gateway says, since what is lost with a mapping
+  /// there is the link.
+  Duration keep_alive{};
+  bool compact_rtp = true;  ///< where the gateway has it too
   /// Begin a new session after the end of one, and after the first round of attempts. Where the
   /// gateway offers it, a session that lost its link is resumed in any case.
   bool reconnect = true;
@@ -129,6 +140,12 @@ class ClientConnection {
   bool send_sip(ByteView message);
   void send_media(wire::Channel channel, ByteView bytes);  ///< dropped without a link
 
+  LinkKind link_kind() const;  ///< of the link in use
+  /// Which gateway, and by which proxy: "gw.example (a.example:443)", "gw.example by the proxy
+  /// p:8080".
+  std::string gateway_text() const;
+  /// Why the last change of links came about, for a person; empty before the first.
+  const std::string& move_reason() const;
   std::string local_text() const;   ///< "192.0.2.7:51034" of the socket in use, empty without one
   std::string remote_text() const;  ///< same, of the gateway, or of the proxy in between
   wire::SessionStatistics session_statistics() const;  ///< of the present or last session

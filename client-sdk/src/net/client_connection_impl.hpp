@@ -16,14 +16,13 @@
 #include "net/gateway_lookup.hpp"
 #include "net/gateway_places.hpp"
 #include "net/link_dialer.hpp"
+#include "net/media_proof.hpp"
 #include "net/network_watch.hpp"
 #include "net/proxy.hpp"
 #include "net/system_random.hpp"
+#include "net/udp_trust.hpp"
 
 namespace isthmus::net {
-
-/// From a session's WebSocket to the first attempt at UDP, where that would do too.
-inline constexpr Duration kFirstUpgrade = seconds(5);
 
 /// One link on its way from dialling to use, and the handshake on it.
 class ClientConnection::LinkEnd final : public wire::LinkHandler {
@@ -60,6 +59,7 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
         quiet_timer_(io, [this] { on_quiet_timer(); }),
         leave_timer_(io, [this] { on_leave_timer(); }),
         upgrade_timer_(io, [this] { on_upgrade_timer(); }),
+        proof_timer_(io, [this] { on_proof_timer(); }),
         retry_timer_(io) {
     wire::announce(options_.hello.capabilities, wire::kCompactRtpCapability, options_.compact_rtp);
     if (options_.watch_network) watch_.emplace(io, [this] { on_network_notice(); });
@@ -91,6 +91,12 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
     return session_ ? session_->media_out() : last_media_out_;
   }
   std::uint64_t attempts() const { return attempts_; }
+  LinkKind link_kind() const {
+    if (!current_) return LinkKind::none;
+    return on_udp() ? LinkKind::udp : LinkKind::websocket;
+  }
+  std::string gateway_text() const;
+  const std::string& move_reason() const { return move_reason_; }
 
   void on_reliable(LinkEnd& end, wire::Channel channel, ByteView bytes);
   void on_media(LinkEnd& end, wire::Channel channel, ByteView bytes);
@@ -103,6 +109,12 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
   void on_places(GatewayLookup::Found found, const std::function<void(Impl&)>& next);
   void dial_at(const Place& place, bool fresh, bool upgrade = false);
   void look_for_udp();
+  bool on_udp() const { return current_ && current_->link->media_id() != 0; }
+  void link_taken(const wire::WelcomeInfo& welcome);
+  void link_left(wire::CloseCode code);
+  void on_proof_timer();
+  void ask_for_media(Instant now);
+  void media_lost(Instant now, bool media_alone);
   void on_upgrade_timer();
   void dial_after(Duration delay);
   void on_dialed(LinkEnd& end, Result<std::unique_ptr<wire::Link>, DialError> result);
@@ -156,8 +168,12 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
   wire::MediaFormCounters last_media_in_, last_media_out_;
   wire::SessionEvents events_;
   bool draining_ = false;
-  DeadlineTimer session_timer_, quiet_timer_, leave_timer_, upgrade_timer_;
-  Duration upgrade_wait_ = kFirstUpgrade;
+  DeadlineTimer session_timer_, quiet_timer_, leave_timer_, upgrade_timer_, proof_timer_;
+  UdpTrust udp_trust_{random_};
+  MediaProof proof_;
+  Instant reliable_at_{};  ///< when something came by the reliable service
+  int moves_failed_ = 0;   ///< attempts beside the link in use, in a row
+  std::string move_reason_;
   std::optional<std::string> leaving_;  ///< why, as the gateway said
   bool quiet_armed_ = false;
   Instant media_sent_at_{}, heard_at_{};

@@ -22,6 +22,8 @@ wire::WelcomeInfo Gateway::welcome_for(const LinkSession& session, const LinkSes
       std::chrono::duration_cast<milliseconds>(limits::kKeepAlive).count());
   welcome.max_channels = limits::kChannelsPerSession;
   wire::announce(welcome.capabilities, wire::kCompactRtpCapability, config_.media.compact_rtp);
+  wire::announce(welcome.capabilities, wire::kHeldPongCapability, true);
+  wire::announce(welcome.capabilities, wire::kMediaPingCapability, true);
   welcome.resume_window_ms =
       static_cast<std::uint32_t>(milliseconds(config_.links.resume_window).count());
   return welcome;

@@ -120,6 +120,11 @@ void LinkSession::on_reliable(wire::Channel channel, ByteView bytes) {
 
 void LinkSession::on_media(wire::Channel channel, ByteView bytes) {
   if (!session_.established()) return;
+  if (channel == wire::kControlChannel) {
+    const auto pong = session_.answer_media_ping(bytes, clock_now());
+    if (pong) attachment_->link->send_media(channel, *pong);
+    return;
+  }
   wire::SessionEvents events;  // allocates nothing while it stays empty
   const auto packet = session_.read_media(channel, bytes, clock_now(), events);
   if (!events.empty()) carry_out(events);

@@ -100,6 +100,7 @@ std::optional<std::string> Connector::make_connection() {
   options.trust.key_log = config_.gateway.trust.key_log;
   if (options.trust.key_log) app::warn_of_key_log(log_);
   options.proxy = config_.gateway.proxy.reveal();
+  options.keep_alive = config_.gateway.keep_alive;
   options.retry_refused = true;
   options.compact_rtp = config_.media.compact_rtp;
   auto made = net::ClientConnection::make(io_, std::move(options), *this);
@@ -115,6 +116,8 @@ void Connector::on_established(const wire::WelcomeInfo& welcome) {
   log_.info("link_up", {{"user", ops::Personal{welcome.user}},
                         {"local", connection_->local_text()},
                         {"remote", connection_->remote_text()},
+                        {"link", net::to_text(connection_->link_kind())},
+                        {"found_at", connection_->gateway_text()},
                         {"gateway", welcome.software}});
   router_.link_up(session_, welcome.sip_domain);
   host_.session_opened(session_, *this);
@@ -141,6 +144,8 @@ void Connector::on_link_back(const wire::WelcomeInfo&, Duration gap) {
   ++resumes_;
   gateway_address_ = Endpoint::parse(connection_->remote_text()).value_or(gateway_address_);
   log_.info("link_back", {{"gap_s", app::as_seconds(gap)},
+                          {"link", net::to_text(connection_->link_kind())},
+                          {"reason", connection_->move_reason()},
                           {"local", connection_->local_text()},
                           {"remote", connection_->remote_text()}});
 }
@@ -199,12 +204,19 @@ void Connector::reload_certificates() {
 }
 
 json::value Connector::status() const {
+  const wire::SessionStatistics session = connection_->session_statistics();
   return json::object{{"software", std::string("isthmus-connector/") + app::kVersion},
                       {"uptime_s", app::as_seconds(clock_now() - started_)},
                       {"session_up", up_},
                       {"link_up", connection_->has_link()},
                       {"resumes", resumes_},
                       {"gateway", config_.gateway.url},
+                      {"found_at", connection_->gateway_text()},
+                      {"link", net::to_text(connection_->link_kind())},
+                      {"move_reason", connection_->move_reason()},
+                      {"keep_alive_s", app::as_seconds(session.keep_alive)},
+                      {"keep_alive_adapts", session.keep_alive_adapts},
+                      {"way_back_lost", session.way_back_lost},
                       {"local", connection_->local_text()},
                       {"remote", connection_->remote_text()},
                       {"attempts", connection_->attempts()},
@@ -248,6 +260,20 @@ void Connector::collect_metrics() {
   app::collect_links(metrics_, totals);
   metrics_.gauge("isthmus_link_up", "1 while there is a link with the gateway")
       .set(up_ && connection_->has_link() ? 1 : 0);
+  const net::LinkKind kind = up_ ? connection_->link_kind() : net::LinkKind::none;
+  for (const net::LinkKind one : {net::LinkKind::websocket, net::LinkKind::udp}) {
+    metrics_
+        .gauge("isthmus_link_kind", "1 for the kind of link that is in use",
+               {{"kind", net::to_text(one)}})
+        .set(kind == one ? 1 : 0);
+  }
+  const wire::SessionStatistics session = connection_->session_statistics();
+  metrics_.gauge("isthmus_link_keep_alive_seconds", "The longest silence that the link is left in")
+      .set(app::as_seconds(session.keep_alive));
+  metrics_
+      .gauge("isthmus_link_way_back_lost",
+             "Times in this session that a NAT had forgotten the link after a silence")
+      .set(static_cast<double>(session.way_back_lost));
   metrics_.counter("isthmus_link_resumes_total", "Links that took up the session of a lost one")
       .set(resumes_);
   metrics_.gauge("isthmus_registrations", "Live registrations of phones")

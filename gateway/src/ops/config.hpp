@@ -233,7 +233,8 @@ struct UpstreamConfig {
   Secret password;  ///< of `password` or `password_file`
   Secret token;     ///< of `token` or `token_file`; excludes user and password
   TrustConfig trust;
-  Secret proxy;  ///< URL of an HTTP proxy, "none", or empty: as the environment says
+  seconds keep_alive{0};  ///< zero: by search
+  Secret proxy;           ///< URL of an HTTP proxy, "none", or empty: as the environment says
   bool operator==(const UpstreamConfig&) const = default;
 };
 

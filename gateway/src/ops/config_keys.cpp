@@ -311,6 +311,11 @@ void visit_upstream(KeyVisitor& v, UpstreamConfig& c) {
             "or go away. Calls live at one of them and end with it.",
             "", "none"},
            list_of(c.other_urls, gateway_url));
+  v.value("keep_alive_s",
+          {"How long the link may be silent before the connector gives a sign of life. On UDP, 0 "
+           "finds it by search, up to 120 s, as far as the NATs on the way stand the silence.",
+           "s"},
+          duration(c.keep_alive, seconds(0), seconds(600)));
   v.values("dns_servers",
            {"DNS servers that know the gateway, with a port if it is not 53.", "",
             "those of the system"},

@@ -92,7 +92,15 @@ ClientSession::State ClientSession::on_reject(const v1::ControlMessage& message,
   return State::closed;
 }
 
+void ClientSession::keep_alive(KeepAliveBounds bounds, Instant now) {
+  if (state_ != State::established) return;
+  if (held_pongs_) return core_.search_keep_alive(bounds, now);
+  if (bounds.least == bounds.most) core_.fix_keep_alive(bounds.most, now);
+}
+
 void ClientSession::note(const WelcomeInfo& welcome) {
+  held_pongs_ = has_capability(welcome.capabilities, kHeldPongCapability);
+  media_pings_ = has_capability(welcome.capabilities, kMediaPingCapability);
   token_ = welcome.resume_window_ms == 0 ? std::string() : welcome.resume_token;
   if (!token_.empty()) core_.make_resumable(milliseconds(welcome.resume_window_ms));
 }

@@ -54,9 +54,9 @@ std::uint32_t last_field(Body body) {
     case Body::kReject:
       return v1::Reject::kRetryAfterSFieldNumber;
     case Body::kPing:
-      return v1::Ping::kClockMsFieldNumber;
+      return v1::Ping::kPaddingFieldNumber;
     case Body::kPong:
-      return v1::Pong::kClockMsFieldNumber;
+      return v1::Pong::kPaddingFieldNumber;
     case Body::kAck:
       return v1::Ack::kSipFramesFieldNumber;
     case Body::kMediaContext:

@@ -42,6 +42,11 @@ class ServerSession {
                                      SessionEvents& out) {
     return core_.read_media(channel, frame, now, out);
   }
+  /// What answers a media frame of channel 0, to go back as one; nothing when it is no Ping.
+  std::optional<Bytes> answer_media_ping(ByteView frame, Instant now) {
+    core_.heard(now);
+    return SessionCore::media_pong(frame);
+  }
   const MediaFormCounters& media_out() const { return core_.media_out(); }
   const MediaFormCounters& media_in() const { return core_.media_in(); }
   /// Answers AuthenticateHello; ignored when the session is not waiting for it (it may have ended
@@ -140,6 +145,12 @@ class ClientSession {
   void probe(Instant now, SessionEvents& out) {
     if (state_ == State::established) core_.send_ping(now, out);
   }
+  /// Of the link in use: a silence that is searched for, where the gateway has kHeldPongCapability,
+  /// or kept to when the bounds are all alike; elsewhere the gateway's interval or, when fixed, a
+  /// shorter one. To be said again of each link.
+  void keep_alive(KeepAliveBounds bounds, Instant now);
+  bool media_pings() const { return media_pings_; }  ///< the gateway answers them
+  static Bytes media_ping() { return SessionCore::media_ping(); }
   void close(CloseCode code, std::string_view reason, SessionEvents& out);
   void on_timeout(Instant now, SessionEvents& out);
   std::optional<Instant> next_deadline() const;
@@ -160,6 +171,7 @@ class ClientSession {
   SessionCore core_{SessionCore::Side::client};
   std::uint32_t min_version_ = 0, max_version_ = 0;  ///< offered
   bool own_compact_ = false;                         ///< Hello announced compact RTP
+  bool held_pongs_ = false, media_pings_ = false;    ///< the gateway has these
   std::string token_;                                ///< for the next resume; empty: none
   std::string resumes_with_;                         ///< token of the Hello that was sent
 };

@@ -22,6 +22,27 @@ void SessionCore::establish(std::uint32_t keep_alive_ms, Instant now) {
                                            limits::kMaxKeepAlive);
   last_heard_ = now;
   next_ping_ = now + keep_alive_;
+  held_.reset();
+  peer_silence_ = {};
+  end_search();
+}
+
+void SessionCore::end_search() {
+  if (search_) statistics_.way_back_lost += search_->lost();
+  search_.reset();
+  awaited_.reset();
+}
+
+void SessionCore::search_keep_alive(KeepAliveBounds bounds, Instant now) {
+  end_search();
+  search_.emplace(bounds);
+  next_ping_ = now;
+}
+
+void SessionCore::fix_keep_alive(Duration interval, Instant now) {
+  end_search();
+  keep_alive_ = std::clamp(interval, limits::kMinKeepAlive, keep_alive_);
+  next_ping_ = now + keep_alive_;
 }
 
 void SessionCore::enable_compact_rtp() {
@@ -32,6 +53,7 @@ void SessionCore::enable_compact_rtp() {
 
 ByteView SessionCore::write_media(Channel channel, ByteView packet, Instant now,
                                   SessionEvents& out) {
+  on_traffic();
   const ByteView frame = media_out_.write(channel, packet, now);
   if (const auto proposal = media_out_.take_proposal()) send(to_message(*proposal), out);
   return frame;
@@ -40,6 +62,7 @@ ByteView SessionCore::write_media(Channel channel, ByteView packet, Instant now,
 std::optional<ByteView> SessionCore::read_media(Channel channel, ByteView frame, Instant now,
                                                 SessionEvents& out) {
   heard(now);
+  on_traffic();
   const auto packet = media_in_.read(channel, frame, now);
   if (const auto refusal = media_in_.take_refusal()) send(to_message(*refusal), out);
   return packet;
@@ -55,6 +78,8 @@ void SessionCore::detach(Instant now) {
   lost_at_ = now + window_;
   ack_due_.reset();
   ping_sent_.reset();
+  awaited_.reset();
+  held_.reset();
 }
 
 void SessionCore::attach(std::uint32_t keep_alive_ms, std::uint64_t base, Instant now) {
@@ -83,6 +108,7 @@ Life SessionCore::on_frame(Channel channel, ByteView bytes, Instant now, Session
 }
 
 Life SessionCore::on_sip(ByteView bytes, Instant now, SessionEvents& out) {
+  on_traffic();
   if (bytes.empty()) return close(CloseCode::protocol_error, "empty SIP frame", out);
   if (bytes.size() > limits::kReliableFrameBytes) {
     return close(CloseCode::limit_exceeded, "SIP frame above 65536 bytes", out);
@@ -111,16 +137,13 @@ Life SessionCore::on_control(ByteView bytes, Instant now, SessionEvents& out) {
   v1::ControlMessage message;
   if (!parse(bytes, message))
     return close(CloseCode::protocol_error, "malformed control message", out);
+  if (!message.has_pong()) on_traffic();
   switch (message.body_case()) {
-    case v1::ControlMessage::kPing: {
-      v1::ControlMessage answer;
-      answer.mutable_pong()->set_ping_clock_ms(message.ping().clock_ms());
-      answer.mutable_pong()->set_clock_ms(clock_ms(now));
-      send(answer, out);
+    case v1::ControlMessage::kPing:
+      on_ping(message, now, out);
       return Life::goes_on;
-    }
     case v1::ControlMessage::kPong:
-      on_pong(message.pong().ping_clock_ms(), now);
+      on_pong(message.pong().ping_clock_ms(), milliseconds(message.pong().held_ms()), now);
       return Life::goes_on;
     case v1::ControlMessage::kAck:
       return on_ack(message.ack().sip_frames(), out);
@@ -173,7 +196,60 @@ Life SessionCore::on_ack(std::uint64_t sip_frames, SessionEvents& out) {
   return Life::goes_on;
 }
 
-void SessionCore::on_pong(std::uint64_t ping_clock_ms, Instant now) {
+/// One Ping at a time is held: who sends another does without the answer to the first.
+void SessionCore::on_ping(const v1::ControlMessage& message, Instant now, SessionEvents& out) {
+  const Duration hold =
+      std::min<Duration>(milliseconds(message.ping().hold_ms()), limits::kMaxKeepAlive);
+  if (side_ == Side::client || hold == Duration{}) {
+    return send_pong(message.ping().clock_ms(), {}, now, out);
+  }
+  peer_silence_ = hold;
+  held_ = HeldPing{message.ping().clock_ms(), now, now + hold};
+}
+
+void SessionCore::send_pong(std::uint64_t ping_clock_ms, Duration held, Instant now,
+                            SessionEvents& out) const {
+  v1::ControlMessage answer;
+  v1::Pong& pong = *answer.mutable_pong();
+  pong.set_ping_clock_ms(ping_clock_ms);
+  pong.set_clock_ms(clock_ms(now));
+  pong.set_held_ms(
+      static_cast<std::uint32_t>(std::chrono::duration_cast<milliseconds>(held).count()));
+  send(answer, out);
+}
+
+std::optional<Bytes> SessionCore::media_pong(ByteView frame) {
+  v1::ControlMessage message;
+  if (frame.size() > limits::kMediaFrameBytes || !parse_control(frame, message))
+    return std::nullopt;
+  if (!message.has_ping()) return std::nullopt;
+  v1::ControlMessage answer;
+  answer.mutable_pong()->set_ping_clock_ms(message.ping().clock_ms());
+  answer.mutable_pong()->set_padding(message.ping().padding());
+  return serialize_control(answer);
+}
+
+Bytes SessionCore::media_ping() {
+  constexpr std::size_t kSpeechBytes = 172;  // 20 ms of G.711 with its RTP header
+  v1::ControlMessage message;
+  message.mutable_ping()->set_padding(std::string(kSpeechBytes, '\0'));
+  return serialize_control(message);
+}
+
+void SessionCore::on_pong(std::uint64_t ping_clock_ms, Duration held, Instant now) {
+  if (awaited_ && awaited_->clock_ms == ping_clock_ms) {
+    const HeldPing ping = *std::exchange(awaited_, std::nullopt);
+    if (!search_) return;
+    // A gateway that does not wait is none that holds; its Pongs must not make us send.
+    if (now + kHeldPongEarly < ping.until) {
+      next_ping_ = now + keep_alive_;
+      return end_search();
+    }
+    search_->on_pong(now);
+    if (held <= now - ping.since) statistics_.round_trip = now - ping.since - held;
+    next_ping_ = now;
+    return;
+  }
   // Only the Ping sent last measures: a Pong to any other, or one made up, says nothing.
   if (!ping_sent_ || clock_ms(*ping_sent_) != ping_clock_ms) return;
   statistics_.round_trip = now - *ping_sent_;
@@ -181,6 +257,7 @@ void SessionCore::on_pong(std::uint64_t ping_clock_ms, Instant now) {
 }
 
 Life SessionCore::send_sip(ByteView message, SessionEvents& out) {
+  on_traffic();
   if (!ledger_.send(message)) {
     return close(CloseCode::too_slow, "too many SIP frames wait to be acknowledged", out);
   }
@@ -196,12 +273,39 @@ void SessionCore::send_ack(SessionEvents& out) {
   ack_due_.reset();
 }
 
+/// The Ping whose turn it is. In a search each asks for the next silence; a Pong that did not come
+/// by then is asked after at once, which opens the way back again, and then again soon.
+void SessionCore::next_ping(Instant now, SessionEvents& out) {
+  if (!search_) return send_ping(now, out);
+  if (awaited_) {
+    search_->on_missed(now);
+    awaited_.reset();
+    send_ping(now, out);
+  } else if (ping_sent_) {
+    send_ping(now, out);
+  } else {
+    const Duration hold = search_->hold();
+    v1::ControlMessage message;
+    message.mutable_ping()->set_clock_ms(clock_ms(now));
+    message.mutable_ping()->set_hold_ms(
+        static_cast<std::uint32_t>(std::chrono::duration_cast<milliseconds>(hold).count()));
+    send(message, out);
+    awaited_ = HeldPing{clock_ms(now), now, now + hold};
+    answer_due_ = now + hold;
+    search_->on_ping();
+    next_ping_ = now + hold + kHeldPongLate;
+    return;
+  }
+  next_ping_ = now + kHeldPongLate;
+}
+
 void SessionCore::send_ping(Instant now, SessionEvents& out) {
   v1::ControlMessage message;
   message.mutable_ping()->set_clock_ms(clock_ms(now));
   send(message, out);
   ping_sent_ = now;
-  next_ping_ = now + keep_alive_;
+  on_traffic();
+  if (!search_) next_ping_ = now + keep_alive_;
 }
 
 Life SessionCore::on_timeout(Instant now, SessionEvents& out) {
@@ -220,7 +324,11 @@ Life SessionCore::on_timeout(Instant now, SessionEvents& out) {
     return Life::link_lost;
   }
   if (ack_due_ && now >= *ack_due_) send_ack(out);
-  if (side_ == Side::client && now >= next_ping_) send_ping(now, out);
+  if (side_ == Side::client && now >= next_ping_) next_ping(now, out);
+  if (held_ && now >= held_->until) {
+    const HeldPing ping = *std::exchange(held_, std::nullopt);
+    send_pong(ping.clock_ms, now - ping.since, now, out);
+  }
   return Life::goes_on;
 }
 
@@ -230,11 +338,14 @@ std::optional<Instant> SessionCore::next_deadline() const {
   Instant next = peer_lost_at();
   if (ack_due_) next = std::min(next, *ack_due_);
   if (side_ == Side::client) next = std::min(next, next_ping_);
+  if (held_) next = std::min(next, held_->until);
   return next;
 }
 
 Instant SessionCore::peer_lost_at() const {
-  return last_heard_ + keep_alive_ * limits::kMissedPings;
+  if (!search_) return last_heard_ + peer_silence_ + keep_alive_ * limits::kMissedPings;
+  // Whatever is asked for, its answer and those to what is asked afterwards have their time.
+  return std::max(last_heard_, answer_due_) + kHeldPongLate * (limits::kMissedPings + 1);
 }
 
 std::uint64_t SessionCore::clock_ms(Instant now) const {
@@ -244,6 +355,9 @@ std::uint64_t SessionCore::clock_ms(Instant now) const {
 
 SessionStatistics SessionCore::statistics() const {
   SessionStatistics all = statistics_;
+  all.keep_alive = search_ ? search_->hold() : keep_alive_;
+  all.keep_alive_adapts = search_ && !search_->fixed();
+  all.way_back_lost += search_ ? search_->lost() : 0;
   all.sip_frames_in = ledger_.received();
   all.sip_frames_out = ledger_.sent();
   all.sip_frames_acked = ledger_.acknowledged();

@@ -5,6 +5,7 @@
 
 #include "base/time.hpp"
 #include "wire/compact_rtp.hpp"
+#include "wire/keep_alive_search.hpp"
 #include "wire/session_events.hpp"
 #include "wire/sip_ledger.hpp"
 
@@ -29,6 +30,16 @@ class SessionCore {
   /// The time to establish the session (limits::kUnauthenticatedLife) runs from here.
   void open(Instant now);
   void establish(std::uint32_t keep_alive_ms, Instant now);
+  /// Client, of a gateway that holds Pongs: looks for the longest silence on the link in use that
+  /// NATs stand, or keeps to one.
+  void search_keep_alive(KeepAliveBounds bounds, Instant now);
+  /// Client: a Ping each so often, at most as the gateway said.
+  void fix_keep_alive(Duration interval, Instant now);
+  /// Server: the Pong to a Ping that came as a media frame of channel 0, to go back as one; nothing
+  /// when it is none.
+  static std::optional<Bytes> media_pong(ByteView frame);
+  /// Client: such a Ping, as long as a packet of speech.
+  static Bytes media_ping();
   /// Both ends announced kCompactRtpCapability: media frames may be compact from here on.
   void enable_compact_rtp();
   /// The frame that carries a media packet; valid until the next call, empty when none can.
@@ -52,6 +63,7 @@ class SessionCore {
   SipLedger& ledger() { return ledger_; }
   const SipLedger& ledger() const { return ledger_; }
   void send_ack(SessionEvents& out);
+  /// Out of turn: does the link live?
   void send_ping(Instant now, SessionEvents& out);
   /// Anything that came from the peer, media included.
   void heard(Instant now) { last_heard_ = now; }
@@ -93,7 +105,14 @@ class SessionCore {
   Life on_sip(ByteView bytes, Instant now, SessionEvents& out);
   Life on_control(ByteView bytes, Instant now, SessionEvents& out);
   Life on_ack(std::uint64_t sip_frames, SessionEvents& out);
-  void on_pong(std::uint64_t ping_clock_ms, Instant now);
+  void on_ping(const v1::ControlMessage& message, Instant now, SessionEvents& out);
+  void send_pong(std::uint64_t ping_clock_ms, Duration held, Instant now, SessionEvents& out) const;
+  void on_pong(std::uint64_t ping_clock_ms, Duration held, Instant now);
+  void next_ping(Instant now, SessionEvents& out);
+  void end_search();
+  void on_traffic() {
+    if (search_) search_->on_traffic();
+  }
   std::uint64_t clock_ms(Instant now) const;
   Instant peer_lost_at() const;
 
@@ -104,9 +123,19 @@ class SessionCore {
   SipLedger ledger_;
   std::uint64_t position_ = 0;  ///< number of the last SIP frame that came on this link
   Instant opened_{}, last_heard_{};
+  /// A Ping whose Pong is held back: by us, or by the gateway.
+  struct HeldPing {
+    std::uint64_t clock_ms = 0;
+    Instant since{}, until{};
+  };
   Duration keep_alive_{};
-  Instant next_ping_{};               ///< client only
-  std::optional<Instant> ping_sent_;  ///< the Ping whose Pong is awaited
+  std::optional<HeldPing> held_;           ///< server: to be answered
+  Duration peer_silence_{};                ///< server: what the last Ping announced
+  std::optional<KeepAliveSearch> search_;  ///< client
+  std::optional<HeldPing> awaited_;        ///< client: of the search
+  Instant answer_due_{};                   ///< client: its Pong, the last one's when it was missed
+  Instant next_ping_{};                    ///< client only
+  std::optional<Instant> ping_sent_;       ///< the Ping whose Pong is awaited
   std::optional<Instant> ack_due_;
   std::uint64_t acked_in_ = 0;  ///< received frames that our last Ack covered
   SessionStatistics statistics_;

@@ -56,6 +56,12 @@ struct WelcomeInfo {
       0;  ///< same: those that precede the gateway's first on this link
 };
 
+/// The gateway holds Pongs back as Pings ask (Ping's hold_ms), and lets a session be silent as
+/// long.
+inline constexpr const char* kHeldPongCapability = "held-pong";
+/// The gateway answers Pings that come as media frames of channel 0 in the same way.
+inline constexpr const char* kMediaPingCapability = "media-ping";
+
 /// Adds `name` to what an end says that it can do if `can`, else takes it out.
 void announce(std::vector<std::string>& capabilities, const std::string& name, bool can);
 
@@ -108,6 +114,9 @@ struct SessionStatistics {
   std::uint64_t sip_frames_repeated = 0;   ///< sent again on a new link
   std::uint64_t sip_frames_duplicate = 0;  ///< came again on a new link, and were dropped
   std::optional<Duration> round_trip;      ///< of the last Ping
+  Duration keep_alive{};            ///< client: the longest silence that it lets be, at present
+  bool keep_alive_adapts = false;   ///< client: by search
+  std::uint64_t way_back_lost = 0;  ///< client: times that a silence was too long for a NAT
 };
 
 }  // namespace isthmus::wire
