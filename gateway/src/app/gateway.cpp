@@ -242,11 +242,7 @@ void Gateway::on_hello(LinkSession& session, const wire::HelloInfo& hello) {
     session.reject(wire::CloseCode::going_away, kShuttingDown, 2);
     return;
   }
-  if (sessions_.size() > config_.limits.sessions) {
-    ++sessions_refused_;
-    session.reject(wire::CloseCode::limit_exceeded, "Too many sessions on this gateway", 30);
-    return;
-  }
+  if (refuse_if_full(session)) return;
   const auto* password = std::get_if<wire::PasswordCredentials>(&hello.credentials);
   std::string user = password ? password->user : std::string();
   if (auto wait = guard_.begin(session.remote().address, user, clock_now())) {
@@ -270,6 +266,15 @@ void Gateway::on_hello(LinkSession& session, const wire::HelloInfo& hello) {
   }
 }
 
+/// Links that have not said who they are do not count: their number and life have limits of their
+/// own, and strangers must not keep users out.
+bool Gateway::refuse_if_full(LinkSession& session) {
+  if (admitted_ < config_.limits.sessions) return false;
+  ++sessions_refused_;
+  session.reject(wire::CloseCode::limit_exceeded, "Too many sessions on this gateway", 30);
+  return true;
+}
+
 /// scrypt takes a tenth of a second: calls must not wait for it.
 void Gateway::judge_password(std::uint64_t id, wire::PasswordCredentials credentials) {
   asio::post(password_thread_, [this, id, credentials = std::move(credentials)] {
@@ -288,6 +293,8 @@ void Gateway::judge_password(std::uint64_t id, wire::PasswordCredentials credent
 }
 
 void Gateway::admit(LinkSession& session, session::Identity identity) {
+  if (refuse_if_full(session)) return;  // others came while its password was judged
+  ++admitted_;
   wire::WelcomeInfo welcome = welcome_for(session, session, identity.user);
   if (config_.links.resume_window > seconds(0)) {
     welcome.resume_token = resume_tokens_.issue({session.id(), wire::ResumeGenerations::kFirst});

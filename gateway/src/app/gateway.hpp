@@ -94,6 +94,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   void end_orphans(const session::Identity& identity, const std::string& instance);
   void judge_password(std::uint64_t id, wire::PasswordCredentials credentials);
   void admit(LinkSession& session, session::Identity identity);
+  bool refuse_if_full(LinkSession& session);
   void refuse(LinkSession& session, const session::AuthError& error);
 
   bool serving() const override { return serving_; }
@@ -140,6 +141,7 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   std::uint64_t auth_failures_ = 0, sessions_opened_ = 0, sessions_refused_ = 0;
   LinkTotals ended_links_;
   LinkEnds link_ends_;
+  std::size_t admitted_ = 0;  ///< of sessions_: those that were welcomed and are not over
   bool serving_ = false;
 };
 

@@ -91,7 +91,9 @@ void Gateway::on_detached(LinkSession& session, wire::CloseCode code, const std:
 void Gateway::on_over(LinkSession& session, wire::CloseCode code, const std::string& reason) {
   const std::uint64_t id = session.id();
   if (session.expired()) ++resume_counters_.expired;
-  link_ends_.session_ended(!session.identity().user.empty(), code);
+  const bool was_admitted = !session.identity().user.empty();
+  if (was_admitted) --admitted_;
+  link_ends_.session_ended(was_admitted, code);
   resume_counters_.media_without_link += session.media_without_link();
   log_.with({{"session", id}})
       .info("session_over", {{"code", wire::to_text(code)},
