@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "net/client_connection_impl.hpp"
+#include "wire/control_codec.hpp"
 
 namespace isthmus::net {
 
@@ -124,6 +125,15 @@ void ClientConnection::Impl::dial_at(const Place& place, bool fresh, bool upgrad
   if (how.url.kinds == LinkKinds::either && failed == 0 && !udp_trust_.trusted(clock_now())) {
     how.url.kinds = LinkKinds::websocket;
   }
+  how.tickets = tickets_;
+  if (!fresh && !upgrade) {
+    // Not for an upgrade: a gateway that has heard the Hello leaves the link that serves, and sends
+    // media on the new one only when its handshake is done.
+    how.early_hello = [weak = weak_from_this()](std::uint32_t media_id) {
+      const auto self = weak.lock();
+      return self ? self->early_hello(media_id) : std::nullopt;
+    };
+  }
   attempt_->dialer =
       std::make_unique<LinkDialer>(io_, trust_, std::move(how),
                                    [weak = weak_from_this(), end = attempt_.get()](
@@ -131,6 +141,13 @@ void ClientConnection::Impl::dial_at(const Place& place, bool fresh, bool upgrad
                                      if (const auto self = weak.lock())
                                        self->on_dialed(*end, std::move(result));
                                    });
+}
+
+std::optional<Bytes> ClientConnection::Impl::early_hello(std::uint32_t media_id) const {
+  auto hello = established() ? session_->resume_hello(options_.hello) : std::nullopt;
+  if (!hello) return std::nullopt;
+  hello->media_id = media_id;
+  return wire::serialize_control(wire::to_message(*hello));
 }
 
 /// A network that let no UDP through may do so later, or another has taken its place.

@@ -108,6 +108,7 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
   void with_places(std::function<void(Impl&)> next);
   void on_places(GatewayLookup::Found found, const std::function<void(Impl&)>& next);
   void dial_at(const Place& place, bool fresh, bool upgrade = false);
+  std::optional<Bytes> early_hello(std::uint32_t media_id) const;
   void look_for_udp();
   bool on_udp() const { return current_ && current_->link->media_id() != 0; }
   void link_taken(const wire::WelcomeInfo& welcome);
@@ -157,6 +158,7 @@ class ClientConnection::Impl final : public std::enable_shared_from_this<Impl> {
   Place session_place_;  ///< where the session lives, which none but its gateway can resume
   std::shared_ptr<ClientTrust> trust_;
   ConnectionHandler* handler_;
+  std::shared_ptr<quic::TicketBox> tickets_ = std::make_shared<quic::TicketBox>();
   SystemRandom random_;
 
   bool started_ = false;

@@ -11,6 +11,7 @@
 #include "net/gateway_url.hpp"
 #include "net/proxy.hpp"
 #include "net/trust.hpp"
+#include "quic/tickets.hpp"
 #include "wire/link.hpp"
 
 namespace boost::asio {
@@ -44,6 +45,11 @@ class Dialer {
     /// less than a person notices.
     Duration udp_head_start = milliseconds(250);
     std::vector<Endpoint> dns_servers = {};  ///< for names; empty: as the system does it
+    /// Of UDP links: tickets that come go there.
+    std::shared_ptr<quic::TicketBox> tickets = nullptr;
+    /// The Hello with which this link is to resume a session, for a link with this media id; or
+    /// nothing. With a ticket it is sent before the link stands, and the link takes no Hello then.
+    std::function<std::optional<Bytes>(std::uint32_t media_id)> early_hello = nullptr;
   };
 
   /// @param done  called once, from the io_context's thread and never from inside the constructor;

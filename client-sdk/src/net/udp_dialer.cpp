@@ -46,10 +46,7 @@ class ClientSocket final : public UdpLinkHost,
   }
 
   /// @return who lives on this socket, and keeps it; null on a failure
-  std::shared_ptr<UdpLinkRunner> begin(
-      const std::shared_ptr<const quic::TlsCredentials>& credentials, const std::string& host,
-      quic::VerifyChain verify) {
-    quic::ClientSettings settings{host, credentials, std::move(verify)};
+  std::shared_ptr<UdpLinkRunner> begin(quic::ClientSettings settings) {
     auto connection = quic::Connection::client(std::move(settings), {channel_->local(), gateway_},
                                                random_, clock_now());
     if (!connection) return nullptr;
@@ -140,6 +137,7 @@ struct UdpDialer::Attempt : std::enable_shared_from_this<Attempt> {
   void start();
   void on_resolved(std::vector<Endpoint> found, const std::string& problem);
   void try_next();
+  void begin(ClientSocket& socket, quic::ClientSettings settings);
   void on_ready();
   void on_failed(const quic::End& end);
   void limit(Instant until, std::string what);
@@ -195,7 +193,7 @@ void UdpDialer::Attempt::try_next() {
     const auto verdict = trust->judge_chain(chain, host);
     return verdict ? std::optional(verdict->text) : std::nullopt;
   };
-  if (!failed && credentials) runner = socket->begin(*credentials, options.url.host, verify);
+  if (!failed && credentials) begin(*socket, {options.url.host, *credentials, verify});
   if (!runner) {
     last = {CloseCode::going_away,
             "UDP to " + where.to_string() + ": " + (failed ? to_text(failed) : "TLS failed")};
@@ -210,6 +208,20 @@ void UdpDialer::Attempt::try_next() {
     if (self && self->runner.get() == of) self->on_failed(end);
   };
   runner->flush();
+}
+
+void UdpDialer::Attempt::begin(ClientSocket& socket, quic::ClientSettings settings) {
+  const std::string place = options.url.host + ":" + std::to_string(options.url.port);
+  if (options.tickets) {
+    if (options.early_hello) settings.ticket = options.tickets->take(place);
+    settings.on_ticket = [box = options.tickets, place](quic::Ticket ticket) {
+      box->put(place, std::move(ticket));
+    };
+  }
+  const bool early = settings.ticket.has_value();
+  runner = socket.begin(std::move(settings));
+  if (!runner || !early) return;
+  if (const auto hello = options.early_hello(runner->core().media_id())) runner->say_early(*hello);
 }
 
 /// Called from within the core: the link is handed over once that has returned.

@@ -20,6 +20,15 @@ UdpLinkRunner::UdpLinkRunner(asio::io_context& io, quic::LinkCore::Side side,
       timer_(io, [this] { on_timer(); }),
       linger_(io) {}
 
+void UdpLinkRunner::start(wire::LinkHandler& handler) {
+  handler_ = &handler;
+  if (!hello_said_) return;
+  asio::post(io_, [self = shared_from_this()] {  // the answer may be here already
+    self->core_.release();
+    self->flush();
+  });
+}
+
 void UdpLinkRunner::touch() {
   if (flush_posted_) return;
   flush_posted_ = true;
@@ -93,6 +102,7 @@ void UdpLinkRunner::on_closed(CloseCode code, const std::string& reason) {
 }
 
 void UdpLink::send_reliable(wire::Channel channel, ByteView bytes) {
+  if (channel == wire::kControlChannel && runner_->take_hello_said()) return;
   runner_->core().send_reliable(channel, bytes);
   runner_->touch();
 }

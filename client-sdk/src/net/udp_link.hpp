@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "net/deadline_timer.hpp"
 #include "quic/link_core.hpp"
@@ -41,7 +42,12 @@ class UdpLinkRunner final : public quic::LinkEvents,
 
   quic::LinkCore& core() { return core_; }
   const quic::LinkCore& core() const { return core_; }
-  void set_handler(wire::LinkHandler& handler) { handler_ = &handler; }
+  /// From inside of no call of the core.
+  void start(wire::LinkHandler& handler);
+  /// A client's: sends the Hello as early data, if there can be any.
+  void say_early(ByteView hello) { hello_said_ = core_.send_early(hello); }
+  /// The Hello that is due now went out as early data. True once.
+  bool take_hello_said() { return std::exchange(hello_said_, false); }
   /// The link's owner is gone: what is closing goes on alone, anything else is cut.
   void detach();
   /// Sends what is due, once what happens now is over.
@@ -67,7 +73,7 @@ class UdpLinkRunner final : public quic::LinkEvents,
   wire::LinkHandler* handler_ = nullptr;
   DeadlineTimer timer_;
   boost::asio::steady_timer linger_;  ///< holds this while the link ends without an owner
-  bool flush_posted_ = false, media_waiting_ = false;
+  bool flush_posted_ = false, media_waiting_ = false, hello_said_ = false;
 };
 
 /// A UDP link: QUIC for reliable frames, SRTP beside it for media, on one socket. The rules of
@@ -77,7 +83,7 @@ class UdpLink final : public wire::Link {
   explicit UdpLink(std::shared_ptr<UdpLinkRunner> runner) : runner_(std::move(runner)) {}
   ~UdpLink() override { runner_->detach(); }
 
-  void start(wire::LinkHandler& handler) override { runner_->set_handler(handler); }
+  void start(wire::LinkHandler& handler) override { runner_->start(handler); }
   void send_reliable(wire::Channel channel, ByteView bytes) override;
   void send_media(wire::Channel channel, ByteView bytes) override;
   void close(wire::CloseCode code, std::string_view reason) override;

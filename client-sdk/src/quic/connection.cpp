@@ -42,17 +42,17 @@ ngtcp2_callbacks NgConnection::callbacks(bool server) {
   c.encrypt = ::ngtcp2_crypto_encrypt_cb;
   c.decrypt = ::ngtcp2_crypto_decrypt_cb;
   c.hp_mask = ::ngtcp2_crypto_hp_mask_cb;
-  c.update_key = ::ngtcp2_crypto_update_key_cb;
+  c.update_key = &NgConnection::on_key_update;
   c.delete_crypto_aead_ctx = ::ngtcp2_crypto_delete_crypto_aead_ctx_cb;
   c.delete_crypto_cipher_ctx = ::ngtcp2_crypto_delete_crypto_cipher_ctx_cb;
   c.get_path_challenge_data = ::ngtcp2_crypto_get_path_challenge_data_cb;
   c.version_negotiation = ::ngtcp2_crypto_version_negotiation_cb;
   c.handshake_completed = [](ngtcp2_conn*, void* user) { return self(user).on_handshake(); };
-  c.recv_stream_data = [](ngtcp2_conn*, std::uint32_t flags, std::int64_t stream,
-                          std::uint64_t offset, const std::uint8_t* data, std::size_t length,
-                          void* user, void*) {
-    return self(user).on_stream_data(stream, offset, {data, length},
-                                     (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0);
+  c.recv_stream_data = [](ngtcp2_conn*, std::uint32_t flags, std::int64_t stream, std::uint64_t,
+                          const std::uint8_t* data, std::size_t length, void* user, void*) {
+    return self(user).on_stream_data(stream, {data, length},
+                                     (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0,
+                                     (flags & kEarlyStreamData) != 0);
   };
   c.stream_reset = [](ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t, void* user, void*) {
     return self(user).on_stream_broken();
@@ -121,6 +121,12 @@ bool NgConnection::start_client(ClientSettings options, const Path& path, Instan
   }
   if (!start_tls(false, *credentials_)) return false;
   ::gnutls_session_set_verify_function(tls_, &NgConnection::verify);
+  take_ticket_ = std::move(options.on_ticket);
+  if (take_ticket_) {
+    ::gnutls_handshake_set_hook_function(tls_, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET,
+                                         GNUTLS_HOOK_POST, &NgConnection::on_ticket);
+  }
+  if (options.ticket) use_ticket(*options.ticket);
   if (IpAddress::parse(options.host)) return true;
   return ::gnutls_server_name_set(tls_, GNUTLS_NAME_DNS, options.host.data(),
                                   options.host.size()) == 0;
@@ -130,6 +136,7 @@ bool NgConnection::start_server(ServerSettings options, const Path& path, Instan
   credentials_ = std::move(options.credentials);
   shard_ = options.shard;
   secret_ = options.secret;
+  tickets_ = std::move(options.tickets);
   const ngtcp2_callbacks callbacks = NgConnection::callbacks(true);
   ngtcp2_settings settings = this->settings(now);
   ngtcp2_transport_params params = NgConnection::params();
@@ -163,6 +170,7 @@ bool NgConnection::start_server(ServerSettings options, const Path& path, Instan
     return false;
   }
   if (!start_tls(true, *credentials_)) return false;
+  if (tickets_ && !start_tickets(*tickets_)) return false;
   ids_ = options.ids;
   if (ids_ != nullptr) {
     tell_id(options.initial.destination);

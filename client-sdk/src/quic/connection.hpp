@@ -12,6 +12,7 @@
 #include "base/bytes.hpp"
 #include "base/random.hpp"
 #include "base/time.hpp"
+#include "quic/tickets.hpp"
 #include "quic/tls.hpp"
 #include "wire/link.hpp"
 
@@ -51,6 +52,11 @@ struct ClientSettings {
   std::string host;  ///< to be sent (SNI) unless it is an address
   std::shared_ptr<const TlsCredentials> credentials;
   VerifyChain verify;
+  /// Of an earlier connection to this server. With it what is sent before the handshake is done
+  /// goes out at once, as early data, and again after the handshake if the server refused that. The
+  /// server's certificate was judged when the ticket was made, and is not shown again.
+  std::optional<Ticket> ticket = std::nullopt;
+  std::function<void(Ticket)> on_ticket = nullptr;  ///< takes new ones; must not call back
 };
 
 /// The first Initial packet of a new connection, as read by read_header().
@@ -67,6 +73,7 @@ struct ServerSettings {
   std::uint8_t shard = 0;
   StaticSecret secret{};
   IdBook* ids = nullptr;  ///< must live as long as the connection, or until forget_ids()
+  std::shared_ptr<ServerTickets> tickets;  ///< null: no tickets are given, no early data is taken
 };
 
 /// One QUIC connection with one bidirectional stream, at either end. No clock, no socket: datagrams
@@ -98,6 +105,11 @@ class Connection {
   virtual Bytes take_received() = 0;
 
   virtual bool ready() const = 0;  ///< the handshake is complete: keys can be exported
+  /// A client's: what is sent now is early data. A server's: early data came, which somebody may
+  /// have recorded and sent again.
+  virtual bool early() const = 0;
+  virtual std::uint64_t key_updates() const = 0;  ///< RFC 9001 §6, by either end
+  virtual bool early_refused() const = 0;         ///< a client's was, and went out again
   /// Keying material of the TLS session (RFC 5705, RFC 8446 §7.5); only when ready.
   virtual bool export_keys(std::string_view label, MutableBytes out) const = 0;
   virtual const KeyLog& media_key_log() const = 0;  ///< empty: keys are not logged

@@ -5,6 +5,14 @@
 
 namespace isthmus::quic {
 
+namespace {
+
+/// A long connection gets new keys, and its client a new ticket, after as long: GnuTLS takes no
+/// ticket that is older than six hours.
+constexpr ngtcp2_duration kRefresh = 3600 * NGTCP2_SECONDS;
+
+}  // namespace
+
 /// ngtcp2 asserts that time does not run backwards.
 ngtcp2_tstamp NgConnection::stamp(Instant now) {
   latest_ = std::max(latest_, to_ngtcp2(now));
@@ -22,6 +30,8 @@ void NgConnection::read(const Path& path, ByteView datagram, Instant now) {
     fail(error);
   } else if (ending_ && !over_) {
     close(ending_->code, ending_->text);
+  } else if (refreshed_ && latest_ - *refreshed_ >= kRefresh) {
+    refresh(latest_);
   }
 }
 
@@ -71,7 +81,9 @@ std::size_t NgConnection::write(MutableBytes out, Path& path, Instant now) {
     }
   }
   if (length == 0) {
-    ::ngtcp2_conn_update_pkt_tx_time(conn_, at);
+    // Paced once there is a round trip to pace by: that of a third of a second, which is assumed at
+    // first, would hold the answer to early data back for longer than the handshake takes.
+    if (ready_) ::ngtcp2_conn_update_pkt_tx_time(conn_, at);
     return 0;
   }
   path = {from_sockaddr(storage.path.local), from_sockaddr(storage.path.remote)};

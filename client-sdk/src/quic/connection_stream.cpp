@@ -10,10 +10,19 @@ void NgConnection::open_stream() {
   if (::ngtcp2_conn_open_bidi_stream(conn_, &stream_, nullptr) != 0) stream_ = -1;
 }
 
-int NgConnection::on_stream_data(std::int64_t stream, std::uint64_t, ByteView data, bool fin) {
+int NgConnection::on_stream_data(std::int64_t stream, ByteView data, bool fin, bool early) {
   if (stream != 0) return NGTCP2_ERR_CALLBACK_FAILURE;  // the limits allow no other
+  if (early) early_ = true;
   received_.insert(received_.end(), data.begin(), data.end());
   return fin ? on_stream_broken() : 0;
+}
+
+/// Nothing of it arrived: the stream begins anew, with all that was sent on it.
+void NgConnection::on_early_refused() {
+  early_refused_ = true;
+  stream_ = -1;
+  sent_to_ = held_from_;
+  stream_blocked_ = false;
 }
 
 int NgConnection::on_stream_broken() {

@@ -13,11 +13,19 @@ constexpr const char* kPriorities =
     "%DISABLE_TLS13_COMPAT_MODE:NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:"
     "+AES-256-GCM:+CHACHA20-POLY1305:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1";
 
+/// The one value that QUIC knows (RFC 9001 §4.6.1): how much there may be, its own limits say.
+constexpr std::size_t kEarlyDataOfQuic = 0xffffffff;
+
+gnutls_datum_t datum(ByteView bytes) {
+  return {const_cast<unsigned char*>(bytes.data()), static_cast<unsigned>(bytes.size())};
+}
+
 }  // namespace
 
 bool NgConnection::start_tls(bool server, const TlsCredentials& credentials) {
   offer_no_greasing(conn_);
-  const unsigned flags = (server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT) |
+  const unsigned flags = GNUTLS_ENABLE_EARLY_DATA |
+                         (server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT) |
                          GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_NO_SIGNAL;
   if (::gnutls_init(&tls_, flags) != 0) return false;
   if (::gnutls_priority_set_direct(tls_, kPriorities, nullptr) != 0) return false;
@@ -36,6 +44,56 @@ bool NgConnection::start_tls(bool server, const TlsCredentials& credentials) {
   ::ngtcp2_conn_set_tls_native_handle(conn_, tls_);
   return true;
 }
+bool NgConnection::start_tickets(const ServerTickets& tickets) {
+  const gnutls_datum_t key = datum(tickets.key());
+  if (::gnutls_session_ticket_enable_server(tls_, &key) < 0) return false;
+  ::gnutls_anti_replay_enable(tls_, tickets.anti_replay());
+  return ::gnutls_record_set_max_early_data_size(tls_, kEarlyDataOfQuic) >= 0;
+}
+
+/// The first time only makes the next keys ready; after that either end has begun to use them.
+int NgConnection::on_key_update(ngtcp2_conn* conn, std::uint8_t* rx_secret, std::uint8_t* tx_secret,
+                                ngtcp2_crypto_aead_ctx* rx, std::uint8_t* rx_iv,
+                                ngtcp2_crypto_aead_ctx* tx, std::uint8_t* tx_iv,
+                                const std::uint8_t* current_rx, const std::uint8_t* current_tx,
+                                std::size_t length, void* user) {
+  ++self(user).keys_made_;
+  return ::ngtcp2_crypto_update_key_cb(conn, rx_secret, tx_secret, rx, rx_iv, tx, tx_iv, current_rx,
+                                       current_tx, length, user);
+}
+
+/// A server's, now and then: new keys (RFC 9001 §6) before the old ones are worth much, long before
+/// ngtcp2 changes them because they are worn, and a new ticket.
+void NgConnection::refresh(ngtcp2_tstamp at) {
+  refreshed_ = at;
+  ::ngtcp2_conn_initiate_key_update(conn_, at);  // not while the last one is under way: next time
+  if (tickets_) send_tickets(1);
+}
+
+/// They leave with the next datagrams.
+void NgConnection::send_tickets(unsigned count) {
+  ::gnutls_session_ticket_send(tls_, count, 0);  // without them the client shakes hands in full
+}
+
+/// One that does not fit is not used: the handshake is a full one then.
+void NgConnection::use_ticket(const Ticket& ticket) {
+  early_ = set_early_params(conn_, ticket.transport) &&
+           ::gnutls_session_set_data(tls_, ticket.session.data(), ticket.session.size()) >= 0;
+  if (early_) open_stream();
+}
+
+int NgConnection::on_ticket(gnutls_session_t session, unsigned, unsigned, unsigned incoming,
+                            const gnutls_datum_t*) {
+  auto* reference = static_cast<ngtcp2_crypto_conn_ref*>(::gnutls_session_get_ptr(session));
+  const NgConnection& self = NgConnection::self(reference->user_data);
+  gnutls_datum_t packed{};
+  if (incoming == 0 || ::gnutls_session_get_data2(session, &packed) < 0) return 0;
+  self.take_ticket_(
+      {to_bytes(ByteView(packed.data, packed.size)), encode_early_params(self.conn_)});
+  ::gnutls_free(packed.data);
+  return 0;
+}
+
 /// Called in the middle of GnuTLS's handshake. @return 0 to go on
 int NgConnection::verify(gnutls_session_t session) {
   auto* reference = static_cast<ngtcp2_crypto_conn_ref*>(::gnutls_session_get_ptr(session));
@@ -77,6 +135,12 @@ int NgConnection::on_handshake() {
     return NGTCP2_ERR_CALLBACK_FAILURE;
   }
   ready_ = true;
+  if (secret_) refreshed_ = latest_;
+  if (tickets_) send_tickets(TicketBox::kOfOnePlace);
+  if (!secret_ && early_ && (::gnutls_session_get_flags(tls_) & GNUTLS_SFLAGS_EARLY_DATA) == 0) {
+    if (refuse_early_data(conn_) != 0) return NGTCP2_ERR_CALLBACK_FAILURE;
+    on_early_refused();
+  }
   if (!secret_) open_stream();
   return 0;
 }

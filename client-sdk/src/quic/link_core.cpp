@@ -5,6 +5,7 @@
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "wire/control_codec.hpp"
 
 namespace isthmus::quic {
 
@@ -12,6 +13,7 @@ using wire::CloseCode;
 
 namespace {
 
+constexpr std::size_t kEarlyBytes = limits::kHelloBytes + 16;  ///< a Hello with its frame
 /// Channel (at most 8 bytes as a varint) before the largest reliable frame.
 constexpr std::size_t kMessageBytes = limits::kReliableFrameBytes + 8;
 
@@ -25,6 +27,13 @@ CloseCode code_of(wire::FrameError error) {
 std::string line_of(const MediaKey& key) {
   const ByteView bytes(key);
   return to_hex(bytes.first(kMediaMasterBytes)) + ' ' + to_hex(bytes.subspan(kMediaMasterBytes));
+}
+
+/// A Hello with a resume token?
+bool resumes(ByteView control) {
+  v1::ControlMessage message;
+  return wire::parse_control(control, message) && message.has_hello() &&
+         message.hello().has_resume();
 }
 
 std::uint32_t clock_ms(Instant now) {
@@ -102,6 +111,7 @@ void LinkCore::move_media_to(const Path& path) {
 /// What the connection became by the last input.
 void LinkCore::on_connection(Instant now) {
   if (!cipher_ && connection_->ready()) begin_media();
+  if (side_ == Side::server && state_ == State::handshake && connection_->early()) take_early();
   if (const Path path = connection_->path(); path != quic_path_) {
     quic_path_ = path;
     move_media_to(path);
@@ -131,9 +141,10 @@ void LinkCore::begin_media() {
     }
   }
   if (!cipher_) return cut(CloseCode::internal_error, "no keys for media");
-  if (state_ != State::handshake) return;
-  state_ = State::open;
-  if (events_ != nullptr) events_->on_ready();
+  if (connection_->early_refused()) ++counters_.early_refused;
+  const State before = state_;
+  if (before == State::handshake || before == State::early) state_ = State::open;
+  if (before == State::handshake && events_ != nullptr) events_->on_ready();
 }
 
 void LinkCore::log_key(std::uint32_t media_id, std::string_view key) {
@@ -149,30 +160,61 @@ void LinkCore::set_peer_media_id(std::uint32_t id) {
   if (id != 0 && !key_to_log_.empty()) log_key(id, std::exchange(key_to_log_, {}));
 }
 
+/// The first message, if it is one that may be heard twice (PROTOCOL.md section 4, Replay).
+void LinkCore::take_early() {
+  if (stream_.size() <= kEarlyBytes) {
+    const Bytes fresh = connection_->take_received();
+    stream_.insert(stream_.end(), fresh.begin(), fresh.end());
+  }
+  std::size_t used = 0;
+  const auto message = next_message(0, used);
+  if (!message) return;
+  wire::FrameReader reader(*message);
+  const auto frame = reader.next();
+  if (!frame || frame->channel != wire::kControlChannel || !resumes(frame->bytes)) {
+    counters_.early_held = 1;
+    return;
+  }
+  state_ = State::early;
+  ++counters_.early_hellos;
+  if (events_ != nullptr) events_->on_ready();
+  if (state_ == State::early) deliver_reliable(*message);
+  stream_.erase(stream_.begin(), stream_.begin() + static_cast<std::ptrdiff_t>(used));
+}
+
+/// The message that begins at `from` of what came. @param used  set to where it ends.
+/// @return nothing: it is not all there, or is a fault, which has ended the link
+std::optional<ByteView> LinkCore::next_message(std::size_t from, std::size_t& used) {
+  Reader reader(ByteView(stream_).subspan(from));
+  const std::uint64_t length = reader.varint();
+  if (!reader.ok()) return std::nullopt;
+  if (length == 0 || length > kMessageBytes) {
+    malformed(length == 0 ? wire::FrameError::empty : wire::FrameError::too_large);
+    return std::nullopt;
+  }
+  if (reader.remaining() < length) return std::nullopt;
+  used = from + reader.offset() + static_cast<std::size_t>(length);
+  return reader.take(static_cast<std::size_t>(length));
+}
+
 void LinkCore::deliver_stream() {
-  if (state_ == State::handshake) return;
+  if (state_ == State::handshake || state_ == State::early || held_) return;
   const Bytes fresh = connection_->take_received();
-  if (state_ != State::open || fresh.empty()) return;
+  if (state_ != State::open || (fresh.empty() && stream_.empty())) return;
   stream_.insert(stream_.end(), fresh.begin(), fresh.end());
   std::size_t used = 0;
   while (state_ == State::open && used < stream_.size()) {
-    Reader reader(ByteView(stream_).subspan(used));
-    const std::uint64_t length = reader.varint();
-    if (!reader.ok()) break;
-    if (length > kMessageBytes) {
-      malformed(wire::FrameError::too_large);
-      break;
-    }
-    if (length == 0) {
-      malformed(wire::FrameError::empty);
-      break;
-    }
-    if (reader.remaining() < length) break;
-    used += reader.offset() + static_cast<std::size_t>(length);
-    deliver_reliable(reader.take(static_cast<std::size_t>(length)));
+    const auto message = next_message(used, used);
+    if (!message) break;
+    deliver_reliable(*message);
   }
   stream_.erase(stream_.begin(), stream_.begin() + static_cast<std::ptrdiff_t>(used));
   if (stream_.empty() && stream_.capacity() > limits::kLinkBufferKeptBytes) stream_ = {};
+}
+
+void LinkCore::release() {
+  held_ = false;
+  deliver_stream();
 }
 
 void LinkCore::deliver_reliable(ByteView message) {
@@ -265,7 +307,7 @@ void LinkCore::flush(Instant now, DatagramSink& sink) {
 }
 
 void LinkCore::send_reliable(wire::Channel channel, ByteView bytes) {
-  if (state_ != State::open || bytes.empty()) return;
+  if ((state_ != State::open && state_ != State::early) || bytes.empty()) return;
   Bytes message;
   message.reserve(bytes.size() + 8);
   if (const auto wrong = wire::write_reliable(channel, bytes, message)) {
@@ -278,6 +320,10 @@ void LinkCore::send_reliable(wire::Channel channel, ByteView bytes) {
                                         std::to_string(connection_->unacknowledged_bytes()) +
                                         " bytes wait");
   }
+  queue(message);
+}
+
+void LinkCore::queue(ByteView message) {
   Bytes framed;
   framed.reserve(message.size() + 4);
   Writer writer(framed);
@@ -287,8 +333,18 @@ void LinkCore::send_reliable(wire::Channel channel, ByteView bytes) {
   ++counters_.reliable_frames_out;
 }
 
+bool LinkCore::send_early(ByteView hello) {
+  if (state_ != State::handshake || side_ != Side::client || !connection_->early()) return false;
+  Bytes message;
+  if (wire::write_reliable(wire::kControlChannel, hello, message)) return false;
+  queue(message);
+  ++counters_.early_hellos;
+  held_ = true;
+  return true;
+}
+
 void LinkCore::send_media(wire::Channel channel, ByteView bytes, Instant now) {
-  if (state_ != State::open) return;
+  if (state_ != State::open && state_ != State::early) return;
   if (!cipher_ || peer_media_id_ == 0) {
     ++counters_.media_early;
     return;
@@ -346,7 +402,7 @@ void LinkCore::close(CloseCode code, std::string_view reason, Instant now) {
 
 void LinkCore::abandon() {
   events_ = nullptr;
-  if (state_ == State::handshake || state_ == State::open) {
+  if (state_ == State::handshake || state_ == State::early || state_ == State::open) {
     // Not `normal`, which would end the session too.
     connection_->close(CloseCode::going_away, {});
     state_ = State::draining;
@@ -368,6 +424,7 @@ bool LinkCore::migrate(const Path& path, Instant now) {
 UdpCounters LinkCore::counters() const {
   UdpCounters counters = counters_;
   if (cipher_) counters.media_lost = cipher_->lost();
+  counters.key_updates = connection_->key_updates();
   return counters;
 }
 

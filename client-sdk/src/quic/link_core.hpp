@@ -45,14 +45,23 @@ struct UdpCounters {
   std::uint64_t malformed_frames = 0;  ///< each ended the link
   std::uint64_t media_lost = 0;        ///< of the peer, by its counter
   std::uint64_t address_moves = 0;     ///< the peer's address changed
+  std::uint64_t early_hellos = 0;   ///< in early data: sent, or taken before the handshake was done
+  std::uint64_t early_refused = 0;  ///< sent as early data, and again after the handshake
+  std::uint64_t key_updates = 0;    ///< of QUIC
+  std::uint64_t early_held = 0;     ///< links whose early data waited for the end of the handshake
 };
 
 /// One end of a UDP link: QUIC for reliable frames, SRTP for media beside it, both on one socket
 /// that it does not know. Pure: datagrams and time come in, datagrams go out. Single-threaded.
 ///
 ///     shaking hands ──▶ open ──close()──▶ draining ──all acknowledged──▶ closed ─▶ on_closed
-///           │            │                    └── limits::kLinkCloseLife ──▲
-///           └────────────┴── the peer closed, a fault, too_slow ───────────┘
+///       │      │         ▲ │                  └── limits::kLinkCloseLife ──▲
+///       │      └▶ early ─┘ │
+///       └─────────────┴────┴── the peer closed, a fault, too_slow ─────────┘
+///
+/// Early: a Hello that resumes a session came as early data. It alone is handed on, and answered,
+/// before the client has shown that it is who it seems to be: its token is good once. Whatever else
+/// comes, media included, waits for the handshake.
 ///
 /// Media goes to the address from which the newest authenticated packet came, of either kind: a
 /// client whose address changes is followed by the next packet that it sends.
@@ -75,6 +84,10 @@ class LinkCore {
 
   void send_reliable(wire::Channel channel, ByteView bytes);
   void send_media(wire::Channel channel, ByteView bytes, Instant now);
+  /// A client's: sends this Hello as early data. What comes is held until release(), since nobody
+  /// may listen yet. @return false, nothing sent: there is no ticket, or it is too late
+  bool send_early(ByteView hello);
+  void release();
   void close(wire::CloseCode code, std::string_view reason, Instant now);
   /// Nothing is reported any more; a link that is open is cut.
   void abandon();
@@ -95,12 +108,15 @@ class LinkCore {
   UdpCounters counters() const;
 
  private:
-  enum class State : std::uint8_t { handshake, open, draining, closed };
+  enum class State : std::uint8_t { handshake, early, open, draining, closed };
 
   void on_media_datagram(const Path& path, MutableBytes datagram);
   void on_connection(Instant now);
   void begin_media();
   void log_key(std::uint32_t media_id, std::string_view key);
+  void take_early();
+  std::optional<ByteView> next_message(std::size_t from, std::size_t& used);
+  void queue(ByteView message);
   void deliver_stream();
   void deliver_reliable(ByteView message);
   void deliver_media(ByteView payload);
@@ -116,6 +132,7 @@ class LinkCore {
   std::uint32_t media_id_, peer_media_id_ = 0;
   LinkEvents* events_;
   State state_ = State::handshake;
+  bool held_ = false;  ///< what comes waits for release()
   Path media_path_, quic_path_;
   std::unique_ptr<MediaCipher> cipher_;
   std::string key_to_log_;  ///< of packets that go out, until their SSRC is known; mostly empty

@@ -26,6 +26,7 @@ LinkServer::LinkServer(LinkServerOptions options, std::shared_ptr<const TlsCrede
       credentials_(std::move(credentials)),
       random_(random),
       owner_(owner),
+      tickets_(options.early_data ? ServerTickets::make() : nullptr),
       out_(kLargestDatagram) {}
 
 void LinkServer::on_datagram(const Path& path, MutableBytes datagram, Instant now,
@@ -123,6 +124,7 @@ void LinkServer::begin(const Path& path, MutableBytes datagram, InitialPacket in
   settings.shard = options_.shard;
   settings.secret = options_.secret;
   settings.ids = slot.get();
+  settings.tickets = tickets_;
   auto connection = Connection::server(std::move(settings), path, random_, now);
   if (!connection) {
     ++counters_.malformed;

@@ -17,6 +17,8 @@ struct LinkServerOptions {
   /// Above as many new connections in one second, a client must show first that it is where it
   /// says it is (Retry, RFC 9000 §8.1.2).
   std::uint32_t retry_above = 200;
+  /// Gives out tickets, and takes a Hello that resumes a session as early data.
+  bool early_data = true;
 };
 
 /// Every datagram of the socket is counted in exactly one line, or goes to a link.
@@ -65,6 +67,8 @@ class LinkServer {
 
   std::size_t links() const { return slots_.size(); }
   const LinkServerCounters& counters() const { return counters_; }
+  /// Early data that was refused because it came before.
+  std::uint64_t replays() const { return tickets_ ? tickets_->replays() : 0; }
 
  private:
   struct Slot final : IdBook {
@@ -105,6 +109,7 @@ class LinkServer {
   std::unordered_map<std::uint64_t, std::unique_ptr<Slot>> slots_;
   std::uint64_t next_number_ = 1;
   Rate begun_, answered_;
+  std::shared_ptr<ServerTickets> tickets_;
   bool accepting_ = true;
   LinkServerCounters counters_;
   Bytes out_;

@@ -10,9 +10,6 @@ namespace isthmus::quic {
 namespace {
 
 constexpr std::uint8_t kRtpVersion = 0x80;  // version 2, no padding, extension or CSRC
-/// RFC 3711 §9.2 bounds a key to 2^48 packets. Whoever sends a thousand times what a link can
-/// carry in a year gets no further, and dials again.
-constexpr std::uint64_t kPacketsPerKey = std::uint64_t{1} << 47;
 constexpr std::size_t kKeyBytes = kMediaMasterBytes, kSaltBytes = 12;
 constexpr std::int64_t kCycle = 0x10000;
 /// Labels of the key derivation (RFC 3711 §4.3.2).
@@ -81,15 +78,17 @@ MediaCipher::~MediaCipher() {
 }
 
 std::unique_ptr<MediaCipher> MediaCipher::make(const MediaKey& send, const MediaKey& receive,
-                                               std::uint32_t receive_id) {
+                                               std::uint32_t receive_id,
+                                               std::uint64_t packets_per_key) {
   std::unique_ptr<MediaCipher> made(new MediaCipher);
+  made->packets_per_key_ = packets_per_key;
   made->receive_id_ = receive_id;
   if (!made->send_.start(send) || !made->receive_.start(receive)) return nullptr;
   return made;
 }
 
 bool MediaCipher::seal(std::uint32_t receiver_id, std::uint32_t clock_ms, Bytes& packet) {
-  if (packet.size() < kMediaHeaderBytes || sent_ >= kPacketsPerKey) return false;
+  if (packet.size() < kMediaHeaderBytes || sent_ >= packets_per_key_) return false;
   packet[0] = kRtpVersion;
   packet[1] = kMediaPayloadType;
   put(&packet[2], sent_, 2);

@@ -47,6 +47,9 @@ class NgConnection final : public Connection {
   std::size_t unacknowledged_pieces() const override { return held_.size(); }
   Bytes take_received() override;
   bool ready() const override { return ready_ && !over_; }
+  std::uint64_t key_updates() const override { return keys_made_ > 0 ? keys_made_ - 1 : 0; }
+  bool early() const override { return early_ && !ready_ && !over_; }
+  bool early_refused() const override { return early_refused_; }
   bool export_keys(std::string_view label, MutableBytes out) const override;
   const KeyLog& media_key_log() const override { return credentials_->key_logs().media; }
   bool migrate(const Path& path, Instant now) override;
@@ -63,9 +66,21 @@ class NgConnection final : public Connection {
   static ngtcp2_transport_params params();
   bool start_tls(bool server, const TlsCredentials& credentials);
   static int verify(gnutls_session_t session);
+  bool start_tickets(const ServerTickets& tickets);
+  void send_tickets(unsigned count);
+  void refresh(ngtcp2_tstamp at);
+  static int on_key_update(ngtcp2_conn* conn, std::uint8_t* rx_secret, std::uint8_t* tx_secret,
+                           ngtcp2_crypto_aead_ctx* rx, std::uint8_t* rx_iv,
+                           ngtcp2_crypto_aead_ctx* tx, std::uint8_t* tx_iv,
+                           const std::uint8_t* current_rx, const std::uint8_t* current_tx,
+                           std::size_t length, void* user);
+  void use_ticket(const Ticket& ticket);
+  static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                       const gnutls_datum_t* message);
   static int log_secret(gnutls_session_t session, const char* label, const gnutls_datum_t* secret);
 
-  int on_stream_data(std::int64_t stream, std::uint64_t offset, ByteView data, bool fin);
+  int on_stream_data(std::int64_t stream, ByteView data, bool fin, bool early);
+  void on_early_refused();
   int on_stream_broken();
   int on_acknowledged(std::int64_t stream, std::uint64_t up_to);
   int on_new_id(ngtcp2_cid& id, std::uint8_t* token, std::size_t length);
@@ -99,6 +114,12 @@ class NgConnection final : public Connection {
   std::uint64_t sent_to_ = 0;    ///< stream offset up to which ngtcp2 has the data
   bool stream_blocked_ = false;
   Bytes received_;
+
+  std::shared_ptr<ServerTickets> tickets_;   ///< a server's
+  std::function<void(Ticket)> take_ticket_;  ///< a client's
+  std::optional<ngtcp2_tstamp> refreshed_;   ///< a server: when its client got keys and tickets
+  std::uint64_t keys_made_ = 0;
+  bool early_ = false, early_refused_ = false;
 
   bool ready_ = false;
   std::optional<CloseError> last_words_;  ///< to be written

@@ -38,6 +38,19 @@ inline void offer_no_greasing(ngtcp2_conn*) {}  // the parameter is not set
 inline void mark_original_id(ngtcp2_transport_params& params) {
   params.original_dcid_present = 1;
 }
+inline constexpr auto kEarlyStreamData = NGTCP2_STREAM_DATA_FLAG_0RTT;
+inline constexpr auto& refuse_early_data = ngtcp2_conn_tls_early_data_rejected;
+/// What the server allowed, for use with a ticket. Empty: it cannot be kept.
+inline Bytes encode_early_params(ngtcp2_conn* conn) {
+  Bytes out(256);
+  const auto length = ::ngtcp2_conn_encode_0rtt_transport_params(conn, out.data(), out.size());
+  out.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
+  return out;
+}
+inline bool set_early_params(ngtcp2_conn* conn, ByteView kept) {
+  return !kept.empty() &&
+         ::ngtcp2_conn_decode_and_set_0rtt_transport_params(conn, kept.data(), kept.size()) == 0;
+}
 #else
 using CloseError = ngtcp2_connection_close_error;
 inline constexpr auto& set_library_error = ngtcp2_connection_close_error_set_transport_error_liberr;
@@ -61,6 +74,36 @@ inline void offer_no_greasing(ngtcp2_conn* conn) {
       ->grease_quic_bit = 0;
 }
 inline void mark_original_id(ngtcp2_transport_params&) {}
+inline constexpr auto kEarlyStreamData = NGTCP2_STREAM_DATA_FLAG_EARLY;
+inline constexpr auto& refuse_early_data = ngtcp2_conn_early_data_rejected;
+/// As above: those of RFC 9000 §7.4.1, in this order.
+template <typename Params, typename Visit>
+void visit_early_params(Params& params, Visit visit) {
+  visit(params.initial_max_data);
+  visit(params.initial_max_stream_data_bidi_local);
+  visit(params.initial_max_stream_data_bidi_remote);
+  visit(params.initial_max_stream_data_uni);
+  visit(params.initial_max_streams_bidi);
+  visit(params.initial_max_streams_uni);
+  visit(params.active_connection_id_limit);
+  visit(params.max_datagram_frame_size);
+}
+inline Bytes encode_early_params(ngtcp2_conn* conn) {
+  Bytes out;
+  Writer writer(out);
+  visit_early_params(*::ngtcp2_conn_get_remote_transport_params(conn),
+                     [&](std::uint64_t value) { writer.varint(value); });
+  return out;
+}
+inline bool set_early_params(ngtcp2_conn* conn, ByteView kept) {
+  ngtcp2_transport_params params{};
+  ::ngtcp2_transport_params_default(&params);
+  Reader reader(kept);
+  visit_early_params(params, [&](std::uint64_t& value) { value = reader.varint(); });
+  if (!reader.ok() || reader.remaining() != 0) return false;
+  ::ngtcp2_conn_set_early_remote_transport_params(conn, &params);
+  return true;
+}
 #endif
 
 inline constexpr std::uint32_t kVersion = NGTCP2_PROTO_VER_V1;

@@ -14,6 +14,7 @@ void Gateway::open_udp_listener(std::vector<std::string>& faults) {
   options.key_log = config_.websocket.key_log;
   options.server.max_links = config_.websocket.max_connections;
   options.server.retry_above = config_.udp_link.retry_above;
+  options.server.early_data = config_.udp_link.early_data;
   const Bytes secret = load_or_make_secret(state_dir_, "quic-key", random_);
   std::copy_n(secret.begin(), std::min(secret.size(), options.server.secret.size()),
               options.server.secret.begin());
@@ -58,6 +59,17 @@ void Gateway::collect_udp_metrics() {
   set("isthmus_udp_address_moves_total", "Times that a client's address changed",
       links.address_moves);
   set("isthmus_udp_media_lost_total", "Media packets of clients that never came", links.media_lost);
+  set("isthmus_udp_key_updates_total", "Times that QUIC of a link went on to new keys",
+      links.key_updates);
+  const auto early = [this](const char* outcome, std::uint64_t value) {
+    metrics_
+        .counter("isthmus_udp_early_data_total", "UDP links that began with early data",
+                 {{"outcome", outcome}})
+        .set(value);
+  };
+  early("taken", links.early_hellos);
+  early("waited", links.early_held);
+  early("replayed", counters.early_replayed);
   const auto answered = [this](const char* how, std::uint64_t value) {
     metrics_
         .counter("isthmus_udp_answered_total", "Datagrams of no link that were answered",

@@ -44,6 +44,9 @@ void add(quic::UdpCounters& sum, const quic::UdpCounters& one) {
   sum.malformed_frames += one.malformed_frames;
   sum.media_lost += one.media_lost;
   sum.address_moves += one.address_moves;
+  sum.key_updates += one.key_updates;
+  sum.early_hellos += one.early_hellos;
+  sum.early_held += one.early_held;
 }
 
 }  // namespace
@@ -249,6 +252,7 @@ UdpListenerCounters UdpListener::Impl::counters() const {
   counters.upgraded = upgraded_;
   counters.handshakes_failed = handshakes_failed_;
   counters.not_sent = channel_->not_sent();
+  counters.early_replayed = server_.replays();
   counters.open = guests_.size();
   return counters;
 }

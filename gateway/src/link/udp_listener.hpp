@@ -32,8 +32,9 @@ struct UdpListenerCounters {
   quic::UdpCounters links;     ///< of links that are over, and of those that stand
   std::uint64_t upgraded = 0;  ///< handed to the owner
   std::uint64_t handshakes_failed = 0;
-  std::uint64_t not_sent = 0;  ///< the system took no more
-  std::size_t open = 0;        ///< links and handshakes
+  std::uint64_t not_sent = 0;        ///< the system took no more
+  std::uint64_t early_replayed = 0;  ///< early data that was refused because it came before
+  std::size_t open = 0;              ///< links and handshakes
 };
 
 /// Accepts clients on one UDP socket: QUIC and, beside it, media packets. Not thread-safe: used on

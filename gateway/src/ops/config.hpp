@@ -36,6 +36,7 @@ struct UdpLinkConfig {
   bool enabled = true;
   std::optional<std::uint16_t> port;  ///< without: the WebSocket's
   std::uint32_t retry_above = 200;    ///< new connections a second
+  bool early_data = true;             ///< QUIC's 0-RTT, for clients that resume
   bool operator==(const UdpLinkConfig&) const = default;
 };
 

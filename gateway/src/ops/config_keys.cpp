@@ -56,6 +56,11 @@ void visit_udp_link(KeyVisitor& v, UdpLinkConfig& c) {
            "where they say they are (QUIC's Retry); 0 asks everybody.",
            "connections/s"},
           count(c.retry_above, 0, kMostSessions));
+  v.value("early_data",
+          {"Answers a client that comes back to its session (resume) with the first datagram, by "
+           "QUIC's 0-RTT; nothing else is taken before the handshake is done. False: tickets are "
+           "not given, and coming back takes a round trip more."},
+          boolean(c.early_data));
 }
 
 void visit_media(KeyVisitor& v, MediaConfig& c) {

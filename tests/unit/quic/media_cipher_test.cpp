@@ -96,5 +96,15 @@ TEST_F(MediaCipherTest, short_packets_are_malformed) {
   }
 }
 
+TEST_F(MediaCipherTest, a_key_seals_no_more_packets_than_it_may) {
+  const auto cipher = MediaCipher::make(keys_.client, keys_.server, 7, 3);
+  ASSERT_NE(cipher, nullptr);
+  for (int i = 0; i < 4; ++i) {
+    Bytes packet(kMediaHeaderBytes + 20);
+    EXPECT_EQ(cipher->seal(9, 0, packet), i < 3) << i;
+  }
+  EXPECT_EQ(cipher->sealed(), 3u);
+}
+
 }  // namespace
 }  // namespace isthmus::quic

@@ -56,13 +56,22 @@ QuicWorld::QuicWorld(Options options)
 
 QuicWorld::~QuicWorld() = default;
 
-QuicWorld::Client& QuicWorld::add_client() {
+void QuicWorld::restart_server() {
+  for (const auto& [number, server] : servers_) server_->forget(number);
+  servers_.clear();
+  server_ = std::make_unique<quic::LinkServer>(
+      options_.server, server_credentials(options_.server_logs), random_, *this);
+}
+
+QuicWorld::Client& QuicWorld::add_client(std::optional<quic::Ticket> ticket) {
   auto client = std::make_unique<Client>();
   client->inside = {IpAddress::v4(0x0A000002), next_port_};
   client->outside = {IpAddress::v4(0xC6336401), next_port_++};
   const auto credentials = quic::TlsCredentials::client(options_.client_logs);
-  auto connection = quic::Connection::client({"gateway.example", *credentials, options_.verify},
-                                             {client->inside, gateway_}, random_, now_);
+  quic::ClientSettings settings{"gateway.example", *credentials, options_.verify, std::move(ticket),
+                                [this](quic::Ticket fresh) { tickets.put("", std::move(fresh)); }};
+  auto connection =
+      quic::Connection::client(std::move(settings), {client->inside, gateway_}, random_, now_);
   client->core = std::make_unique<quic::LinkCore>(
       quic::LinkCore::Side::client, std::move(connection), random_.u32() | 1, client->heard);
   clients_.push_back(std::move(client));

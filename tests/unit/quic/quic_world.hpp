@@ -71,7 +71,8 @@ class QuicWorld final : public quic::LinkServerOwner {
     Bytes bytes;
   };
 
-  Client& add_client();
+  /// @param ticket  with which it begins; its new ones go to `tickets`
+  Client& add_client(std::optional<quic::Ticket> ticket = std::nullopt);
   /// Runs until `done` or until `limit` has passed. @return done's answer
   bool run(const std::function<bool()>& done, Duration limit = seconds(10));
   void run_for(Duration time) {
@@ -93,7 +94,10 @@ class QuicWorld final : public quic::LinkServerOwner {
 
   /// Sees each datagram when it is sent; @return false: lost
   std::function<bool(const InFlight&)> on_sent;
+  /// As after a restart of the gateway: no link, other keys.
+  void restart_server();
   std::size_t datagrams_to_client = 0;
+  quic::TicketBox tickets;
   double loss = 0;
 
  private:
