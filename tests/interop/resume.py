@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A call whose socket dies: cut by a reset, silenced by a network that swallows everything, refused for
-a while, left behind by a change of network. The call stays up, its audio goes on, and the provider sees no SIP for it; the gaps are
+a while, left behind by a change of network, or by a NAT far from the gateway. The call stays up, its audio goes on, and the provider sees no SIP for it; the gaps are
 printed. When no link comes back in time, the gateway ends the call."""
 
 import json
@@ -8,6 +8,7 @@ import threading
 import time
 
 import support
+from lab.impairment import Impairment
 from lab.relay import TcpRelay
 from lab.trunk import TrunkCalls
 
@@ -82,6 +83,29 @@ def another_network(scene):
     )
 
 
+def far_away(scene):
+    """Over UDP, 200 ms there and back: a NAT lets the phone's address pass no more. The phone comes back
+    from another, and says so with its first datagram (QUIC 0-RTT)."""
+    test = scene.test
+    name = 'isthmus_udp_early_data_total{outcome="taken"}'
+    before = scene.metric(name)
+    relay = Impairment(
+        test.site.mobile, "127.0.0.1", 9444,
+        (scene.gateway.host.address("mobile0"), scene.gateway.websocket_port),
+    )  # fmt: skip
+    relay.one_way_s = 0.1
+    gap = survives(
+        scene, "far", relay.shut_out, 4500, seconds=9, url="udp://127.0.0.1:9444"
+    )  # fmt: skip
+    taken = scene.metric(name) - before
+    test.check(taken >= 1, f"far: {taken} Hello came before the handshake was done")
+    first = relay.first_media_s()
+    relay.close()
+    if test.check(first is not None, "far: the phone spoke from its new address"):
+        print(f"      media {first * 1000:.0f} ms after the first datagram; a round trip is 200 ms")
+    return gap
+
+
 def gives_up(scene):
     """No link comes back: the gateway ends the call for good, and the phone says why it is over."""
     test = scene.test
@@ -110,6 +134,7 @@ def run(test):
         ),
     }
     gives_up(scene)
+    gaps["UDP, 200 ms away"] = far_away(scene)
     gaps["another network"] = another_network(scene)
     test.soon(
         lambda: support.idle_state(scene.gateway) == before,

@@ -31,6 +31,7 @@ class Impairment:
         self._selector = selectors.DefaultSelector()
         self._due, self._order = [], itertools.count()
         self._clients = {}
+        self._shut_out, self._began, self._spoke = set(), {}, {}
         self._running = True
         self._inside = self._udp((address, port))
         self._watch(self._inside, self._from_client)
@@ -49,6 +50,15 @@ class Impairment:
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()
         self._selector.close()
+
+    def shut_out(self):
+        """The UDP clients of this moment reach nobody any more from the addresses that they have."""
+        self._shut_out.update(self._clients)
+
+    def first_media_s(self):
+        """Of the UDP client that came last: from its first datagram to its first media packet."""
+        client = list(self._began)[-1]
+        return self._spoke[client] - self._began[client] if client in self._spoke else None
 
     def _run(self):
         while self._running:
@@ -87,6 +97,12 @@ class Impairment:
 
     def _from_client(self):
         data, client = self._inside.recvfrom(65536)
+        if client in self._shut_out:
+            return
+        now = time.monotonic()
+        self._began.setdefault(client, now)
+        if 128 <= data[0] < 192:  # RFC 9443: neither QUIC nor anything else
+            self._spoke.setdefault(client, now)
         if client not in self._clients:
             outside = self._udp(("0.0.0.0", 0))
             self._clients[client] = outside
@@ -96,6 +112,8 @@ class Impairment:
 
     def _from_gateway(self, outside, client):
         data = outside.recv(65536)
+        if client in self._shut_out:
+            return
         self._datagram(lambda: self._inside.sendto(data, client))
 
     def _datagram(self, send):
