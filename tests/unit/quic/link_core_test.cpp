@@ -26,10 +26,10 @@ TEST(LinkCore, reliable_frames_and_media_cross_both_ways) {
   ASSERT_NE(server, nullptr);
   client->core->send_reliable(0, as_bytes("hello"));
   client->core->send_media(16, as_bytes("\x80 rtp up"), world.now());
-  ASSERT_TRUE(world.run([&] { return server->heard.reliable.size() == 1; }));
+  ASSERT_TRUE(world.run([&heard = server->heard] { return heard.reliable.size() == 1; }));
   server->core->send_reliable(1, as_bytes("SIP/2.0 200 OK"));
   server->core->send_media(18, as_bytes("\x80 rtp down"), world.now());
-  ASSERT_TRUE(world.run([&] { return client->heard.reliable.size() == 1; }));
+  ASSERT_TRUE(world.run([&heard = client->heard] { return heard.reliable.size() == 1; }));
   EXPECT_EQ(server->heard.reliable[0], std::pair(wire::Channel{0}, std::string("hello")));
   EXPECT_EQ(client->heard.reliable[0], std::pair(wire::Channel{1}, std::string("SIP/2.0 200 OK")));
   ASSERT_EQ(server->heard.media.size(), 1u);
@@ -88,9 +88,8 @@ TEST(LinkCore, every_reliable_frame_arrives_in_order_through_loss_and_reordering
       world.run_for(milliseconds(15));
     }
     ASSERT_TRUE(world.run(
-        [&] {
-          return server->heard.reliable.size() == kFrames &&
-                 client->heard.reliable.size() == kFrames;
+        [&up = server->heard, &down = client->heard] {
+          return up.reliable.size() == kFrames && down.reliable.size() == kFrames;
         },
         seconds(60)))
         << "seed " << seed << ": " << server->heard.reliable.size() << ", "
@@ -105,7 +104,9 @@ TEST(LinkCore, every_reliable_frame_arrives_in_order_through_loss_and_reordering
 
 TEST(LinkCore, media_is_not_held_back_by_lost_reliable_frames) {
   QuicWorld world;
-  const auto [client, server] = world.connect();
+  const auto ends = world.connect();
+  QuicWorld::Client* const client = ends.first;
+  QuicWorld::Server* const server = ends.second;
   ASSERT_NE(server, nullptr);
   world.run_for(seconds(1));
   world.on_sent = [](const QuicWorld::InFlight& d) {  // QUIC of the client is lost, media is not
@@ -233,7 +234,9 @@ TEST(LinkCore, an_older_packet_from_the_old_address_does_not_move_media_back) {
 
 TEST(LinkCore, signalling_goes_on_after_a_rebinding) {
   QuicWorld world;
-  const auto [client, server] = world.connect();
+  const auto ends = world.connect();
+  QuicWorld::Client* const client = ends.first;
+  QuicWorld::Server* const server = ends.second;
   ASSERT_NE(server, nullptr);
   world.run_for(seconds(1));
   world.rebind(*client);
@@ -247,7 +250,9 @@ TEST(LinkCore, signalling_goes_on_after_a_rebinding) {
 
 TEST(LinkCore, a_client_moves_to_another_socket) {
   QuicWorld world;
-  const auto [client, server] = world.connect();
+  const auto ends = world.connect();
+  QuicWorld::Client* const client = ends.first;
+  QuicWorld::Server* const server = ends.second;
   ASSERT_NE(server, nullptr);
   world.run_for(seconds(1));
   client->inside.port += 1000;
@@ -266,7 +271,9 @@ TEST(LinkCore, close_lets_the_last_frames_out_and_says_why) {
   options.loss = 0.3;
   options.seed = 7;
   QuicWorld world(options);
-  const auto [client, server] = world.connect();
+  const auto ends = world.connect();
+  QuicWorld::Client* const client = ends.first;
+  QuicWorld::Server* const server = ends.second;
   ASSERT_NE(server, nullptr);
   std::vector<std::string> last;
   server->heard.then = [&, s = server] { last.push_back(s->heard.reliable.back().second); };
@@ -334,7 +341,9 @@ TEST(LinkCore, no_answer_ends_the_handshake_within_five_seconds) {
 
 TEST(LinkCore, garbage_on_the_socket_harms_nothing) {
   QuicWorld world;
-  const auto [client, server] = world.connect();
+  const auto ends = world.connect();
+  QuicWorld::Client* const client = ends.first;
+  QuicWorld::Server* const server = ends.second;
   ASSERT_NE(server, nullptr);
   SeededRandom random(11);
   for (int i = 0; i < 2000; ++i) {
