@@ -258,16 +258,14 @@ void LinkCore::cut(CloseCode code, std::string reason) {
 
 void LinkCore::finish(CloseCode code, std::string reason) {
   if (state_ == State::closed) return;
-  const bool asked = state_ == State::draining;
+  if (state_ == State::draining) {  // we asked for it
+    code = code_;
+    reason = reason_;
+  }
   state_ = State::closed;
   drain_until_.reset();
-  if (LinkEvents* events = std::exchange(events_, nullptr)) {
-    if (asked) {
-      events->on_closed(code_, reason_);
-    } else {
-      events->on_closed(code, reason);
-    }
-  }
+  // The callback may end us, so the reason is its own.
+  if (LinkEvents* events = std::exchange(events_, nullptr)) events->on_closed(code, reason);
 }
 
 void LinkCore::on_timeout(Instant now) {
