@@ -481,4 +481,4 @@ def run(test):
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, needs=("baresip", "kamailio"))
+    support.main(run, __doc__, needs=(support.PHONE, "baresip", "kamailio"))

@@ -120,8 +120,6 @@ def drain(test, old, new, uas):
 
 
 def run(test):
-    if test.build.phone is None:
-        raise support.Skip("isthmus-phone is not built")
     site = test.site
     providers = [
         {
@@ -147,4 +145,4 @@ def run(test):
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, isolated=True)
+    support.main(run, __doc__, isolated=True, needs=(support.PHONE,))

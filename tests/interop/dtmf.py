@@ -242,8 +242,6 @@ def infos_of_a_phone_for_a_provider_of_events(test, gateway, provider):
 
 
 def run(test):
-    if not test.build.phone:
-        raise support.Skip("isthmus-phone is not built")
     address = test.site.provider_address
     infos = Party(test.site.provider, address, 5062, events=False)
     events = Party(test.site.provider, address, 5064, events=True)
@@ -266,7 +264,7 @@ def run(test):
         },
         users={"office": "office-password", "mobile": "mobile-password"},
     )
-    before = {gateway.name: support.idle_state(gateway)}
+    before = support.Baseline(test, gateway)
     with support.scene("a client's events, a provider's INFOs"):
         events_of_the_client_for_a_provider_of_infos(test, gateway, infos)
         infos.media_to = None
@@ -274,8 +272,8 @@ def run(test):
         infos_of_a_phone_for_a_provider_of_events(test, gateway, events)
         events.media_to = None
     test.equal(int(gateway.metrics()["isthmus_digits_converted_total"]), 7, "digits converted")
-    support.expect_as_before(test, [gateway], before)
+    before.expect_clean()
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, isolated=True)
+    support.main(run, __doc__, isolated=True, needs=(support.PHONE,))

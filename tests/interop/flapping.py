@@ -18,9 +18,7 @@ class Scene:
         self.test, self.site = test, test.site
         self.gateway = test.gateway()
         self.address = self.site.gateway.address("mobile0")
-        self.tcp = TcpRelay(
-            self.site.mobile, PORT, (self.address, self.gateway.websocket_port)
-        )
+        self.tcp = TcpRelay(self.site.mobile, PORT, (self.address, self.gateway.websocket_port))
 
     def relay(self, name, *mode):
         relay_file = pathlib.Path(support.ROOT) / "deploy/lib/lab/udp_relay.py"
@@ -109,18 +107,15 @@ def interval_is_told(scene):
 
 
 def run(test):
-    if not test.build.phone:
-        raise support.Skip("isthmus-phone was not built")
     scene = Scene(test)
-    for title, step in (
+    support.play(
+        scene,
         ("QUIC passes, and media does not", media_is_dropped),
         ("UDP is dropped three seconds after each handshake", udp_is_dropped_again_and_again),
         ("the keep-alive interval is told", interval_is_told),
-    ):
-        with support.scene(title):
-            step(scene)
+    )
     scene.tcp.close()
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, isolated=True)
+    support.main(run, __doc__, isolated=True, needs=(support.PHONE,))

@@ -64,7 +64,9 @@ def connected(program):
 
 
 def first_is_dead(scene):
-    scene.serve(both(f"dead.{DOMAIN}", 9, 10), both(f"gw.{DOMAIN}", scene.second.websocket_port, 20))
+    scene.serve(
+        both(f"dead.{DOMAIN}", 9, 10), both(f"gw.{DOMAIN}", scene.second.websocket_port, 20)
+    )
     began = time.monotonic()
     scene.call("dead-first", scene.second, "the first of two is dead")
     print(f"      connected, talked for a second and hung up in {time.monotonic() - began:.1f} s")
@@ -116,18 +118,15 @@ def leaving(scene):
 
 
 def run(test):
-    if not test.build.phone:
-        raise support.Skip("isthmus-phone was not built")
     scene = Scene(test)
-    for title, step in (
+    support.play(
+        scene,
         ("the first gateway of a domain is dead", first_is_dead),
         ("priorities", priorities),
         ("no gateway", no_gateway),
         ("a gateway ends, and the records name another", leaving),
-    ):
-        with support.scene(title):
-            step(scene)
+    )
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, isolated=True, needs=("dnsmasq",))
+    support.main(run, __doc__, isolated=True, needs=(support.PHONE, "dnsmasq"))

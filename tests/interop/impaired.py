@@ -99,8 +99,6 @@ def through_a_proxy(scene):
 def gateway_leaves(scene):
     """Its call may end in peace, and then so does the gateway."""
     test, program = scene.test, scene.gateway.program
-    before = support.idle_state(scene.gateway)
-    support.expect_as_before(test, [scene.gateway], {scene.gateway.name: before})
     scene.survives(
         "the gateway goes away", 300, url=scene.url("isthmus"),
         harm=lambda: program.process.send_signal(signal.SIGTERM), seconds=4.5, least_share=0.9,
@@ -109,20 +107,17 @@ def gateway_leaves(scene):
 
 
 def run(test):
-    if not test.build.phone:
-        raise support.Skip("isthmus-phone was not built")
     scene = Scene(test)
-    before = support.idle_state(scene.gateway)
-    for title, step in (
+    before = support.Baseline(test, scene.gateway)
+    support.play(
+        scene,
         ("datagrams are lost", datagrams_lost),
         ("TCP's packets are lost", segments_lost),
         ("the way is long", long_way),
         ("nothing passes for a while", blackhole),
         ("nothing but one port through a proxy", through_a_proxy),
-    ):
-        with support.scene(title):
-            step(scene)
-    support.expect_as_before(test, [scene.gateway], {scene.gateway.name: before})
+    )
+    before.expect_clean()
     with support.scene("the gateway goes away"):
         gateway_leaves(scene)
     scene.relay.close()
@@ -130,4 +125,6 @@ def run(test):
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, isolated=True, needs=("nft", "conntrack", "ss", "tinyproxy"))
+    support.main(
+        run, __doc__, isolated=True, needs=(support.PHONE, "nft", "conntrack", "ss", "tinyproxy")
+    )

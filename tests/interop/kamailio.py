@@ -36,12 +36,11 @@ def run(test):
         }
     )
     connector = test.connector(gateway)
-    services = (gateway, connector)
     with support.scene("scenarios through a record-routing proxy"):
         pairs.register(connector, gateway)
-        before = {service.name: support.idle_state(service) for service in services}
+        before = support.Baseline(test, gateway, connector)
         pairs.play(connector, f"{kamailio.address}:{kamailio.port}", gateway.domain)
-        support.expect_as_before(test, services, before)
+        before.expect_clean()
 
 
 if __name__ == "__main__":

@@ -139,13 +139,12 @@ class Scene:
 
 
 def calls_over_tls(scene):
-    services = (scene.gateway, scene.connector)
     scene.pairs.register(scene.connector, scene.gateway)
-    before = {service.name: support.idle_state(service) for service in services}
+    before = support.Baseline(scene.test, scene.gateway, scene.connector)
     scene.pairs.play(
         scene.connector, f"{scene.kamailio.address}:{scene.kamailio.port}", scene.gateway.domain
     )
-    support.expect_as_before(scene.test, services, before)
+    before.expect_clean()
     seen = scene.seen_by_tls()
     scene.test.check(
         ("INVITE", "one.example.net", "customer-one") in seen,
@@ -258,15 +257,14 @@ def run(test):
     if not pathlib.Path(module_directory(), "tls.so").exists():
         raise support.Skip("not installed: kamailio-tls-modules")
     scene = Scene(test)
-    for title, play in (
+    support.play(
+        scene,
         ("scenarios over TLS, both ends with certificates", calls_over_tls),
         ("two customers at one address", two_customers),
         ("certificates that will not do", certificates_that_will_not_do),
         ("strangers at the TLS port", strangers),
         ("a registrar on TCP", registrar_on_tcp),
-    ):
-        with support.scene(title):
-            play(scene)
+    )
     support.expect_no_malformed(test, (scene.gateway, scene.connector))
 
 

@@ -102,7 +102,9 @@ def before_hello(scene):
         began = time.monotonic()
         reasons, _ = link.wait_closed()
         took = time.monotonic() - began
-        scene.test.check(3 < took < 12, f"silent after the upgrade: ended after {took:.1f} s: {reasons}")
+        scene.test.check(
+            3 < took < 12, f"silent after the upgrade: ended after {took:.1f} s: {reasons}"
+        )
 
     def talkative():
         link = scene.link()
@@ -179,20 +181,17 @@ def version_of_nobody(scene):
 
 
 def run(test):
-    if not test.build.phone:
-        raise support.Skip("isthmus-phone was not built")
     scene = Scene(test)
-    for title, step in (
+    support.play(
+        scene,
         ("more connections than may be", connections),
         ("UDP clients must show where they are", must_show_where),
         ("UDP from nobody", version_of_nobody),
         ("before Hello", before_hello),
         ("a client that never reads", never_reads),
         ("more sessions than may be", sessions),
-    ):
-        with support.scene(title):
-            step(scene)
+    )
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, isolated=True)
+    support.main(run, __doc__, isolated=True, needs=(support.PHONE,))

@@ -104,21 +104,18 @@ def blocked_from_the_start(scene):
 
 
 def run(test):
-    if not test.build.phone:
-        raise support.Skip("isthmus-phone was not built")
     scene = Scene(test)
-    before = support.idle_state(scene.gateway)
-    for title, step in (
+    before = support.Baseline(test, scene.gateway)
+    support.play(
+        scene,
         ("a NAT gives the phone another port, another address", moves),
         ("the phone's network is exchanged for another", swap_networks),
         ("UDP is blocked from the start", blocked_from_the_start),
         ("UDP is blocked in mid-call, then passes again", blocked_in_mid_call),
-    ):
-        with support.scene(title):
-            step(scene)
-    support.expect_as_before(test, [scene.gateway], {scene.gateway.name: before})
+    )
+    before.expect_clean()
     scene.close()
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, isolated=True, needs=("nft", "conntrack", "ss"))
+    support.main(run, __doc__, isolated=True, needs=(support.PHONE, "nft", "conntrack", "ss"))

@@ -118,8 +118,7 @@ class Scene:
             }
         )
         connector = test.connector(gateway)
-        self.services = (gateway, connector)
-        self.before = {service.name: support.idle_state(service) for service in self.services}
+        self.before = support.Baseline(test, gateway, connector)
         self.phone = Party(
             site.desk, site.desk_address, 0, (connector.sip_address, connector.sip_port)
         )
@@ -338,12 +337,7 @@ def run(test):
             scene.phone.kept.clear()
             scene.provider.kept.clear()
             case(scene)
-    for service in scene.services:
-        test.soon(
-            lambda s=service: support.idle_state(s) == scene.before[s.name],
-            5,
-            f"{service.name}: calls, subscriptions, media ports as before",
-        )
+    scene.before.expect_same()
 
 
 if __name__ == "__main__":

@@ -142,14 +142,13 @@ def phone_transfers(scene):
 
 def run(test):
     scene = Scene(test)
-    for title, play in (
+    support.play(
+        scene,
         ("linphone calls, with sound", linphone_calls),
         ("linphone holds and resumes", linphone_holds),
         ("the provider's phone transfers", provider_transfers),
         ("a phone behind the connector transfers", phone_transfers),
-    ):
-        with support.scene(title):
-            play(scene)
+    )
     support.expect_no_malformed(test, (scene.gateway, scene.connector))
 
 

@@ -85,21 +85,17 @@ def connector_by_configuration(test, gateway, proxy):
 
 
 def run(test):
-    if test.build.phone is None:
-        raise support.Skip("isthmus-phone is not built")
     gateway = test.gateway()
     proxy = Tinyproxy(
         test.programs, test.site.office, test.site.office_address, PORT, "desk", "open-sesame",
         [gateway.websocket_port],
     )  # fmt: skip
-    before = support.idle_state(gateway)
+    before = support.Baseline(test, gateway)
     finds_its_way(test, gateway, proxy)
     call_outlives_the_proxy(test, gateway, proxy)
     connector_by_configuration(test, gateway, proxy)
-    test.soon(
-        lambda: support.idle_state(gateway) == before, 5, "gateway: nothing is left of the calls"
-    )
+    before.expect_same()
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, isolated=True)
+    support.main(run, __doc__, isolated=True, needs=(support.PHONE,))

@@ -31,10 +31,9 @@ def run(test):
     )
     connector = test.connector(gateway)
     pairs.register(connector, gateway)
-    services = (gateway, connector)
-    before = {service.name: support.idle_state(service) for service in services}
+    before = support.Baseline(test, gateway, connector)
     pairs.play(connector, f"{gateway.sip_address}:{gateway.sip_port}", gateway.domain)
-    support.expect_as_before(test, services, before)
+    before.expect_clean()
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def run(test):
     )
     connector = test.connector(gateway, {"log": {"level": "info"}})
     services = (gateway, connector)
-    before = {service.name: support.idle_state(service) for service in services}
+    before = support.Baseline(test, *services)
 
     # SIPp does not register, so this is done for it, from the address at which it will then listen.
     registration = SipSocket(site.desk, site.desk_address, 5070)
@@ -134,23 +134,14 @@ def run(test):
         phone,
     )
 
-    for service in services:
-        test.soon(
-            lambda s=service: support.idle_state(s) == before[s.name],
-            5,
-            f"{service.name}: calls, media ports and free port pairs as before:"
-            f" {before[service.name]}",
-        )
+    before.expect_same()
     for service in services:
         test.soon(
             lambda s=service: support.open_transactions(s) == 0,
             LINGER_S + 8,
             f"{service.name}: no transaction left {LINGER_S} s after the last call",
         )
-    for service in services:
-        metrics = service.metrics()
-        malformed = sum(value for name, value in metrics.items() if "malformed" in name)
-        test.equal(int(malformed), 0, f"{service.name}: malformed messages")
+    support.expect_no_malformed(test, services)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from lab.site import Site  # noqa: E402
 
 SKIPPED = 77
 DOMAIN = "sip.example.net"
+PHONE = "isthmus-phone"
 BUSY = 3  # so many times slower a machine may be that does other work too
 
 
@@ -147,15 +148,26 @@ def idle_state(service):
     return {name: status[name] for name in ("calls", "media_endpoints", "media_port_pairs_free")}
 
 
-def expect_as_before(test, services, before, seconds=5):
-    """Nothing is left of the calls, and nothing was malformed."""
-    for service in services:
-        test.soon(
-            lambda s=service: idle_state(s) == before[s.name],
-            seconds,
-            f"{service.name}: calls, media ports and free port pairs as before",
-        )
-    expect_no_malformed(test, services)
+class Baseline:
+    """What services hold before calls, and must hold after them."""
+
+    def __init__(self, test, *services):
+        self.test, self.services = test, services
+        self.states = {service.name: idle_state(service) for service in services}
+
+    def expect_same(self):
+        """Nothing is left of the calls."""
+        for service in self.services:
+            self.test.soon(
+                lambda s=service: idle_state(s) == self.states[s.name],
+                5,
+                f"{service.name}: calls, media ports and free port pairs as before",
+            )
+
+    def expect_clean(self):
+        """Nothing is left of the calls, and nothing was malformed."""
+        self.expect_same()
+        expect_no_malformed(self.test, self.services)
 
 
 def expect_no_malformed(test, services):
@@ -172,7 +184,8 @@ def open_transactions(service):
 
 
 def main(test, description, isolated=False, options=None, needs=()):
-    """Runs test(Test) with everything cleaned up behind it; ends the program."""
+    """Runs test(Test) with everything cleaned up behind it; ends the program. Of the programs that it
+    needs, PHONE is the build's own, which not every build has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "build",
@@ -202,9 +215,9 @@ def _run(test, name, arguments, directory, isolated, needs):
     started = time.monotonic()
     failures = 1
     try:
-        missing = [program for program in needs if not _which(program)]
+        missing = [program for program in needs if not _found(program, arguments.build)]
         if missing:
-            raise Skip(f"not installed: {', '.join(missing)}")
+            raise Skip(f"not installed, or not built: {', '.join(missing)}")
         with net.Network() as network, Programs(directory) as programs:
             if isolated and not network.isolated:
                 raise Skip("needs network namespaces, which this machine does not allow")
@@ -223,7 +236,9 @@ def _run(test, name, arguments, directory, isolated, needs):
     return 1 if failures else 0
 
 
-def _which(program):
+def _found(program, build):
+    if program == PHONE:
+        return Build(build).phone
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
@@ -232,3 +247,10 @@ def scene(title):
     """A headline for a group of checks."""
     print(f" - {title}")
     yield
+
+
+def play(stage, *scenes):
+    """Each of the scenes, a headline and a function, on one stage: what all of them use."""
+    for title, play_scene in scenes:
+        with scene(title):
+            play_scene(stage)

@@ -118,7 +118,7 @@ def run(test):
         },
     )
     to_connector = f"{connector.sip_address}:{connector.sip_port}"
-    before = {service.name: support.idle_state(service) for service in (gateway, connector)}
+    before = support.Baseline(test, gateway, connector)
 
     with support.scene("SIPp over TCP, a phone calls the provider"):
         Sipp(test.programs, site.provider, "uas-tcp", "uas", at, 5062, "-t", "t1")
@@ -230,12 +230,7 @@ def run(test):
                    "six1", "u1", 5068)  # fmt: skip
         test.soon(lambda: six.results()["successful"] == CALLS, 5, f"{CALLS} calls that it counts")
 
-    for service in (gateway, connector):
-        test.soon(
-            lambda s=service: support.idle_state(s) == before[s.name],
-            5,
-            f"{service.name}: calls and media ports as before",
-        )
+    before.expect_same()
 
 
 if __name__ == "__main__":

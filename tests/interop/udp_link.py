@@ -18,9 +18,7 @@ SECONDS = 8
 class Scene:
     def __init__(self, test):
         self.test, self.site = test, test.site
-        self.gateway = test.gateway(
-            users={"alice": "alice-password", "office": "office-password"}
-        )
+        self.gateway = test.gateway(users={"alice": "alice-password", "office": "office-password"})
         self.speech = audio.speak(
             test.directory / "alice.wav", "These words cross one UDP socket, and come back.", "en"
         )
@@ -137,9 +135,7 @@ def fall_back(scene):
     began = time.monotonic()
     program, recording = scene.call("fallen-back", scene.url("isthmus"))
     print(f"      connected after {(time.monotonic() - began) * 1000:.0f} ms")
-    test.equal(
-        [s.protocol for s in sockets.sockets_of(program)], ["tcp"], "sockets of the phone"
-    )
+    test.equal([s.protocol for s in sockets.sockets_of(program)], ["tcp"], "sockets of the phone")
     scene.expect_heard(program, recording)
     scene.gateway = first
     program, recording = scene.call("udp-first", scene.url("isthmus"))
@@ -153,9 +149,7 @@ def connector(scene):
     test, site = scene.test, scene.site
     links = scene.metric("isthmus_udp_links")
     joined = test.connector(scene.gateway, scheme="isthmus")
-    test.equal(
-        scene.metric("isthmus_udp_links") - links, 1, "UDP links that the connector added"
-    )
+    test.equal(scene.metric("isthmus_udp_links") - links, 1, "UDP links that the connector added")
     own_side = ("127.0.0.1", "[::1]", site.office_address)
     outside = sockets.beyond(sockets.sockets_of(joined.program), own_side)
     test.equal([s.protocol for s in outside], ["udp"], "its sockets beyond the phones' network")
@@ -185,18 +179,15 @@ def connector(scene):
 
 
 def run(test):
-    if not test.build.phone:
-        raise support.Skip("isthmus-phone was not built")
     scene = Scene(test)
-    for title, step in (
+    support.play(
+        scene,
         ("a call over UDP", plain_call),
         ("a NAT forgets the mapping in mid-call", rebinding),
         ("isthmus:// falls back to WebSocket, and prefers UDP", fall_back),
         ("a connector by isthmus://", connector),
-    ):
-        with support.scene(title):
-            step(scene)
+    )
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, needs=("ss", "sipp"))
+    support.main(run, __doc__, needs=(support.PHONE, "ss", "sipp"))

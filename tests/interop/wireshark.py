@@ -57,7 +57,9 @@ def place_call(test, gateway, scheme):
     """A captured call. Returns its capture and the gateway's metrics at the call's end."""
     site, port = test.site, gateway.websocket_port
     kind = "tcp" if scheme == "wss:" else "udp"
-    uplink = capture.Capture(test.programs, site.office, "up0", f"{kind}-uplink", f"{kind} port {port}")
+    uplink = capture.Capture(
+        test.programs, site.office, "up0", f"{kind}-uplink", f"{kind} port {port}"
+    )
     phone = test.programs.start(
         site.office, f"{kind}-phone",
         [test.build.phone, "call", "echo", "--gateway",
@@ -92,7 +94,9 @@ def is_shown(test, shark, kind):
         )
         rebuilt = [row for row in compact if row[0] != [""]]
         test.check(len(rebuilt) > SECONDS * 60, f"{passes}: {len(rebuilt)} compact frames rebuilt")
-        test.check(len(compact) - len(rebuilt) <= 2, f"{passes}: the rest {len(compact) - len(rebuilt)}")
+        test.check(
+            len(compact) - len(rebuilt) <= 2, f"{passes}: the rest {len(compact) - len(rebuilt)}"
+        )
         streams = {}
         names = ("rtp.ssrc", "rtp.seq", "rtp.timestamp")
         for row in shark.fields("isthmus && rtp", *names, twice=twice):
@@ -109,13 +113,13 @@ def is_sealed(test, path, keys, port):
     """Without keys of media its packets show what they carry in clear, and no more."""
     shark = Tshark(path, keys, port, media_keys=False)
     headers = shark.fields("isthmus.media.id", "isthmus.media.counter", "isthmus.channel")
-    test.check(len(headers) > SECONDS * 60, f"without keys: {len(headers)} headers of media packets")
+    test.check(
+        len(headers) > SECONDS * 60, f"without keys: {len(headers)} headers of media packets"
+    )
     test.equal({row[1][0] for row in headers}, {""}, "without keys: channels shown of them")
 
 
 def run(test):
-    if not test.build.phone:
-        raise support.Skip("isthmus-phone was not built")
     port = test.site.gateway.port(8443)
     key_file = test.directory / "keys.log"
     os.environ["SSLKEYLOGFILE"] = str(key_file)
@@ -135,4 +139,4 @@ def run(test):
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, isolated=True, needs=("tshark", "tcpdump"))
+    support.main(run, __doc__, isolated=True, needs=(support.PHONE, "tshark", "tcpdump"))
