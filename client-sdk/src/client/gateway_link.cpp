@@ -1,6 +1,7 @@
 #include "client/gateway_link.hpp"
 
 #include "base/limits.hpp"
+#include "dns/server_address.hpp"
 #include "isthmus/version.hpp"
 
 namespace isthmus {
@@ -104,17 +105,6 @@ ErrorKind kind_of(wire::CloseCode code) {
   }
 }
 
-/// "192.0.2.53", with a port if it is not 53.
-std::optional<Endpoint> dns_server(const std::string& text) {
-  constexpr std::uint16_t kPort = 53;
-  auto server = Endpoint::parse(text);
-  if (!server) {
-    if (const auto address = IpAddress::parse(text)) server = Endpoint{*address, kPort};
-  }
-  if (!server || server->port == 0 || server->address.is_unspecified()) return std::nullopt;
-  return server;
-}
-
 }  // namespace
 
 Outcome<net::ConnectionOptions> connection_options(const GatewayOptions& options) {
@@ -127,7 +117,7 @@ Outcome<net::ConnectionOptions> connection_options(const GatewayOptions& options
   to.url = options.url;
   to.other_urls = options.other_urls;
   for (const std::string& text : options.dns_servers) {
-    const auto server = dns_server(text);
+    const auto server = dns::parse_server_address(text);
     if (!server) {
       return Error{ErrorKind::bad_argument, "\"" + text + "\" is no DNS server's address"};
     }

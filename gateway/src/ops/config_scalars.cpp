@@ -6,6 +6,7 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "net/gateway_url.hpp"
+#include "dns/server_address.hpp"
 #include "session/authenticator.hpp"
 #include "session/base64.hpp"
 
@@ -505,14 +506,10 @@ Scalar choice(LogFormat& value) {
 }
 
 Scalar dns_server(Endpoint& value) {
-  constexpr std::uint16_t kDnsPort = 53;
   return {"address", "an IP address, with a port if it is not 53: 192.0.2.1, [2001:db8::1]:5353",
           [&value](const std::string& text, const FileAccess&) -> std::optional<Problem> {
-            std::optional<Endpoint> found = Endpoint::parse(text);
-            if (!found) {
-              if (auto address = IpAddress::parse(text)) found = Endpoint{*address, kDnsPort};
-            }
-            if (!found || found->port == 0 || found->address.is_unspecified()) return Problem{};
+            const auto found = dns::parse_server_address(text);
+            if (!found) return Problem{};
             value = *found;
             return std::nullopt;
           },
