@@ -21,7 +21,7 @@ RtcpReporter::RtcpReporter(std::string cname, std::uint32_t clock_rate, std::uin
 }
 
 void RtcpReporter::schedule(Duration minimum, Instant now) {
-  const double spread = 0.5 + static_cast<double>(random_.u32()) / 4294967296.0;
+  const double spread = 0.5 + random_.fraction();
   due_ = now + std::chrono::duration_cast<Duration>(minimum * (spread / kCompensation));
 }
 

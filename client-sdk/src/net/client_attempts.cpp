@@ -394,8 +394,7 @@ Duration ClientConnection::Impl::next_delay(Duration at_least) {
 }
 
 Duration ClientConnection::Impl::part_of(Duration delay) {
-  const double part = static_cast<double>(random_.u32()) / 4294967296.0;
-  return std::chrono::duration_cast<Duration>(delay * part);
+  return std::chrono::duration_cast<Duration>(delay * random_.fraction());
 }
 
 }  // namespace isthmus::net

@@ -43,8 +43,7 @@ void UdpTrust::double_wait() {
 }
 
 Duration UdpTrust::jittered(Duration wait) {
-  const double part = static_cast<double>(random_.u32()) / 4294967296.0;
-  return std::chrono::duration_cast<Duration>(wait * (0.75 + part / 2));
+  return std::chrono::duration_cast<Duration>(wait * (0.75 + random_.fraction() / 2));
 }
 
 }  // namespace isthmus::net

@@ -10,6 +10,10 @@ std::uint64_t Random::u64() {
   return value;
 }
 
+double Random::fraction() {
+  return static_cast<double>(u32()) / 4294967296.0;
+}
+
 std::string Random::token(std::size_t characters) {
   static constexpr char kAlphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
   Bytes raw(characters);

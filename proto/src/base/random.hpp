@@ -16,6 +16,8 @@ class Random {
 
   std::uint64_t u64();
   std::uint32_t u32() { return static_cast<std::uint32_t>(u64()); }
+  /// Uniform in [0, 1).
+  double fraction();
   /// Lower-case base-32 text carrying 5 bits a character: tags, branches, tokens, nonces.
   std::string token(std::size_t characters);
 };
