@@ -1,8 +1,8 @@
 #include <gnutls/crypto.h>
-#include <gnutls/gnutls.h>
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
 #include "base/text.hpp"
+#include "quic/gnutls_native.hpp"
 #include "quic/ng_connection.hpp"
 
 namespace isthmus::quic {
@@ -15,10 +15,6 @@ constexpr const char* kPriorities =
 
 /// The one value that QUIC knows (RFC 9001 §4.6.1): how much there may be, its own limits say.
 constexpr std::size_t kEarlyDataOfQuic = 0xffffffff;
-
-gnutls_datum_t datum(ByteView bytes) {
-  return {const_cast<unsigned char*>(bytes.data()), static_cast<unsigned>(bytes.size())};
-}
 
 }  // namespace
 
@@ -38,8 +34,7 @@ bool NgConnection::start_tls(bool server, const TlsCredentials& credentials) {
   if (::gnutls_credentials_set(tls_, GNUTLS_CRD_CERTIFICATE, credentials.native()) != 0) {
     return false;
   }
-  const gnutls_datum_t alpn{const_cast<unsigned char*>(as_bytes(kAlpn).data()),
-                            static_cast<unsigned>(kAlpn.size())};
+  const gnutls_datum_t alpn = datum(as_bytes(kAlpn));
   if (::gnutls_alpn_set_protocols(tls_, &alpn, 1, GNUTLS_ALPN_MANDATORY) != 0) return false;
   ::ngtcp2_conn_set_tls_native_handle(conn_, tls_);
   return true;

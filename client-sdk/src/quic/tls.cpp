@@ -1,25 +1,16 @@
 #include "quic/tls.hpp"
 
-#include <gnutls/gnutls.h>
-
 #include <utility>
 
+#include "quic/gnutls_native.hpp"
+
 namespace isthmus::quic {
-
-namespace {
-
-/// GnuTLS takes input as writable, and does not write to it.
-gnutls_datum_t datum(std::string_view text) {
-  return {const_cast<unsigned char*>(as_bytes(text).data()), static_cast<unsigned>(text.size())};
-}
-
-}  // namespace
 
 Result<std::shared_ptr<const TlsCredentials>, TlsError> TlsCredentials::server(
     std::string_view chain_pem, std::string_view key_pem, KeyLogs key_logs) {
   auto made = client(std::move(key_logs));
   if (!made) return made;
-  const gnutls_datum_t chain = datum(chain_pem), key = datum(key_pem);
+  const gnutls_datum_t chain = datum(as_bytes(chain_pem)), key = datum(as_bytes(key_pem));
   const int failed =
       ::gnutls_certificate_set_x509_key_mem((*made)->native_, &chain, &key, GNUTLS_X509_FMT_PEM);
   if (failed < 0) {
