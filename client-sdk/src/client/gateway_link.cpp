@@ -56,32 +56,17 @@ const char* to_text(ConnectionState state) {
   return "unknown";
 }
 
+// The public kinds of links are the connection's, value by value.
+static_assert(static_cast<int>(LinkKind::none) == static_cast<int>(net::LinkKind::none));
+static_assert(static_cast<int>(LinkKind::websocket) == static_cast<int>(net::LinkKind::websocket));
+static_assert(static_cast<int>(LinkKind::udp) == static_cast<int>(net::LinkKind::udp));
+
 const char* to_text(LinkKind kind) {
-  switch (kind) {
-    case LinkKind::none:
-      return "none";
-    case LinkKind::websocket:
-      return "websocket";
-    case LinkKind::udp:
-      return "udp";
-  }
-  return "unknown";
+  return net::to_text(static_cast<net::LinkKind>(kind));
 }
 
 namespace detail {
 namespace {
-
-LinkKind kind_of(net::LinkKind kind) {
-  switch (kind) {
-    case net::LinkKind::none:
-      break;
-    case net::LinkKind::websocket:
-      return LinkKind::websocket;
-    case net::LinkKind::udp:
-      return LinkKind::udp;
-  }
-  return LinkKind::none;
-}
 
 ErrorKind kind_of(wire::CloseCode code) {
   switch (code) {
@@ -192,7 +177,7 @@ SessionInfo session_info(const net::ClientConnection& connection,
                    connection.remote_text(),
                    welcome.observed_address};
   const wire::SessionStatistics figures = connection.session_statistics();
-  info.link = kind_of(connection.link_kind());
+  info.link = static_cast<LinkKind>(connection.link_kind());
   info.gateway = connection.gateway_text();
   info.links = figures.resumes + 1;
   info.keep_alive = std::chrono::duration_cast<milliseconds>(figures.keep_alive);
