@@ -32,7 +32,6 @@ class MediaProof {
   Step on_timeout(Instant now);
   std::optional<Instant> next_deadline() const;
 
-  bool proved() const { return state_ == State::proved; }
   /// Since when it has been asked; nothing when it is not.
   std::optional<Instant> asking_since() const;
 

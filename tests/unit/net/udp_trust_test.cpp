@@ -133,7 +133,7 @@ TEST(MediaProof, a_new_link_is_asked_at_once_and_one_answer_will_do) {
   one.run(milliseconds(50));
   EXPECT_EQ(one.asked, 1);
   EXPECT_TRUE(one.proof.on_heard(one.now));
-  EXPECT_TRUE(one.proof.proved());
+  EXPECT_FALSE(one.proof.asking_since());
   one.run(std::chrono::hours(1));
   EXPECT_EQ(one.asked, 1) << "an idle link is left alone";
   EXPECT_EQ(one.failed, 0);
