@@ -22,7 +22,7 @@ constexpr milliseconds kServerTime{600};
 struct GatewayLookup::State : std::enable_shared_from_this<State> {
   State(boost::asio::io_context& io, std::vector<Place> places, Random& draws, Done then)
       : configured(std::move(places)),
-        answers(configured.size()),
+        asked(configured.size()),
         random(draws),
         done(std::move(then)),
         limit(io) {}
@@ -30,12 +30,13 @@ struct GatewayLookup::State : std::enable_shared_from_this<State> {
   void ask(const std::string& name, dns::Answer& to);
   void finish();
 
-  struct Answers {
+  struct Asked {
+    SrvQuestions questions;
     dns::Answer udp{dns::Status::none}, tcp{dns::Status::none};
   };
 
   std::vector<Place> configured;
-  std::vector<Answers> answers;  ///< of each
+  std::vector<Asked> asked;  ///< of each
   Random& random;
   Done done;
   std::unique_ptr<Dns> dns;
@@ -65,12 +66,11 @@ void GatewayLookup::State::finish() {
   found.life = limits::kDnsMostLife;
   found.failed = true;
   for (std::size_t i = 0; i < configured.size(); ++i) {
-    const SrvQuestions asked = srv_questions(configured[i].url);
-    if (asked.udp.empty() && asked.tcp.empty()) {
+    if (asked[i].questions.none()) {
       found.places.push_back(configured[i]);
       continue;
     }
-    auto located = locate_gateways(configured[i].url, answers[i].udp, answers[i].tcp, random);
+    auto located = locate_gateways(configured[i].url, asked[i].udp, asked[i].tcp, random);
     found.life = std::min(found.life, located.life);
     found.failed = found.failed && located.failed;
     for (GatewayUrl& url : located.urls) {
@@ -81,10 +81,8 @@ void GatewayLookup::State::finish() {
 }
 
 bool GatewayLookup::needed(const std::vector<Place>& configured) {
-  return std::ranges::any_of(configured, [](const Place& place) {
-    const SrvQuestions asked = srv_questions(place.url);
-    return !asked.udp.empty() || !asked.tcp.empty();
-  });
+  return std::ranges::any_of(configured,
+                             [](const Place& place) { return !srv_questions(place.url).none(); });
 }
 
 GatewayLookup::GatewayLookup(boost::asio::io_context& io, const std::vector<Endpoint>& servers,
@@ -95,9 +93,10 @@ GatewayLookup::GatewayLookup(boost::asio::io_context& io, const std::vector<Endp
   options.timeout = kServerTime;
   if (auto opened = Dns::open(io, options)) state_->dns = std::move(*opened);
   for (std::size_t i = 0; i < state_->configured.size(); ++i) {
-    const SrvQuestions asked = srv_questions(state_->configured[i].url);
-    state_->ask(asked.udp, state_->answers[i].udp);
-    state_->ask(asked.tcp, state_->answers[i].tcp);
+    State::Asked& asked = state_->asked[i];
+    asked.questions = srv_questions(state_->configured[i].url);
+    state_->ask(asked.questions.udp, asked.udp);
+    state_->ask(asked.questions.tcp, asked.tcp);
   }
   state_->limit.expires_after(state_->dns ? kTimeLimit : Duration{});
   state_->limit.async_wait([weak = state_->weak_from_this()](boost::system::error_code error) {

@@ -26,6 +26,7 @@ namespace isthmus::net {
 /// identifier is the source domain, as the user gave it).
 struct SrvQuestions {
   std::string udp, tcp;  ///< names; empty: not asked for
+  bool none() const { return udp.empty() && tcp.empty(); }
 };
 
 /// Nothing to ask for an address, a URL with a port, a name of one label, "….localhost" (RFC 6761)
