@@ -4,7 +4,7 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "call/identifier_map.hpp"
-#include "sip/digest.hpp"
+#include "sip/quoted_string.hpp"
 
 namespace isthmus::call {
 
@@ -13,17 +13,6 @@ using sip::HeaderId;
 namespace {
 
 constexpr std::string_view kInReplyTo = "In-Reply-To";
-
-std::string unquoted(std::string_view text) {
-  text = trim(text);
-  if (text.size() < 2 || text.front() != '"' || text.back() != '"') return std::string(text);
-  std::string out;
-  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
-    if (text[i] == '\\' && i + 2 < text.size()) ++i;
-    out += text[i];
-  }
-  return out;
-}
 
 /// "call-id;to-tag=a;from-tag=b;early-only", as Replaces, Join and Target-Dialog have it.
 struct DialogHeader {
@@ -129,7 +118,7 @@ void IdentifierMap::map_event(sip::Message& message, const Crossing& crossing) {
   if (!iequals(package, "dialog") || end == value.size()) return;
   std::optional<sip::Params> params = sip::Params::parse(trim(value.substr(end)));
   if (!params || !params->has("call-id")) return;
-  auto get = [&](std::string_view name) { return unquoted(params->get(name).value_or("")); };
+  auto get = [&](std::string_view name) { return sip::unquoted(params->get(name).value_or("")); };
   std::optional<DialogWords> other =
       translate({get("call-id"), get("to-tag"), get("from-tag")}, crossing);
   if (!other) return;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "sip/quoted_string.hpp"
 #include "sip/uri.hpp"
 
 namespace isthmus::provider {
@@ -83,22 +84,16 @@ struct Address {
   }
 };
 
-std::string unquoted(std::string_view text) {
-  if (text.size() >= 2 && text.front() == '"' && text.back() == '"')
-    text = text.substr(1, text.size() - 2);
-  return std::string(text);
-}
-
 Redirections from_diversion(const Message& message) {
   Redirections found;
   for (std::string_view value : message.values(HeaderId::diversion)) {
     auto party = NameAddr::parse(value);
     if (!party || party->star || found.size() == kRedirections) continue;
     Redirection one{party->display, party->uri};
-    if (auto reason = party->params.get("reason")) one.reason = to_lower(unquoted(*reason));
+    if (auto reason = party->params.get("reason")) one.reason = to_lower(sip::unquoted(*reason));
     auto counter = parse_number<std::uint32_t>(party->params.get("counter").value_or(""));
     one.counter = std::clamp<unsigned>(counter.value_or(1), 1, kRedirections);
-    const std::string privacy = to_lower(unquoted(party->params.get("privacy").value_or("")));
+    const std::string privacy = to_lower(sip::unquoted(party->params.get("privacy").value_or("")));
     one.hidden = !privacy.empty() && privacy != "off";
     found.push_back(std::move(one));
   }

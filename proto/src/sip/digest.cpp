@@ -9,6 +9,7 @@
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "sip/quoted_string.hpp"
 
 namespace isthmus::sip {
 namespace {
@@ -174,15 +175,6 @@ class AuthScanner {
   std::string_view text_;
 };
 
-std::string quote(std::string_view text) {
-  std::string quoted = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    if (static_cast<unsigned char>(c) >= 0x20 || c == '\t') quoted += c;
-  }
-  return quoted + '"';
-}
-
 bool lists_auth(std::string_view qop) {
   for (std::string_view option : split_list(qop)) {
     if (iequals(trim(option), "auth")) return true;
@@ -230,10 +222,6 @@ std::optional<DigestAlgorithm> digest_algorithm_from(std::string_view text) {
   return algorithm_from(text);
 }
 
-std::string quoted_string(std::string_view text) {
-  return quote(text);
-}
-
 std::string_view to_text(DigestAlgorithm algorithm) {
   switch (algorithm) {
     case DigestAlgorithm::md5:
@@ -278,8 +266,8 @@ std::optional<DigestChallenge> DigestChallenge::parse(std::string_view value) {
 }
 
 std::string DigestChallenge::to_string() const {
-  std::string text = "Digest realm=" + quote(realm) + ", nonce=" + quote(nonce);
-  if (has_opaque || !opaque.empty()) text += ", opaque=" + quote(opaque);
+  std::string text = "Digest realm=" + quoted_string(realm) + ", nonce=" + quoted_string(nonce);
+  if (has_opaque || !opaque.empty()) text += ", opaque=" + quoted_string(opaque);
   text += ", algorithm=";
   text += to_text(algorithm);
   if (qop_auth) text += ", qop=\"auth\"";
@@ -321,13 +309,14 @@ std::optional<DigestCredentials> DigestCredentials::parse(std::string_view value
 }
 
 std::string DigestCredentials::to_string() const {
-  std::string text = "Digest username=" + quote(username) + ", realm=" + quote(realm) +
-                     ", nonce=" + quote(nonce) + ", uri=" + quote(uri) +
-                     ", response=" + quote(response) + ", algorithm=";
+  std::string text = "Digest username=" + quoted_string(username) +
+                     ", realm=" + quoted_string(realm) + ", nonce=" + quoted_string(nonce) +
+                     ", uri=" + quoted_string(uri) + ", response=" + quoted_string(response) +
+                     ", algorithm=";
   text += sip::to_text(algorithm);
   if (qop_auth) text += ", qop=auth, nc=" + nc;
-  if (!cnonce.empty()) text += ", cnonce=" + quote(cnonce);
-  if (has_opaque || !opaque.empty()) text += ", opaque=" + quote(opaque);
+  if (!cnonce.empty()) text += ", cnonce=" + quoted_string(cnonce);
+  if (has_opaque || !opaque.empty()) text += ", opaque=" + quoted_string(opaque);
   return text;
 }
 

@@ -103,7 +103,5 @@ std::string digest_ha1(DigestAlgorithm algorithm, std::string_view username, std
                        std::string_view password);
 std::string_view to_text(DigestAlgorithm algorithm);  ///< "MD5", "SHA-256"...
 std::optional<DigestAlgorithm> digest_algorithm_from(std::string_view text);
-/// A quoted-string (RFC 3261 §25.1); control characters are left out.
-std::string quoted_string(std::string_view text);
 
 }  // namespace isthmus::sip

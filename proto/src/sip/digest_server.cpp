@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "base/text.hpp"
+#include "sip/quoted_string.hpp"
 
 namespace isthmus::sip {
 namespace {

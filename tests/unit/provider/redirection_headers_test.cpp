@@ -48,6 +48,12 @@ TEST_F(RedirectionHeaders, the_newest_diversion_stands_first_and_the_newest_hist
                                "<sip:carol@example.net;cause=486>;index=1.1.1;mp=1.1"}));
 }
 
+TEST_F(RedirectionHeaders, quoted_words_are_read_without_their_escapes) {
+  invite.add(HeaderId::diversion, R"(<sip:bob@example.net>;reason="user\-busy";privacy="o\ff")");
+  EXPECT_EQ(history(), (Values{"<sip:bob@example.net>;index=1",
+                               "<sip:carol@example.net;cause=486>;index=1.1;mp=1"}));
+}
+
 TEST_F(RedirectionHeaders, history_becomes_diversion_by_its_causes) {
   invite.add(HeaderId::history_info, "<sip:bob@example.net?Privacy=history>;index=1");
   invite.add(HeaderId::history_info,
