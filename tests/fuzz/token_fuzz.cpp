@@ -6,7 +6,7 @@
 
 #include <cstdlib>
 
-#include "session/base64.hpp"
+#include "base/base64.hpp"
 #include "session/token.hpp"
 
 using namespace isthmus;

@@ -1,11 +1,9 @@
 #include "net/proxy.hpp"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <cstdlib>
-#include <vector>
 
+#include "base/base64.hpp"
 #include "base/bytes.hpp"
 #include "base/network.hpp"
 #include "base/text.hpp"
@@ -31,14 +29,6 @@ std::optional<std::string> decoded(std::string_view text) {
     out += c;
   }
   return out;
-}
-
-std::string base64(std::string_view text) {
-  std::vector<unsigned char> out(4 * ((text.size() + 2) / 3) + 1);
-  const int length =
-      EVP_EncodeBlock(out.data(), reinterpret_cast<const unsigned char*>(text.data()),
-                      static_cast<int>(text.size()));
-  return {out.begin(), out.begin() + length};
 }
 
 std::string environment(const char* lower, const char* upper) {
@@ -175,7 +165,8 @@ std::string connect_request(const ProxyUrl& proxy, std::string_view target,
   std::string text;
   text.append("CONNECT ").append(target).append(" HTTP/1.1\r\nHost: ").append(target);
   if (!proxy.user.empty()) {
-    text += "\r\nProxy-Authorization: Basic " + base64(proxy.user + ":" + proxy.password);
+    text += "\r\nProxy-Authorization: Basic " +
+            base64_padded(as_bytes(proxy.user + ":" + proxy.password));
   }
   const bool one_line =
       std::ranges::none_of(software, [](char c) { return c == '\r' || c == '\n'; });

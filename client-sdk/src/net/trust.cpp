@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/address.hpp"
+#include "base/base64.hpp"
 #include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "net/asio_error.hpp"
@@ -162,22 +163,15 @@ std::optional<Pin> Pin::parse(std::string_view text) {
     return pin;
   }
   if (text.starts_with(kPinPrefix)) text.remove_prefix(kPinPrefix.size());
-  if (text.size() != kPinBase64 || text[kPinBase64 - 1] != '=' || text[kPinBase64 - 2] == '=') {
-    return std::nullopt;
-  }
-  std::array<unsigned char, 33>
-      decoded{};  // EVP_DecodeBlock writes the padding's zero byte as well
-  const int length =
-      ::EVP_DecodeBlock(decoded.data(), as_bytes(text).data(), static_cast<int>(text.size()));
-  if (length != static_cast<int>(decoded.size())) return std::nullopt;
-  std::copy_n(decoded.begin(), pin.sha256.size(), pin.sha256.begin());
+  if (text.size() != kPinBase64 || text.back() != '=') return std::nullopt;
+  const auto bytes = base64_decode(text.substr(0, kPinBase64 - 1), Base64::standard);
+  if (!bytes || bytes->size() != pin.sha256.size()) return std::nullopt;
+  std::ranges::copy(*bytes, pin.sha256.begin());
   return pin;
 }
 
 std::string Pin::to_string() const {
-  std::array<unsigned char, kPinBase64 + 1> text{};
-  ::EVP_EncodeBlock(text.data(), sha256.data(), static_cast<int>(sha256.size()));
-  return std::string(kPinPrefix) + std::string(as_text({text.data(), kPinBase64}));
+  return std::string(kPinPrefix) + base64_padded(sha256);
 }
 
 ClientTrust::ClientTrust() : context_(std::make_unique<ssl::context>(ssl::context::tls_client)) {}

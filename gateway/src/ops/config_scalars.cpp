@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <span>
 
+#include "base/base64.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
-#include "net/gateway_url.hpp"
 #include "dns/server_address.hpp"
+#include "net/gateway_url.hpp"
 #include "session/authenticator.hpp"
-#include "session/base64.hpp"
 
 namespace isthmus::ops {
 namespace {
@@ -351,7 +351,7 @@ Scalar ed25519_key(std::string& value) {
             value = std::string(as_text(key->raw));
             return std::nullopt;
           },
-          [&value] { return session::base64_encode(as_bytes(value), session::Base64::url); }};
+          [&value] { return base64_encode(as_bytes(value), Base64::url); }};
 }
 
 namespace {
@@ -431,7 +431,7 @@ Scalar key_pin(std::string& value) {
         if (text.size() == 64) return from_hex(text).has_value();
         if (text.starts_with("sha256//")) text.remove_prefix(8);
         if (text.ends_with('=')) text.remove_suffix(1);
-        auto raw = session::base64_decode(text, session::Base64::standard);
+        auto raw = base64_decode(text, Base64::standard);
         return raw && raw->size() == 32;
       });
 }

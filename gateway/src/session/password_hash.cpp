@@ -5,9 +5,9 @@
 
 #include <array>
 
+#include "base/base64.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
-#include "session/base64.hpp"
 
 namespace isthmus::session {
 namespace {

@@ -9,8 +9,8 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/base64.hpp"
 #include "base/limits.hpp"
-#include "session/base64.hpp"
 
 namespace isthmus::session {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <memory>
 
+#include "base/base64.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
-#include "session/base64.hpp"
 #include "session/token.hpp"
 
 namespace isthmus::session {

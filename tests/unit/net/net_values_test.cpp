@@ -103,10 +103,12 @@ TEST(Pin, hexadecimal_and_base64_name_the_same_key) {
 }
 
 TEST(Pin, other_texts_are_refused) {
-  for (const char* text : {"", "sha256//", "sha1//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
-                           "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSu===",
-                           "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8zz",
-                           "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuF!="}) {
+  for (const char* text :
+       {"", "sha256//", "sha1//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSu===",
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV=",  // a bit beyond the key's
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8zz",
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuF!="}) {
     EXPECT_FALSE(Pin::parse(text)) << text;
   }
 }

@@ -5,8 +5,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/base64.hpp"
 #include "base/limits.hpp"
-#include "session/base64.hpp"
 
 namespace isthmus::session {
 namespace {

@@ -5,9 +5,9 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "base/base64.hpp"
 #include "base/limits.hpp"
 #include "base/random.hpp"
-#include "session/base64.hpp"
 
 namespace isthmus::session {
 namespace {

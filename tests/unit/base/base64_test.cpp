@@ -1,10 +1,10 @@
-#include "session/base64.hpp"
+#include "base/base64.hpp"
 
 #include <gtest/gtest.h>
 
 #include "base/random.hpp"
 
-namespace isthmus::session {
+namespace isthmus {
 namespace {
 
 TEST(Base64, test_vectors_of_rfc_4648_without_padding) {
@@ -17,6 +17,12 @@ TEST(Base64, test_vectors_of_rfc_4648_without_padding) {
     ASSERT_TRUE(decoded) << text;
     EXPECT_EQ(as_text(*decoded), plain);
   }
+}
+
+TEST(Base64, padding_fills_four_characters) {
+  const std::pair<const char*, const char*> vectors[] = {
+      {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}};
+  for (auto [plain, text] : vectors) EXPECT_EQ(base64_padded(as_bytes(plain)), text);
 }
 
 TEST(Base64, alphabets_do_not_mix) {
@@ -52,4 +58,4 @@ TEST(Base64, any_bytes_come_back) {
 }
 
 }  // namespace
-}  // namespace isthmus::session
+}  // namespace isthmus

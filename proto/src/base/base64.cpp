@@ -1,6 +1,6 @@
-#include "session/base64.hpp"
+#include "base/base64.hpp"
 
-namespace isthmus::session {
+namespace isthmus {
 namespace {
 
 constexpr std::string_view kStandard =
@@ -27,6 +27,12 @@ std::string base64_encode(ByteView bytes, Base64 alphabet) {
   return out;
 }
 
+std::string base64_padded(ByteView bytes) {
+  std::string out = base64_encode(bytes, Base64::standard);
+  out.resize((out.size() + 3) / 4 * 4, '=');
+  return out;
+}
+
 std::optional<Bytes> base64_decode(std::string_view text, Base64 alphabet) {
   if (text.size() % 4 == 1) return std::nullopt;
   Bytes out;
@@ -47,4 +53,4 @@ std::optional<Bytes> base64_decode(std::string_view text, Base64 alphabet) {
   return out;
 }
 
-}  // namespace isthmus::session
+}  // namespace isthmus
