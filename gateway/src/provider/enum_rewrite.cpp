@@ -75,10 +75,8 @@ std::optional<std::string> apply_substitution(std::string_view expression,
                    static_cast<int>(found.size()))) {
     return std::nullopt;
   }
-  std::vector<std::string> captures;
-  for (const re2::StringPiece& part : found) captures.emplace_back(part.data(), part.size());
   // RFC 3402 §3.2: the result is the replacement, not the text around the match.
-  return substitute(*replacement, captures);
+  return substitute(*replacement, std::vector<std::string>(found.begin(), found.end()));
 }
 
 std::optional<std::string> sip_uri_of_number(std::string_view number,

@@ -12,9 +12,8 @@ using call::RouteTarget;
 using call::RouteTargets;
 
 void GatewayRouter::set_addresses(std::string_view name, std::vector<Endpoint> addresses) {
-  for (Provider& provider : providers_) {
-    if (provider.name == name) provider.addresses = std::move(addresses);
-  }
+  const auto provider = std::ranges::find(providers_, name, &Provider::name);
+  if (provider != providers_.end()) provider->addresses = std::move(addresses);
 }
 
 /// The hosts that requests to a provider may go to now, best first.

@@ -14,7 +14,8 @@ using sip::Message;
 namespace {
 
 constexpr std::uint32_t kRetryOverLimit_s = 60;
-constexpr std::int64_t kOldest_s = 86400 * 365;  // a refresh longer ago is as good as this
+constexpr std::int64_t kOldest_s =
+    std::int64_t{86400} * 365;  // a refresh longer ago is as good as this
 
 std::int64_t whole_seconds(Instant instant) {
   return std::chrono::floor<seconds>(instant.time_since_epoch()).count();

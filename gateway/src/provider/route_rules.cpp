@@ -223,7 +223,7 @@ std::string deed_of(const RouteRule& rule) {
 /// Rewrites what the rule says, and notes it.
 void rewrite(const RouteRule& rule, const Captures& captures, RouteSubject& subject,
              std::string* deeds) {
-  auto say = [&](std::string text) {
+  auto say = [&](const std::string& text) {
     if (deeds) *deeds += text + "; ";
   };
   if (!rule.rewrite.empty()) {

@@ -93,9 +93,7 @@ std::optional<std::vector<std::string>> UserPattern::match(std::string_view text
                      static_cast<int>(found.size()))) {
     return std::nullopt;
   }
-  std::vector<std::string> captures;
-  for (const re2::StringPiece& part : found) captures.emplace_back(part.data(), part.size());
-  return captures;
+  return std::vector<std::string>(found.begin(), found.end());
 }
 
 std::string substitute(std::string_view replacement, const std::vector<std::string>& captures) {
