@@ -1,9 +1,11 @@
 // Processor time of a gateway's thread for each media packet that a client sends and gets back,
 // over UDP links (authenticated, decrypted, found, sealed) and by a plain echo of the same packets
 // on the same socket code. The two take turns in one run, so that what else the machine does is in
-// both.
+// both. With shards, also over links that live on threads of their own and are handed over: what
+// their owner's thread and the busiest of theirs spend on a packet says how many more a gateway can
+// carry.
 //
-//   udp_link_cost [--links N] [--seconds N]
+//   udp_link_cost [--links N] [--seconds N] [--shards N]
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
@@ -13,12 +15,15 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "link/udp_listener.hpp"
+#include "link/client_listeners.hpp"
 #include "net/clock.hpp"
 #include "net/trust.hpp"
 #include "net/udp_channel.hpp"
@@ -186,8 +191,10 @@ class LinkFlow final : public Flow, public wire::LinkHandler {
   Bytes packet_ = Bytes(kPayload, 0x80);
 };
 
+using Flows = std::vector<std::unique_ptr<Flow>>;
+
 /// Sends of all flows, 50 packets a second each, spread over the 20 ms.
-std::uint64_t pump(asio::io_context& io, std::vector<std::unique_ptr<Flow>>& flows, int ticks) {
+std::uint64_t pump(asio::io_context& io, Flows& flows, int ticks) {
   asio::steady_timer timer(io);
   std::uint64_t sent = 0;
   Instant at = net::clock_now();
@@ -208,12 +215,26 @@ std::uint64_t pump(asio::io_context& io, std::vector<std::unique_ptr<Flow>>& flo
 }
 
 struct Cost {
-  double us = 0;
-  double lost = 0;  ///< share of packets that did not come back
+  double us = 0;        ///< of the gateway's thread, for each packet
+  double shard_us = 0;  ///< of the busiest of the shards' threads
+  double lost = 0;      ///< share of packets that did not come back
 };
 
-Cost measure(GatewayThread& gateway, asio::io_context& io,
-             std::vector<std::unique_ptr<Flow>>& flows, int ticks) {
+/// Processor time of the threads that carry shards, by thread id.
+std::map<std::string, double> shards_cpu_us() {
+  std::map<std::string, double> times;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::ifstream(task.path() / "comm") >> name;
+    if (!name.starts_with("links-")) continue;
+    double nanoseconds = 0;
+    std::ifstream(task.path() / "schedstat") >> nanoseconds;
+    times[task.path().filename()] = nanoseconds / 1e3;
+  }
+  return times;
+}
+
+Cost measure(GatewayThread& gateway, asio::io_context& io, Flows& flows, int ticks) {
   const auto received = [&flows] {
     std::uint64_t sum = 0;
     for (const auto& flow : flows) sum += flow->received;
@@ -221,12 +242,16 @@ Cost measure(GatewayThread& gateway, asio::io_context& io,
   };
   const std::uint64_t before = received();
   const double began = gateway.cpu_us();
+  const auto shards_began = shards_cpu_us();
   const std::uint64_t sent = pump(io, flows, ticks);
   const double cpu = gateway.cpu_us() - began;
-  const std::uint64_t came = received() - before;
+  double busiest = 0;
+  for (const auto& [thread, us] : shards_cpu_us()) {
+    busiest = std::max(busiest, us - shards_began.at(thread));
+  }
+  const auto came = static_cast<double>(received() - before);
   if (came == 0) return {};
-  return {cpu / static_cast<double>(came),
-          1 - static_cast<double>(came) / static_cast<double>(sent)};
+  return {cpu / came, busiest / came, 1 - came / static_cast<double>(sent)};
 }
 
 double median(std::vector<double> of) {
@@ -234,46 +259,77 @@ double median(std::vector<double> of) {
   return of[of.size() / 2];
 }
 
-int run(std::size_t links, int ticks) {
+/// What clients of both kinds of gateway come to.
+class Sockets {
+ public:
+  Sockets(GatewayThread& gateway, const std::string& directory, unsigned shards)
+      : gateway_(gateway) {
+    gateway.run([&] {
+      link::ClientListenersOptions options;
+      options.shards = shards;
+      options.websocket.bind = {IpAddress::v4(0x7f000001), 0};
+      options.websocket.certificate.state_directory = directory;
+      options.udp.emplace();
+      auto opened = link::ClientListeners::open(
+          gateway.io, options, [this](std::unique_ptr<wire::Link> link) {
+            ends_.push_back(std::make_unique<LinkEcho>(std::move(link), echoed_));
+          });
+      if (!opened) std::abort();
+      listeners_ = std::move(*opened);
+    });
+  }
+  ~Sockets() {
+    gateway_.run([this] {
+      ends_.clear();
+      listeners_.reset();
+    });
+  }
+  Sockets(const Sockets&) = delete;
+  Sockets& operator=(const Sockets&) = delete;
+
+  Flows connect(asio::io_context& io, std::size_t count) {
+    auto trust = net::ClientTrust::make({{}, {listeners_->certificate().pin}, false, false});
+    if (!trust) std::abort();
+    const std::string url = "udp://127.0.0.1:" + std::to_string(listeners_->udp_local()->port);
+    Flows flows;
+    for (std::size_t i = 0; i < count; ++i) {
+      auto flow = std::make_unique<LinkFlow>(io, *trust, url);
+      while (!flow->ready) io.run_one();
+      flows.push_back(std::move(flow));
+    }
+    return flows;
+  }
+
+ private:
+  GatewayThread& gateway_;
+  std::atomic<std::uint64_t> echoed_ = 0;
+  std::unique_ptr<link::ClientListeners> listeners_;
+  std::vector<std::unique_ptr<LinkEcho>> ends_;
+};
+
+int run(std::size_t links, int ticks, unsigned shards) {
   const test::TemporaryDirectory directory;
-  const auto certificate =
-      link::load_or_make_self_signed(directory.path(), {"bench.example"}, net::wall_now());
-  if (!certificate) return 1;
   GatewayThread gateway;
   std::unique_ptr<PlainEcho> plain;
-  std::unique_ptr<link::UdpListener> listener;
-  std::vector<std::unique_ptr<LinkEcho>> ends;
-  std::atomic<std::uint64_t> echoed = 0;
-  gateway.run([&] {
-    plain = std::make_unique<PlainEcho>(gateway.io);
-    link::UdpListenerOptions options;
-    options.bind = {IpAddress::v4(0x7f000001), 0};
-    auto opened = link::UdpListener::open(
-        gateway.io, options, *certificate, [&](std::unique_ptr<wire::Link> link) {
-          ends.push_back(std::make_unique<LinkEcho>(std::move(link), echoed));
-        });
-    if (!opened) std::abort();
-    listener = std::move(*opened);
-  });
+  gateway.run([&] { plain = std::make_unique<PlainEcho>(gateway.io); });
+  Sockets sockets(gateway, directory.path(), 1);
+  std::unique_ptr<Sockets> sharded;
+  if (shards > 1) sharded = std::make_unique<Sockets>(gateway, directory.path(), shards);
 
   asio::io_context io;
-  auto trust = net::ClientTrust::make({{}, {certificate->pin}, false, false});
-  if (!trust) return 1;
-  const std::string url = "udp://127.0.0.1:" + std::to_string(listener->local().port);
-  std::vector<std::unique_ptr<Flow>> plain_flows, link_flows;
+  Flows plain_flows, link_flows = sockets.connect(io, links), shard_flows;
   for (std::size_t i = 0; i < links; ++i) {
     plain_flows.push_back(std::make_unique<PlainFlow>(io, plain->channel->local()));
-    auto flow = std::make_unique<LinkFlow>(io, *trust, url);
-    const LinkFlow* waiting = flow.get();
-    link_flows.push_back(std::move(flow));
-    while (!waiting->ready) io.run_one();
   }
+  if (sharded) shard_flows = sharded->connect(io, links);
 
   std::printf(
       "%zu flows of 50 packets a second, %zu bytes of RTP each; us of one thread a packet\n", links,
       kPayload);
-  std::printf("%-6s %10s %10s %8s\n", "round", "plain UDP", "UDP link", "ratio");
-  std::vector<double> ratios;
+  std::printf("%-6s %10s %10s %8s", "round", "plain UDP", "UDP link", "ratio");
+  if (sharded) std::printf(" %10s %13s %8s", "owner", "busiest shard", "gain");
+  std::printf("\n");
+  std::vector<double> ratios, gains;
   double most_lost = 0;
   for (int round = 1; round <= kRounds; ++round) {
     const Cost without = measure(gateway, io, plain_flows, ticks);
@@ -281,15 +337,23 @@ int run(std::size_t links, int ticks) {
     if (without.us <= 0 || with.us <= 0) return 1;
     ratios.push_back(with.us / without.us);
     most_lost = std::max({most_lost, without.lost, with.lost});
-    std::printf("%-6d %10.2f %10.2f %8.2f\n", round, without.us, with.us, ratios.back());
+    std::printf("%-6d %10.2f %10.2f %8.2f", round, without.us, with.us, ratios.back());
+    if (sharded) {
+      const Cost over = measure(gateway, io, shard_flows, ticks);
+      if (over.us <= 0) return 1;
+      gains.push_back(with.us / std::max(over.us, over.shard_us));
+      most_lost = std::max(most_lost, over.lost);
+      std::printf(" %10.2f %13.2f %8.2f", over.us, over.shard_us, gains.back());
+    }
+    std::printf("\n");
   }
   std::printf("median ratio %.2f; %.2f %% of packets lost at most\n", median(ratios),
               100 * most_lost);
-  gateway.run([&] {
-    ends.clear();
-    listener.reset();
-    plain.reset();
-  });
+  if (sharded) {
+    std::printf("with %u shards, the busiest thread carries %.2f times as much\n", shards,
+                median(gains));
+  }
+  gateway.run([&] { plain.reset(); });
   return most_lost < 0.05 ? 0 : 1;
 }
 
@@ -299,10 +363,14 @@ int run(std::size_t links, int ticks) {
 int main(int argc, char** argv) {
   std::size_t links = 200;
   int seconds = 2;
+  unsigned shards = 1;
   for (int i = 1; i + 1 < argc; i += 2) {
     if (std::strcmp(argv[i], "--links") == 0) links = std::strtoul(argv[i + 1], nullptr, 10);
     if (std::strcmp(argv[i], "--seconds") == 0) seconds = std::atoi(argv[i + 1]);
+    if (std::strcmp(argv[i], "--shards") == 0) {
+      shards = static_cast<unsigned>(std::strtoul(argv[i + 1], nullptr, 10));
+    }
   }
-  if (links == 0 || seconds <= 0) return 2;
-  return isthmus::run(links, seconds * 1000);
+  if (links == 0 || seconds <= 0 || shards == 0) return 2;
+  return isthmus::run(links, seconds * 1000, shards);
 }

@@ -73,6 +73,9 @@ class Test:
         )
 
     def gateway(self, extra=None, users=None, name="gateway", port_offset=0):
+        if self.arguments.shards:
+            links = (extra or {}).get("links", {})
+            extra = {**(extra or {}), "links": {"shards": self.arguments.shards, **links}}
         return Gateway(
             self.programs,
             self.build,
@@ -194,6 +197,9 @@ def main(test, description, isolated=False, options=None, needs=()):
         help="build directory (build/release)",
     )
     parser.add_argument("--keep", action="store_true", help="keep the logs of a passed test")
+    parser.add_argument(
+        "--shards", type=int, default=0, help="threads that carry the gateways' links (default: 1)"
+    )
     parser.add_argument("--rows", help="file to write the test's table to, if it has one")
     for names, how in options or ():
         parser.add_argument(*names, **how)

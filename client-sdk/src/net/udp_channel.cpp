@@ -31,6 +31,10 @@ bool set_option(int fd, int level, int name, int value) {
   return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
+error_code last_error() {
+  return {errno, boost::system::system_category()};
+}
+
 /// Errors that say that this socket no longer reaches anybody.
 bool tells_of_path(int error) {
   switch (error) {
@@ -90,7 +94,6 @@ struct UdpChannel::State : std::enable_shared_from_this<State> {
 };
 
 error_code UdpChannel::State::open(const UdpChannelOptions& options) {
-  const auto last_error = [] { return error_code(errno, boost::system::system_category()); };
   v6 = !options.bind.address.is_v4();
   const int fd = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return last_error();
@@ -213,6 +216,16 @@ Result<std::unique_ptr<UdpChannel>, error_code> UdpChannel::open(asio::io_contex
 
 UdpChannel::~UdpChannel() {
   close();
+}
+
+error_code UdpChannel::steer(const quic::ShardFilter& filter) {
+  quic::ShardFilter copy = filter;  // the kernel's interface is not const
+  const sock_fprog program{static_cast<unsigned short>(copy.size()), copy.data()};
+  if (::setsockopt(state_->socket.native_handle(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+                   sizeof program) != 0) {
+    return last_error();
+  }
+  return {};
 }
 
 void UdpChannel::start(UdpChannelReader& reader) {

@@ -9,6 +9,7 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "quic/link_core.hpp"
+#include "quic/shard_filter.hpp"
 
 namespace isthmus::net {
 
@@ -39,6 +40,8 @@ class UdpChannel final : public quic::DatagramSink {
   UdpChannel(const UdpChannel&) = delete;
   UdpChannel& operator=(const UdpChannel&) = delete;
 
+  /// Has the kernel choose by `filter` among the sockets that share this one's port.
+  boost::system::error_code steer(const quic::ShardFilter& filter);
   void start(UdpChannelReader& reader);
   void close();
   const Endpoint& local() const;

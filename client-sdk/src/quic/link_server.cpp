@@ -22,11 +22,11 @@ std::uint32_t LinkServer::Rate::count(Instant now) {
 
 LinkServer::LinkServer(LinkServerOptions options, std::shared_ptr<const TlsCredentials> credentials,
                        Random& random, LinkServerOwner& owner)
-    : options_(options),
+    : options_(std::move(options)),
       credentials_(std::move(credentials)),
       random_(random),
       owner_(owner),
-      tickets_(options.early_data ? ServerTickets::make() : nullptr),
+      tickets_(options.early_data ? ServerTickets::make(options_.ticket_key) : nullptr),
       out_(kLargestDatagram) {}
 
 void LinkServer::on_datagram(const Path& path, MutableBytes datagram, Instant now,

@@ -19,6 +19,7 @@ struct LinkServerOptions {
   std::uint32_t retry_above = 200;
   /// Gives out tickets, and takes a Hello that resumes a session as early data.
   bool early_data = true;
+  Bytes ticket_key;  ///< ServerTickets::make()
 };
 
 /// Every datagram of the socket is counted in exactly one line, or goes to a link.

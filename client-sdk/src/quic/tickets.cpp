@@ -37,13 +37,19 @@ std::optional<Ticket> TicketBox::take(const std::string& place) {
   return ticket;
 }
 
-std::shared_ptr<ServerTickets> ServerTickets::make() {
-  std::shared_ptr<ServerTickets> made(new ServerTickets);
+Bytes ServerTickets::new_key() {
   gnutls_datum_t key{};
-  if (::gnutls_session_ticket_key_generate(&key) < 0) return nullptr;
-  made->key_.assign(key.data, key.data + key.size);
+  if (::gnutls_session_ticket_key_generate(&key) < 0) return {};
+  Bytes made(key.data, key.data + key.size);
   ::gnutls_memset(key.data, 0, key.size);
   ::gnutls_free(key.data);
+  return made;
+}
+
+std::shared_ptr<ServerTickets> ServerTickets::make(Bytes key) {
+  std::shared_ptr<ServerTickets> made(new ServerTickets);
+  made->key_ = key.empty() ? new_key() : std::move(key);
+  if (made->key_.empty()) return nullptr;
   if (::gnutls_anti_replay_init(&made->anti_replay_) < 0) return nullptr;
   ::gnutls_anti_replay_set_window(made->anti_replay_, kWindowSeconds * 1000);
   ::gnutls_anti_replay_set_ptr(made->anti_replay_, made.get());

@@ -44,8 +44,10 @@ class TicketBox {
 /// older than that memory (RFC 8446 §8).
 class ServerTickets {
  public:
+  /// @param key  of new_key(), the same wherever a ticket shall be good; empty: one of its own
   /// @return null when GnuTLS fails
-  static std::shared_ptr<ServerTickets> make();
+  static std::shared_ptr<ServerTickets> make(Bytes key = {});
+  static Bytes new_key();  ///< empty when GnuTLS fails
   ~ServerTickets();
   ServerTickets(const ServerTickets&) = delete;
   ServerTickets& operator=(const ServerTickets&) = delete;

@@ -125,8 +125,7 @@ std::vector<std::string> Gateway::start() {
     providers.push_back(provider_of(config_, provider));
   }
   router_->set_providers(std::move(providers));
-  open_listener(faults);
-  open_udp_listener(faults);
+  open_listeners(faults);
   open_push(faults);
   open_admin(faults);
   if (!fault) {
@@ -136,33 +135,51 @@ std::vector<std::string> Gateway::start() {
   start_upstream();
   metrics_.before_scrape([this] { collect_metrics(); });
   serving_ = true;
+  const auto udp = listeners_->udp_local();
   log_.info("serving", {{"version", kVersion},
-                        {"websocket", listener_->local().to_string()},
-                        {"udp", udp_listener_ ? udp_listener_->local().to_string() : "off"},
+                        {"websocket", listeners_->local().to_string()},
+                        {"udp", udp ? udp->to_string() : "off"},
+                        {"shards", config_.links.shards},
                         {"sip_udp", host_.sip_address().to_string()},
                         {"domain", config_.domain},
                         {"providers", config_.providers.size()}});
   return faults;
 }
 
-void Gateway::open_listener(std::vector<std::string>& faults) {
-  link::ListenerOptions options;
-  options.bind = {config_.websocket.address, config_.websocket.port};
-  options.certificate.chain_file = config_.websocket.certificate;
-  options.certificate.key_file = config_.websocket.private_key;
-  options.certificate.state_directory = state_dir_;
-  options.certificate.names = config_.websocket.names;
-  options.max_connections = config_.websocket.max_connections;
-  options.key_log = config_.websocket.key_log;
-  if (options.key_log) warn_of_key_log(log_);
-  auto opened = link::Listener::open(
-      io_, options, [this](std::unique_ptr<wire::Link> link) { on_link(std::move(link)); });
+void Gateway::open_listeners(std::vector<std::string>& faults) {
+  link::ClientListenersOptions options;
+  options.shards = config_.links.shards;
+  link::ListenerOptions& websocket = options.websocket;
+  websocket.bind = {config_.websocket.address, config_.websocket.port};
+  websocket.certificate.chain_file = config_.websocket.certificate;
+  websocket.certificate.key_file = config_.websocket.private_key;
+  websocket.certificate.state_directory = state_dir_;
+  websocket.certificate.names = config_.websocket.names;
+  websocket.max_connections = config_.websocket.max_connections;
+  websocket.key_log = config_.websocket.key_log;
+  if (websocket.key_log) warn_of_key_log(log_);
+  if (config_.udp_link.enabled) {
+    options.udp = udp_options();
+    options.udp_port = config_.udp_link.port;
+  }
+  auto opened = link::ClientListeners::open(
+      io_, std::move(options),
+      [this](std::unique_ptr<wire::Link> link) { on_link(std::move(link)); });
   if (!opened) {
     faults.push_back("listen.websocket: " + opened.error().text);
     return;
   }
-  listener_ = std::move(*opened);
-  log_certificate(listener_->certificate());
+  listeners_ = std::move(*opened);
+  log_certificate(listeners_->certificate());
+  const auto& udp_fault = listeners_->udp_fault();
+  if (!udp_fault) return;
+  if (config_.udp_link.port) {
+    faults.push_back("listen.udp: " + *udp_fault);
+  } else {
+    log_.warning("udp_links_off",
+                 {{"problem", *udp_fault},
+                  {"advice", "set listen.udp.port, or listen.udp.enabled to false"}});
+  }
 }
 
 void Gateway::log_certificate(const link::CertificateReport& report) {
@@ -341,13 +358,14 @@ void Gateway::on_tick() {
 }
 
 void Gateway::reload_certificates() {
-  auto report = listener_->reload_certificates();
+  auto report = listeners_->reload_certificates();
   if (report) {
     log_.info("certificate_reloaded", {{"pin", report->pin}});
     log_certificate(*report);
-    reload_udp_certificate();
   } else {
-    log_.error("certificate_not_reloaded", {{"problem", report.error().text}});
+    for (const std::string& fault : report.error()) {
+      log_.error("certificate_not_reloaded", {{"problem", fault}});
+    }
   }
   if (auto wrong = host_.reload_certificates()) {
     log_.error("certificate_not_reloaded", {{"problem", "sip.tls: " + *wrong}});
@@ -355,10 +373,10 @@ void Gateway::reload_certificates() {
 }
 
 std::uint16_t Gateway::websocket_port() const {
-  return listener_->local().port;
+  return listeners_->local().port;
 }
 std::string Gateway::self_signed_pin() const {
-  const link::CertificateReport& report = listener_->certificate();
+  const link::CertificateReport& report = listeners_->certificate();
   return report.self_signed ? report.pin : std::string();
 }
 

@@ -14,8 +14,7 @@
 #include "app/push_webhook.hpp"
 #include "app/registrar_host.hpp"
 #include "app/upstream_driver.hpp"
-#include "link/listener.hpp"
-#include "link/udp_listener.hpp"
+#include "link/client_listeners.hpp"
 #include "net/system_random.hpp"
 #include "ops/admin_http.hpp"
 #include "ops/config.hpp"
@@ -40,8 +39,8 @@ struct ResumeCounters {
 };
 
 /// The gateway: owns the listener, the sessions, the bridge's host, the registrar and the admin
-/// server, and wires them together. Everything runs on the io_context's one thread; passwords are
-/// judged on a thread of their own.
+/// server, and wires them together. Everything runs on the io_context's one thread, but that links
+/// live on as many threads as links.shards says; passwords are judged on a thread of their own.
 class Gateway final : public LinkSessionOwner, public ops::AdminSource {
  public:
   Gateway(boost::asio::io_context& io, ops::GatewayConfig config, std::string state_dir,
@@ -61,10 +60,9 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   std::string self_signed_pin() const;
 
  private:
-  void open_listener(std::vector<std::string>& faults);
-  void open_udp_listener(std::vector<std::string>& faults);
-  void reload_udp_certificate();
-  void collect_udp_metrics();
+  void open_listeners(std::vector<std::string>& faults);
+  link::UdpListenerOptions udp_options();
+  void collect_udp_metrics(const link::UdpListenerCounters& counters);
   void open_admin(std::vector<std::string>& faults);
   void log_certificate(const link::CertificateReport& report);
   bool serves(const Endpoint& source) const;
@@ -125,13 +123,12 @@ class Gateway final : public LinkSessionOwner, public ops::AdminSource {
   session::Authenticator authenticator_;
   session::AuthenticationGuard guard_;
   ProviderTargets targets_;
-  std::unique_ptr<link::UdpListener> udp_listener_;  ///< null: none
   std::map<std::uint64_t, std::unique_ptr<LinkSession>> sessions_;
   std::uint64_t next_session_ = 1;
   session::WaitingSessions waiting_;  ///< those that are detached
   wire::ResumeTokens resume_tokens_{random_};
   ResumeCounters resume_counters_;
-  std::unique_ptr<link::Listener> listener_;
+  std::unique_ptr<link::ClientListeners> listeners_;
   std::unique_ptr<ops::AdminServer> admin_;
   boost::asio::thread_pool password_thread_{1};
   boost::asio::steady_timer drain_timer_;

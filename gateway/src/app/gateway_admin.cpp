@@ -107,6 +107,8 @@ void Gateway::collect_metrics() {
   for (const auto& [id, session] : sessions_) {
     if (!session->over()) totals += session->link_totals();
   }
+  const link::ClientListenersCounters sockets = listeners_->counters();
+  totals.link += sockets.handover.unclaimed;
   collect_links(metrics_, totals);
   link_ends_.collect(metrics_);
   registrar_host_.collect_metrics(metrics_);
@@ -143,7 +145,7 @@ void Gateway::collect_metrics() {
                  {{"limit", std::string(provider::to_text(reason))}})
         .set(router_->admission().refused(reason));
   }
-  link::ListenerCounters listener = listener_->counters();
+  const link::ListenerCounters& listener = sockets.websocket;
   set("isthmus_connections_accepted_total", "TCP connections accepted", listener.accepted);
   set("isthmus_connections_over_limit_total", "TCP connections closed for max_connections",
       listener.over_limit);
@@ -154,7 +156,18 @@ void Gateway::collect_metrics() {
       listener.accept_errors);
   set("isthmus_handshake_timeouts_total", "TLS or HTTP handshakes that took too long",
       listener.timed_out);
-  collect_udp_metrics();
+  if (sockets.udp) collect_udp_metrics(*sockets.udp);
+  for (std::size_t i = 0; i < sockets.open.size(); ++i) {
+    metrics_
+        .gauge("isthmus_shard_links", "Sockets and UDP links, by the shard that carries them",
+               {{"shard", std::to_string(i)}})
+        .set(static_cast<double>(sockets.open[i]));
+  }
+  set("isthmus_shard_media_dropped_total",
+      "Media packets dropped because too much waited between threads",
+      sockets.handover.media_dropped);
+  set("isthmus_shard_links_cut_total", "Links cut because too much SIP waited between threads",
+      sockets.handover.links_cut);
 }
 
 }  // namespace isthmus::app

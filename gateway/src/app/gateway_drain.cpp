@@ -63,8 +63,7 @@ void Gateway::await_calls() {
 void Gateway::end_all() {
   log_.info("ending", {{"calls", host_.bridge().call_count()}, {"sessions", sessions_.size()}});
   drain_until_.reset();
-  listener_->close();
-  if (udp_listener_) udp_listener_->close();
+  listeners_->close();
   host_.end_all_calls(kShuttingDown);
   for (auto& [id, session] : sessions_) {
     session->close(wire::CloseCode::going_away, kShuttingDown);

@@ -1,4 +1,4 @@
-// The gateway's UDP links: their listener, certificate and metrics.
+// The gateway's UDP links: what their listener is told, and its metrics.
 #include <algorithm>
 
 #include "app/gateway.hpp"
@@ -6,11 +6,8 @@
 
 namespace isthmus::app {
 
-void Gateway::open_udp_listener(std::vector<std::string>& faults) {
-  if (!config_.udp_link.enabled || !listener_) return;
+link::UdpListenerOptions Gateway::udp_options() {
   link::UdpListenerOptions options;
-  options.bind = {config_.websocket.address,
-                  config_.udp_link.port.value_or(listener_->local().port)};
   options.key_log = config_.websocket.key_log;
   options.server.max_links = config_.websocket.max_connections;
   options.server.retry_above = config_.udp_link.retry_above;
@@ -18,30 +15,10 @@ void Gateway::open_udp_listener(std::vector<std::string>& faults) {
   const Bytes secret = load_or_make_secret(state_dir_, "quic-key", random_);
   std::copy_n(secret.begin(), std::min(secret.size(), options.server.secret.size()),
               options.server.secret.begin());
-  auto opened = link::UdpListener::open(
-      io_, options, listener_->loaded(),
-      [this](std::unique_ptr<wire::Link> link) { on_link(std::move(link)); });
-  if (opened) {
-    udp_listener_ = std::move(*opened);
-  } else if (config_.udp_link.port) {
-    faults.push_back("listen.udp: " + opened.error().text);
-  } else {
-    log_.warning("udp_links_off",
-                 {{"problem", opened.error().text},
-                  {"advice", "set listen.udp.port, or listen.udp.enabled to false"}});
-  }
+  return options;
 }
 
-void Gateway::reload_udp_certificate() {
-  if (!udp_listener_) return;
-  if (const auto wrong = udp_listener_->set_certificate(listener_->loaded())) {
-    log_.error("certificate_not_reloaded", {{"problem", "listen.udp: " + wrong->text}});
-  }
-}
-
-void Gateway::collect_udp_metrics() {
-  if (!udp_listener_) return;
-  const link::UdpListenerCounters counters = udp_listener_->counters();
+void Gateway::collect_udp_metrics(const link::UdpListenerCounters& counters) {
   const quic::LinkServerCounters& server = counters.server;
   const quic::UdpCounters& links = counters.links;
   metrics_.gauge("isthmus_udp_links", "UDP links, those still shaking hands included")

@@ -62,7 +62,39 @@ Result<std::shared_ptr<asio::ssl::context>, CertificateError> make_context(
   return context;
 }
 
+/// @return where it listens
+Result<Endpoint, ListenerError> listen(Acceptor& acceptor, const Endpoint& bind, bool reuse_port) {
+  using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+  const auto endpoint = net::to_asio<tcp>(bind);
+  error_code error;
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error && reuse_port) acceptor.set_option(ReusePort(true), error);
+  if (!error && endpoint.address().is_v6() && endpoint.address().is_unspecified()) {
+    acceptor.set_option(asio::ip::v6_only(false), error);
+  }
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error) {
+    return ListenerError{"listening on " + bind.to_string() + ": " + net::to_text(error)};
+  }
+  return net::from_asio(acceptor.local_endpoint(error));
+}
+
 }  // namespace
+
+ListenerCounters& ListenerCounters::operator+=(const ListenerCounters& of) {
+  accepted += of.accepted;
+  upgraded += of.upgraded;
+  over_limit += of.over_limit;
+  tls_failed += of.tls_failed;
+  http_failed += of.http_failed;
+  http_answered += of.http_answered;
+  timed_out += of.timed_out;
+  accept_errors += of.accept_errors;
+  open += of.open;
+  return *this;
+}
 
 class Listener::Impl : public std::enable_shared_from_this<Impl> {
  public:
@@ -71,7 +103,11 @@ class Listener::Impl : public std::enable_shared_from_this<Impl> {
         options_(std::move(options)),
         on_link_(std::move(on_link)),
         acceptor_(io),
-        pause_(io) {}
+        pause_(io) {
+    if (!options_.open_together) {
+      options_.open_together = std::make_shared<std::atomic<std::size_t>>(0);
+    }
+  }
 
   std::optional<ListenerError> open();
   void run() { asio::co_spawn(io_, accept_loop(shared_from_this()), asio::detached); }
@@ -126,19 +162,9 @@ class Listener::Impl : public std::enable_shared_from_this<Impl> {
 std::optional<ListenerError> Listener::Impl::open() {
   auto loaded = reload();
   if (!loaded) return ListenerError{loaded.error().text};
-  const auto endpoint = net::to_asio<tcp>(options_.bind);
-  error_code error;
-  acceptor_.open(endpoint.protocol(), error);
-  if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
-  if (!error && endpoint.address().is_v6() && endpoint.address().is_unspecified()) {
-    acceptor_.set_option(asio::ip::v6_only(false), error);
-  }
-  if (!error) acceptor_.bind(endpoint, error);
-  if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
-  if (error) {
-    return ListenerError{"listening on " + options_.bind.to_string() + ": " + net::to_text(error)};
-  }
-  local_ = net::from_asio(acceptor_.local_endpoint(error));
+  auto listening = listen(acceptor_, options_.bind, options_.reuse_port);
+  if (!listening) return listening.error();
+  local_ = *listening;
   return std::nullopt;
 }
 
@@ -189,7 +215,7 @@ asio::awaitable<void> Listener::Impl::accept_loop(std::shared_ptr<Impl> self) {
 void Listener::Impl::admit(TcpSocket socket) {
   ++counters_.accepted;
   error_code ignored;
-  if (*open_ >= options_.max_connections) {
+  if (*options_.open_together >= options_.max_connections) {
     ++counters_.over_limit;
     socket.close(ignored);
     return;
@@ -206,7 +232,12 @@ void Listener::Impl::admit(TcpSocket socket) {
   guest->remote = net::from_asio(remote);
   guest->local = net::from_asio(local);
   ++*open_;
-  guest->ticket = std::shared_ptr<void>(nullptr, [open = open_](void*) { --*open; });
+  ++*options_.open_together;
+  guest->ticket =
+      std::shared_ptr<void>(nullptr, [open = open_, together = options_.open_together](void*) {
+        --*open;
+        --*together;
+      });
   guests_.insert(guest);
   asio::co_spawn(io_, receive(shared_from_this(), std::move(guest)), asio::detached);
 }
@@ -296,6 +327,11 @@ Result<std::unique_ptr<Listener>, ListenerError> Listener::open(asio::io_context
   if (auto error = impl->open()) return *error;
   impl->run();
   return std::unique_ptr<Listener>(new Listener(std::move(impl)));
+}
+
+Result<Endpoint, ListenerError> Listener::find_free(asio::io_context& io, const Endpoint& bind) {
+  Acceptor acceptor(io);
+  return listen(acceptor, bind, false);
 }
 
 Listener::Listener(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,7 +25,10 @@ struct ListenerOptions {
   /// Sockets of this listener alive at once, those still shaking hands included; more are closed as
   /// they come.
   std::size_t max_connections = 20'000;
-  bool key_log = false;  ///< write TLS secrets to SSLKEYLOGFILE, if that is set
+  bool key_log = false;     ///< write TLS secrets to SSLKEYLOGFILE, if that is set
+  bool reuse_port = false;  ///< several listeners share the port (SO_REUSEPORT)
+  /// What several listeners have open together, to which max_connections applies then.
+  std::shared_ptr<std::atomic<std::size_t>> open_together;
   /// Bounds TLS and the HTTP request, each.
   Duration handshake_limit = limits::kUnauthenticatedLife;
 };
@@ -46,6 +50,8 @@ struct ListenerCounters {
   std::uint64_t accept_errors =
       0;                 ///< accept() failed, such as for want of descriptors; not in accepted
   std::size_t open = 0;  ///< sockets alive now
+
+  ListenerCounters& operator+=(const ListenerCounters& of);
 };
 
 /// What a certificate's owner should be told after loading it.
@@ -68,6 +74,10 @@ class Listener {
   static Result<std::unique_ptr<Listener>, ListenerError> open(boost::asio::io_context& io,
                                                                ListenerOptions options,
                                                                OnLink on_link);
+  /// @return `bind` with its port, which nobody listens on; an error if somebody does. With
+  /// reuse_port, open() would not notice.
+  static Result<Endpoint, ListenerError> find_free(boost::asio::io_context& io,
+                                                   const Endpoint& bind);
   /// As close().
   ~Listener();
 

@@ -49,7 +49,30 @@ void add(quic::UdpCounters& sum, const quic::UdpCounters& one) {
   sum.early_held += one.early_held;
 }
 
+void add(quic::LinkServerCounters& sum, const quic::LinkServerCounters& one) {
+  sum.accepted += one.accepted;
+  sum.retries += one.retries;
+  sum.bad_tokens += one.bad_tokens;
+  sum.refused += one.refused;
+  sum.version_negotiations += one.version_negotiations;
+  sum.stateless_resets += one.stateless_resets;
+  sum.unknown_connections += one.unknown_connections;
+  sum.unknown_media += one.unknown_media;
+  sum.malformed += one.malformed;
+}
+
 }  // namespace
+
+UdpListenerCounters& UdpListenerCounters::operator+=(const UdpListenerCounters& of) {
+  add(server, of.server);
+  add(links, of.links);
+  upgraded += of.upgraded;
+  handshakes_failed += of.handshakes_failed;
+  not_sent += of.not_sent;
+  early_replayed += of.early_replayed;
+  open += of.open;
+  return *this;
+}
 
 class UdpListener::Impl final : public net::UdpChannelReader,
                                 public quic::LinkServerOwner,
@@ -62,7 +85,10 @@ class UdpListener::Impl final : public net::UdpChannelReader,
         key_log_(options.key_log),
         server_(options.server, std::move(credentials), random_, *this) {}
 
-  boost::system::error_code open(const Endpoint& bind);
+  boost::system::error_code open(const UdpListenerOptions& options);
+  boost::system::error_code steer(unsigned shards) {
+    return channel_->steer(quic::shard_filter(shards));
+  }
   void close();
   void shut();
   void set_credentials(std::shared_ptr<const quic::TlsCredentials> credentials) {
@@ -135,10 +161,11 @@ class UdpListener::Impl final : public net::UdpChannelReader,
   std::uint64_t upgraded_ = 0, handshakes_failed_ = 0;
 };
 
-boost::system::error_code UdpListener::Impl::open(const Endpoint& bind) {
-  net::UdpChannelOptions options;
-  options.bind = bind;
-  auto opened = net::UdpChannel::open(io_, options);
+boost::system::error_code UdpListener::Impl::open(const UdpListenerOptions& options) {
+  net::UdpChannelOptions socket;
+  socket.bind = options.bind;
+  socket.reuse_port = options.reuse_port;
+  auto opened = net::UdpChannel::open(io_, socket);
   if (!opened) return opened.error();
   channel_ = std::move(*opened);
   channel_->start(*this);
@@ -263,7 +290,7 @@ Result<std::unique_ptr<UdpListener>, UdpListenerError> UdpListener::open(
   auto credentials = credentials_of(certificate, options.key_log);
   if (!credentials) return UdpListenerError{credentials.error().text};
   auto impl = std::make_shared<Impl>(io, options, std::move(*credentials), std::move(on_link));
-  if (const auto failed = impl->open(options.bind)) {
+  if (const auto failed = impl->open(options)) {
     return UdpListenerError{"UDP on " + options.bind.to_string() + ": " + net::to_text(failed)};
   }
   return std::unique_ptr<UdpListener>(new UdpListener(std::move(impl)));
@@ -271,6 +298,12 @@ Result<std::unique_ptr<UdpListener>, UdpListenerError> UdpListener::open(
 
 UdpListener::~UdpListener() {
   impl_->shut();
+}
+
+std::optional<UdpListenerError> UdpListener::steer(unsigned shards) {
+  const auto failed = impl_->steer(shards);
+  if (!failed) return std::nullopt;
+  return UdpListenerError{"choosing a shard by BPF: " + net::to_text(failed)};
 }
 
 void UdpListener::close() {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/address.hpp"
@@ -19,7 +20,8 @@ namespace isthmus::link {
 struct UdpListenerOptions {
   Endpoint bind;  ///< [::] takes IPv4 as well
   quic::LinkServerOptions server;
-  bool key_log = false;  ///< secrets go to where net::udp_key_logs() says
+  bool reuse_port = false;  ///< several listeners share the port; see steer()
+  bool key_log = false;     ///< secrets go to where net::udp_key_logs() says
 };
 
 struct UdpListenerError {
@@ -35,6 +37,8 @@ struct UdpListenerCounters {
   std::uint64_t not_sent = 0;        ///< the system took no more
   std::uint64_t early_replayed = 0;  ///< early data that was refused because it came before
   std::size_t open = 0;              ///< links and handshakes
+
+  UdpListenerCounters& operator+=(const UdpListenerCounters& of);
 };
 
 /// Accepts clients on one UDP socket: QUIC and, beside it, media packets. Not thread-safe: used on
@@ -49,6 +53,9 @@ class UdpListener {
   /// Cuts the links.
   ~UdpListener();
 
+  /// Of `shards` listeners on one port, in the order in which they were opened, each gets what its
+  /// LinkServerOptions::shard says. To be asked of one of them once all are open.
+  std::optional<UdpListenerError> steer(unsigned shards);
   /// Takes no new clients; links live on.
   void close();
   /// For clients that come from now on. @return what is wrong with it: the old one stays

@@ -145,6 +145,7 @@ struct ProviderConfig {
 
 /// What holds for every client's link.
 struct LinksConfig {
+  std::uint32_t shards = 1;  ///< threads that carry links; 1: the one that does all else
   bool topology_hiding = false;
   seconds resume_window = std::chrono::duration_cast<seconds>(limits::kResumeWindow);
   seconds drain{0};                         ///< for calls to end by themselves, at SIGTERM

@@ -30,6 +30,11 @@ inline constexpr std::size_t kReliableQueueBytes = 4 * kMiB;  ///< same, in byte
 inline constexpr std::size_t kMediaQueueFrames = 1024;
 /// older media is useless to a jitter buffer
 inline constexpr Duration kMediaDeadline = milliseconds(60);
+/// between the threads of a shard and of the bridge, each way: 60 ms of some 40,000 packets/s
+inline constexpr std::size_t kHandoverMediaBytes = 512 * kKiB;
+/// one client's SIP that waits for the bridge's thread
+inline constexpr std::size_t kHandoverReliableBytes = kMiB;
+inline constexpr unsigned kMostShards = 64;  ///< an id has room for 255
 /// a frame may wait for others of its session: a tenth of a packet's 20 ms
 inline constexpr Duration kBundleWait = milliseconds(2);
 /// channels of a link with compact RTP, each way: all that a session may have

@@ -67,6 +67,25 @@ inline LinkCounters& operator+=(LinkCounters& sum, const LinkCounters& of) {
   return sum;
 }
 
+/// What came since `earlier`.
+inline LinkCounters& operator-=(LinkCounters& now, const LinkCounters& earlier) {
+  now.messages_in -= earlier.messages_in;
+  now.messages_out -= earlier.messages_out;
+  now.bytes_in -= earlier.bytes_in;
+  now.bytes_out -= earlier.bytes_out;
+  now.reliable_frames_in -= earlier.reliable_frames_in;
+  now.reliable_frames_out -= earlier.reliable_frames_out;
+  now.media_frames_in -= earlier.media_frames_in;
+  now.media_frames_out -= earlier.media_frames_out;
+  now.media_dropped -= earlier.media_dropped;
+  now.media_messages_in -= earlier.media_messages_in;
+  now.media_messages_out -= earlier.media_messages_out;
+  now.media_wire_bytes_in -= earlier.media_wire_bytes_in;
+  now.media_wire_bytes_out -= earlier.media_wire_bytes_out;
+  now.malformed_messages -= earlier.malformed_messages;
+  return now;
+}
+
 /// Bytes on the wire for each media packet; 0 before the first.
 inline double wire_bytes_per_packet_in(const LinkCounters& of) {
   const auto packets = static_cast<double>(of.media_frames_in);

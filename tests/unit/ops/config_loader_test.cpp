@@ -220,6 +220,7 @@ TEST(GatewayConfigFile, every_type_refuses_bad_text_and_says_what_it_expects) {
       {"listen.websocket.port", "0x10", "0 to 65535"},
       {"listen.websocket.certificate", "nowhere.pem", "may read"},
       {"listen.websocket.max_connections", "0", "1 to 1000000"},
+      {"links.shards", "65", "1 to 64"},
       {"listen.websocket.names", "[ok.example, 'not ok']", "a domain name"},
       {"sip.udp.advertised_address", "0.0.0.0", "not 0.0.0.0"},
       {"media.ports", "20000", "FIRST-LAST"},

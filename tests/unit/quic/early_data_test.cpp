@@ -26,6 +26,9 @@ class EarlyData : public ::testing::Test {
  protected:
   void meet(QuicWorld::Options options = {}) {
     world = std::make_unique<QuicWorld>(std::move(options));
+    come_and_go();
+  }
+  void come_and_go() {
     const auto [client, server] = world->connect();
     ASSERT_NE(server, nullptr);
     world->run_for(seconds(1));
@@ -153,6 +156,19 @@ TEST_F(EarlyData, a_gateway_that_knows_no_such_ticket_gets_the_hello_after_the_h
   EXPECT_EQ(server()->heard.reliable[0].second, as_text(resume_hello()));
   EXPECT_EQ(server()->core->counters().early_hellos, 0u);
   EXPECT_EQ(client.core->counters().early_refused, 1u);
+}
+
+TEST_F(EarlyData, gateways_that_share_a_key_take_one_anothers_tickets) {
+  QuicWorld::Options options;
+  options.server.ticket_key = quic::ServerTickets::new_key();
+  world = std::make_unique<QuicWorld>(options);
+  auto other = world->make_server();  // older than the ticket: else it takes no early data with it
+  ASSERT_NO_FATAL_FAILURE(come_and_go());
+  world->restart_server(std::move(other));
+  QuicWorld::Client& client = comes_back(resume_hello());
+  ASSERT_TRUE(heard(1));
+  EXPECT_EQ(server()->core->counters().early_hellos, 1u);
+  EXPECT_EQ(client.core->counters().early_refused, 0u);
 }
 
 TEST_F(EarlyData, tickets_outlive_one_turn_of_their_key_and_not_many) {

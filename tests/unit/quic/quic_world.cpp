@@ -49,18 +49,21 @@ QuicWorld::QuicWorld(Options options)
       network_random_(options_.seed + 1000),
       now_(seconds(1000)),
       gateway_{IpAddress::v4(0xCB007101), 8443},
-      server_(std::make_unique<quic::LinkServer>(
-          options_.server, server_credentials(options_.server_logs), random_, *this)) {
+      server_(make_server()) {
   ::testing::Test::RecordProperty("seed", std::to_string(options_.seed));
 }
 
 QuicWorld::~QuicWorld() = default;
 
-void QuicWorld::restart_server() {
+std::unique_ptr<quic::LinkServer> QuicWorld::make_server() {
+  return std::make_unique<quic::LinkServer>(
+      options_.server, server_credentials(options_.server_logs), random_, *this);
+}
+
+void QuicWorld::restart_server(std::unique_ptr<quic::LinkServer> other) {
   for (const auto& [number, server] : servers_) server_->forget(number);
   servers_.clear();
-  server_ = std::make_unique<quic::LinkServer>(
-      options_.server, server_credentials(options_.server_logs), random_, *this);
+  server_ = other ? std::move(other) : make_server();
 }
 
 QuicWorld::Client& QuicWorld::add_client(std::optional<quic::Ticket> ticket) {

@@ -94,8 +94,10 @@ class QuicWorld final : public quic::LinkServerOwner {
 
   /// Sees each datagram when it is sent; @return false: lost
   std::function<bool(const InFlight&)> on_sent;
-  /// As after a restart of the gateway: no link, other keys.
-  void restart_server();
+  /// With the world's options; to stand by.
+  std::unique_ptr<quic::LinkServer> make_server();
+  /// As after a restart of the gateway: no link, other keys; or `other` takes its place.
+  void restart_server(std::unique_ptr<quic::LinkServer> other = nullptr);
   std::size_t datagrams_to_client = 0;
   quic::TicketBox tickets;
   double loss = 0;
