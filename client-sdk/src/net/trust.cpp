@@ -25,7 +25,6 @@ using boost::system::error_code;
 namespace {
 
 constexpr std::string_view kPinPrefix = "sha256//";
-constexpr std::size_t kPinBase64 = 44;  // 32 bytes, padded
 
 /// Names in a certificate are a stranger's.
 std::string shown(std::string_view name) {
@@ -163,8 +162,8 @@ std::optional<Pin> Pin::parse(std::string_view text) {
     return pin;
   }
   if (text.starts_with(kPinPrefix)) text.remove_prefix(kPinPrefix.size());
-  if (text.size() != kPinBase64 || text.back() != '=') return std::nullopt;
-  const auto bytes = base64_decode(text.substr(0, kPinBase64 - 1), Base64::standard);
+  if (text.ends_with('=')) text.remove_suffix(1);
+  const auto bytes = base64_decode(text, Base64::standard);
   if (!bytes || bytes->size() != pin.sha256.size()) return std::nullopt;
   std::ranges::copy(*bytes, pin.sha256.begin());
   return pin;

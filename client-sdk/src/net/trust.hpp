@@ -28,7 +28,7 @@ struct Pin {
   std::array<std::uint8_t, 32> sha256{};
 
   static Pin of(const x509_st& certificate);
-  /// 64 hexadecimal digits, or base64 with or without "sha256//" before it.
+  /// 64 hexadecimal digits, or base64 with or without "sha256//" before and "=" after it.
   static std::optional<Pin> parse(std::string_view text);
   std::string to_string() const;  ///< "sha256//<base64>"
   bool operator==(const Pin&) const = default;

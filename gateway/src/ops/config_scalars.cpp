@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "dns/server_address.hpp"
 #include "net/gateway_url.hpp"
+#include "net/trust.hpp"
 #include "session/authenticator.hpp"
 
 namespace isthmus::ops {
@@ -427,13 +428,7 @@ Scalar key_pin(std::string& value) {
   return checked_text(
       value, "pin",
       "SHA-256 of the gateway's public key as sha256//BASE64 or 64 hexadecimal digits",
-      [](std::string_view text) {
-        if (text.size() == 64) return from_hex(text).has_value();
-        if (text.starts_with("sha256//")) text.remove_prefix(8);
-        if (text.ends_with('=')) text.remove_suffix(1);
-        auto raw = base64_decode(text, Base64::standard);
-        return raw && raw->size() == 32;
-      });
+      [](std::string_view text) { return net::Pin::parse(text).has_value(); });
 }
 
 Scalar choice(MediaSource& value) {

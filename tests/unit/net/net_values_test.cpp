@@ -100,6 +100,7 @@ TEST(Pin, hexadecimal_and_base64_name_the_same_key) {
   EXPECT_EQ(Pin::parse(hex), Pin::parse(base64));
   EXPECT_EQ(Pin::parse(hex)->to_string(), base64);
   EXPECT_EQ(Pin::parse(std::string_view(base64).substr(8)), Pin::parse(hex));
+  EXPECT_EQ(Pin::parse(std::string_view(base64).substr(8, 43)), Pin::parse(hex));
 }
 
 TEST(Pin, other_texts_are_refused) {
