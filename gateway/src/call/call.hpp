@@ -50,7 +50,8 @@ struct DialogPair {
   /// From as the callee knows it, where routing changed it; else empty. Inside the dialog each side
   /// goes on to see what it saw first (RFC 3261 §12.2.1.1).
   std::string shown_from;
-  std::array<std::string, 2> remote_target;  ///< Contact URI that each leg's peer gave
+  std::array<std::string, 2> remote_target;    ///< Contact URI that each leg's peer gave
+  std::array<std::uint32_t, 2> target_cseq{};  ///< of that peer's request that gave it last
   /// Of a peer that gave none (RFC 2543): the caller's From, the Request-URI that the callee got.
   std::array<std::string, 2> address;
   std::array<std::vector<std::string>, 2> route_set;

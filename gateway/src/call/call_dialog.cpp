@@ -18,6 +18,14 @@ bool refreshes_target(Method method) {
          method == Method::notify || method == Method::refer;
 }
 
+/// A refresh of the target counts once it is agreed to: by a 2xx, or by a reliable provisional
+/// response (RFC 3261 §12.2, RFC 6141 §4).
+bool confirms_target(const sip::Message& response) {
+  if (response.status() >= 200) return response.status() < 300;
+  return response.number(HeaderId::rseq).value_or(0) != 0 &&
+         response.lists(HeaderId::require, "100rel");
+}
+
 /// Whether a request that came on `flow` may belong to a leg that uses `leg`.
 bool same_party(const sip::Flow& flow, const sip::Flow& leg) {
   if (flow.is_link() != leg.is_link()) return false;
@@ -98,12 +106,20 @@ bool CallManager::on_dialog_request(sip::TransactionId server, const sip::Flow& 
     return true;
   }
   ref.dialog->usages.on_request(request, ref.from, core_.now);
-  if (refreshes_target(request.method())) {
-    if (auto contact = request.contact())
-      ref.dialog->remote_target[index_of(ref.from)] = contact->uri;
-  }
   forward(ref, server, flow, request, waited);
   return true;
+}
+
+/// The other side agreed to a request of that side. Of several that were under way at once the
+/// newest decides.
+void CallManager::take_target(DialogPair& dialog, Side from, const sip::Message& request) {
+  auto cseq = request.cseq();
+  auto contact = request.contact();
+  if (!refreshes_target(request.method()) || !cseq || !contact) return;
+  std::uint32_t& newest = dialog.target_cseq[index_of(from)];
+  if (cseq->number < newest) return;
+  newest = cseq->number;
+  dialog.remote_target[index_of(from)] = contact->uri;
 }
 
 void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
@@ -143,7 +159,10 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
     core_.reject(server, request, fault->status, fault->reason);
     return;
   }
-  core_.translate(out, crossing_of(*ref.branch, *ref.dialog, ref.from, hop));
+  Crossing crossing = crossing_of(*ref.branch, *ref.dialog, ref.from, hop);
+  Result<sip::NameAddr, sip::Fault> contact = request.contact();
+  if (contact && refreshes_target(request.method())) crossing.contact = contact->uri;
+  core_.translate(out, crossing);
   if (request.method() == Method::invite && ref.dialog->identity.hides[index_of(to)])
     ref.dialog->identity.keep_credentials(out, to);
   std::optional<sip::Message> sent;
@@ -260,7 +279,7 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
   if (status == 503 && try_next_hop(client, HopFailure::response, retry_after_of(response))) return;
   const sip::Flow& back = use.branch->flow[index_of(use.from)];
   if (use.sent && status < 300) core_.credentials.accept(*use.sent, response, use.hop, &back);
-  if (status < 300 && refreshes_target(use.request.method())) {
+  if (confirms_target(response) && refreshes_target(use.request.method())) {
     if (auto contact = response.contact())
       use.dialog->remote_target[index_of(answering)] = contact->uri;
   }
@@ -281,6 +300,7 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
     return;
   }
   if (status >= 200 && status < 300 && use.had_offer && media) media->end_offer(use.from, tag);
+  if (confirms_target(response)) take_target(*use.dialog, use.from, use.request);
   carry_timer_answer(use, response);
   make_outgoing_response(response, use.request);
   use.dialog->identity.carry_response(response, use.request);

@@ -206,6 +206,7 @@ class CallManager : private DialogBook {
   DialogRef find_by_tags(const sip::Flow& flow, const sip::Message& request);
   Crossing crossing_of(const Branch& branch, const DialogPair& dialog, Side from,
                        const sip::Flow& to) const;
+  static void take_target(DialogPair& dialog, Side from, const sip::Message& request);
   void forward(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
                sip::Message& request, bool waited);
   void on_dialog_response(sip::TransactionId client, DialogUse& use, sip::Message& response);

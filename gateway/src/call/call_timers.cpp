@@ -158,6 +158,7 @@ bool CallManager::answer_refresh(const DialogRef& ref, sip::TransactionId server
       !SessionExpires::of(request)) {
     return false;
   }
+  take_target(*ref.dialog, ref.from, request);
   take_request(timer, request, policy, core_.now);
   arm_timers(*ref.call);
   sip::Message ok = sip::Message::response_to(request, 200);

@@ -191,6 +191,69 @@ TEST_F(BridgeDialog, hold_by_a_zero_address_is_no_silence_to_end_the_call_for) {
   EXPECT_EQ(bridge.call_count(), 1u);
 }
 
+// Found in an adversarial test: a refused request moved the caller's and callee's target all the
+// same (RFC 3261 §12.2.2, RFC 6141 §4).
+struct TargetRefresh : BridgeBench {
+  sip::Message ok = answered_call();
+
+  void ask(std::string_view method, unsigned cseq, const std::string& contact) {
+    sip::Message out =
+        by_callee(invite, "c1", method, cseq, method == "INVITE" ? sdp() : std::string());
+    out.set(HeaderId::contact, "<" + contact + ">");
+    give(out, carol);
+  }
+  /// Where a request to carol goes now.
+  std::string target() {
+    give(by_caller(ok, "INFO", ++cseq_), alice);
+    sip::Message info = last(carol, "INFO");
+    give(response(info, 200), carol);
+    return std::string(info.request_uri());
+  }
+
+ private:
+  unsigned cseq_ = 1;
+};
+
+TEST_F(TargetRefresh, a_late_update_that_is_refused_does_not_move_the_target) {
+  ask("UPDATE", 60, "sip:good@198.51.100.1:5060");
+  EXPECT_EQ(target(), "sip:carol@198.51.100.1:5060") << "not agreed to yet";
+  give(response(last(alice, "UPDATE"), 200), alice);
+  EXPECT_EQ(target(), "sip:good@198.51.100.1:5060");
+  ask("UPDATE", 55, "sip:old@198.51.100.1:5060");
+  give(response(last(alice, "UPDATE"), 500), alice);
+  EXPECT_EQ(count(carol, "UPDATE", 500), 1u);
+  EXPECT_EQ(target(), "sip:good@198.51.100.1:5060");
+}
+
+TEST_F(TargetRefresh, a_refused_reinvite_does_not_move_the_target) {
+  ask("INVITE", 2, "sip:moved@198.51.100.1:5060");
+  sip::Message ringing = response(last(alice, "INVITE"), 180);
+  give(ringing, alice);
+  EXPECT_EQ(target(), "sip:carol@198.51.100.1:5060");
+  give(response(last(alice, "INVITE"), 488), alice);
+  EXPECT_EQ(count(carol, "INVITE", 488), 1u);
+  EXPECT_EQ(target(), "sip:carol@198.51.100.1:5060");
+}
+
+TEST_F(TargetRefresh, a_reliable_provisional_response_to_a_reinvite_moves_the_target) {
+  ask("INVITE", 2, "sip:moved@198.51.100.1:5060");
+  sip::Message progress = response(last(alice, "INVITE"), 183);
+  progress.add(HeaderId::require, "100rel");
+  progress.add(HeaderId::rseq, "1");
+  give(progress, alice);
+  EXPECT_EQ(target(), "sip:moved@198.51.100.1:5060");
+}
+
+TEST_F(TargetRefresh, the_newest_of_two_refreshes_wins_in_whichever_order_they_are_answered) {
+  ask("UPDATE", 2, "sip:second@198.51.100.1:5060");
+  sip::Message older = last(alice, "UPDATE");
+  ask("UPDATE", 3, "sip:third@198.51.100.1:5060");
+  give(response(last(alice, "UPDATE"), 200), alice);
+  give(response(older, 200), alice);
+  EXPECT_EQ(count(carol, "UPDATE", 200), 2u);
+  EXPECT_EQ(target(), "sip:third@198.51.100.1:5060");
+}
+
 // RFC 5057: the BYE ends the call; what a REFER subscribed to goes on in its dialog.
 TEST_F(BridgeDialog, notifies_of_a_transfer_cross_after_the_bye) {
   sip::Message ok = answered_call();
