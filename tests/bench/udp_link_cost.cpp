@@ -276,6 +276,7 @@ class Sockets {
           });
       if (!opened) std::abort();
       listeners_ = std::move(*opened);
+      listeners_->run();
     });
   }
   ~Sockets() {

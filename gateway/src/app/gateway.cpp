@@ -135,6 +135,7 @@ std::vector<std::string> Gateway::start() {
   start_upstream();
   metrics_.before_scrape([this] { collect_metrics(); });
   serving_ = true;
+  listeners_->run();
   const auto udp = listeners_->udp_local();
   log_.info("serving", {{"version", kVersion},
                         {"websocket", listeners_->local().to_string()},
@@ -358,14 +359,13 @@ void Gateway::on_tick() {
 }
 
 void Gateway::reload_certificates() {
-  auto report = listeners_->reload_certificates();
-  if (report) {
-    log_.info("certificate_reloaded", {{"pin", report->pin}});
-    log_certificate(*report);
-  } else {
-    for (const std::string& fault : report.error()) {
-      log_.error("certificate_not_reloaded", {{"problem", fault}});
-    }
+  const link::CertificateReload reload = listeners_->reload_certificates();
+  if (reload.report) {
+    log_.info("certificate_reloaded", {{"pin", reload.report->pin}});
+    log_certificate(*reload.report);
+  }
+  for (const std::string& fault : reload.faults) {
+    log_.error("certificate_not_reloaded", {{"problem", fault}});
   }
   if (auto wrong = host_.reload_certificates()) {
     log_.error("certificate_not_reloaded", {{"problem", "sip.tls: " + *wrong}});

@@ -4,6 +4,7 @@
 
 #include "link/link_shard.hpp"
 #include "net/asio_error.hpp"
+#include "net/clock.hpp"
 #include "net/udp_channel.hpp"
 #include "quic/tickets.hpp"
 
@@ -12,6 +13,9 @@ namespace isthmus::link {
 namespace asio = boost::asio;
 
 namespace {
+
+/// For as long may those who ask for counters hold up calls, while shards have much to do.
+constexpr Duration kLongestCount = milliseconds(20);
 
 std::size_t share_of(std::size_t all, std::size_t shards) {
   return (all + shards - 1) / shards;
@@ -28,11 +32,10 @@ Result<Endpoint, UdpListenerError> find_free_udp(asio::io_context& io, const End
 }  // namespace
 
 Result<std::unique_ptr<ClientListeners>, ListenerError> ClientListeners::open(
-    asio::io_context& owner, ClientListenersOptions options, OnLink on_link) {
+    asio::io_context& owner, ClientListenersOptions options, const OnLink& on_link) {
   std::unique_ptr<ClientListeners> made(new ClientListeners);
   if (auto fault = made->open_websockets(owner, options, on_link)) return *fault;
   if (options.udp) made->udp_fault_ = made->open_udp(owner, options);
-  for (const auto& shard : made->shards_) shard->run();
   return made;
 }
 
@@ -76,8 +79,11 @@ std::optional<std::string> ClientListeners::open_udp(asio::io_context& owner,
   std::optional<UdpListenerError> fault;
   for (const auto& shard : shards_) {
     if (!fault) fault = shard->open_udp(udp);
+    // From the first on: as long as the one that is meant is not there, the kernel takes another.
+    if (!fault && count > 1 && shard == shards_.front()) {
+      fault = shard->udp()->steer(static_cast<unsigned>(count));
+    }
   }
-  if (!fault && count > 1) fault = shards_.front()->udp()->steer(static_cast<unsigned>(count));
   if (fault) {
     for (const auto& shard : shards_) shard->close_udp();
     return fault->text;
@@ -88,6 +94,10 @@ std::optional<std::string> ClientListeners::open_udp(asio::io_context& owner,
 
 ClientListeners::~ClientListeners() = default;
 
+void ClientListeners::run() {
+  for (const auto& shard : shards_) shard->run();
+}
+
 void ClientListeners::close() {
   for (const auto& shard : shards_) {
     shard->ask([&shard] {
@@ -97,40 +107,42 @@ void ClientListeners::close() {
   }
 }
 
-Result<CertificateReport, std::vector<std::string>> ClientListeners::reload_certificates() {
-  std::vector<std::string> faults;
+CertificateReload ClientListeners::reload_certificates() {
+  CertificateReload reload;
+  Listener& first = shards_.front()->listener();
+  auto report = shards_.front()->ask([&first] { return first.reload_certificates(); });
+  if (!report) return {std::nullopt, {report.error().text}};
+  reload.report = certificate_ = *report;
+  // All have what one has read: files may change meanwhile. Nobody but this changes it.
+  const Certificate& loaded = first.loaded();
   for (const auto& shard : shards_) {
-    auto report = shard->ask([&]() -> Result<CertificateReport, CertificateError> {
-      auto loaded = shard->listener().reload_certificates();
-      if (!loaded || shard->udp() == nullptr) return loaded;
-      if (const auto wrong = shard->udp()->set_certificate(shard->listener().loaded())) {
-        faults.push_back("listen.udp: " + wrong->text);
+    shard->ask([&] {
+      if (shard != shards_.front()) {
+        if (const auto wrong = shard->listener().set_certificate(loaded)) {
+          reload.faults.push_back(wrong->text);
+        }
       }
-      return loaded;
+      if (shard->udp() == nullptr) return;
+      if (const auto wrong = shard->udp()->set_certificate(loaded)) {
+        reload.faults.push_back("listen.udp: " + wrong->text);
+      }
     });
-    if (!report) {
-      faults.push_back(report.error().text);
-      break;  // the others would find the same
-    }
-    if (shard == shards_.front()) certificate_ = *report;
   }
-  if (!faults.empty()) return faults;
-  return certificate_;
+  return reload;
 }
 
 ClientListenersCounters ClientListeners::counters() const {
+  for (const auto& shard : shards_) shard->ask_counters();
+  const Instant deadline = net::clock_now() + kLongestCount;
   ClientListenersCounters counters;
   for (const auto& shard : shards_) {
-    const auto one = shard->ask([&shard] {
-      return std::pair{shard->listener().counters(),
-                       shard->udp() != nullptr ? shard->udp()->counters() : UdpListenerCounters{}};
-    });
-    counters.websocket += one.first;
+    const LinkShardCounters one = shard->counters(deadline);
+    counters.websocket += one.websocket;
     if (udp_local_) {
       if (!counters.udp) counters.udp.emplace();
-      *counters.udp += one.second;
+      *counters.udp += one.udp;
     }
-    counters.open.push_back(one.first.open + one.second.open);
+    counters.open.push_back(one.websocket.open + one.udp.open);
     if (shard->handover() != nullptr) counters.handover += shard->handover()->counters();
   }
   return counters;

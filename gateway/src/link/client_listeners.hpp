@@ -33,6 +33,11 @@ struct ClientListenersCounters {
   std::vector<std::size_t> open;  ///< by shard: sockets and UDP links, those shaking hands included
 };
 
+struct CertificateReload {
+  std::optional<CertificateReport> report;  ///< none: it could not be read
+  std::vector<std::string> faults;
+};
+
 /// All the sockets that clients come to. Used on the thread that runs the owner's io_context, and
 /// so are the links: see LinkShard for those that live elsewhere.
 class ClientListeners {
@@ -40,18 +45,21 @@ class ClientListeners {
   using OnLink = std::function<void(std::unique_ptr<wire::Link> link)>;
 
   static Result<std::unique_ptr<ClientListeners>, ListenerError> open(
-      boost::asio::io_context& owner, ClientListenersOptions options, OnLink on_link);
+      boost::asio::io_context& owner, ClientListenersOptions options, const OnLink& on_link);
   /// Cuts the links.
   ~ClientListeners();
+
+  /// Serves from now on; until then clients wait.
+  void run();
 
   /// Why there are no UDP links although they were asked for.
   const std::optional<std::string>& udp_fault() const { return udp_fault_; }
 
   /// Takes no new clients; links live on.
   void close();
-  /// Reads (or renews) the certificate again; links that stand keep theirs. Each error names its
-  /// listener; the old certificate stays in use there.
-  Result<CertificateReport, std::vector<std::string>> reload_certificates();
+  /// Reads (or renews) the certificate again; links that stand keep theirs. Where something is
+  /// wrong, the old one stays in use.
+  CertificateReload reload_certificates();
 
   const CertificateReport& certificate() const { return certificate_; }
   Endpoint local() const { return local_; }

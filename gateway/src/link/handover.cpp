@@ -23,13 +23,14 @@ struct SharedLink {
   std::unique_ptr<Handover::ShardEnd> shard_end;
   std::unique_ptr<wire::Link> link;
   bool touched = false;
+  bool spoken_to = false;  ///< its owner has sent something on it
   // The owner's thread
   Handover::OwnerEnd* owner_end = nullptr;
   // Written before the owner hears of it
   std::uint32_t media_id = 0;
   Endpoint local;
   // Both
-  std::atomic<std::size_t> reliable_waiting{0};  ///< bytes on their way to the owner
+  std::atomic<std::size_t> reliable_waiting{0};  ///< cost of what is on its way to the owner
   std::mutex mutex;                              ///< over what follows
   Endpoint remote;
   LinkCounters counters, claimed;  ///< claimed: what the owner saw last
@@ -51,20 +52,22 @@ class Handover::ShardEnd final : public wire::LinkHandler {
   void on_reliable(Channel channel, ByteView bytes) override {
     const auto link = link_.lock();
     if (!link) return;
-    const std::size_t waiting = link->reliable_waiting.fetch_add(bytes.size()) + bytes.size();
-    if (waiting > limits::kHandoverReliableBytes) {
-      handover_.links_cut_.fetch_add(1, std::memory_order_relaxed);
-      link->link->close(CloseCode::limit_exceeded, "too much SIP at once");
-      return;
+    const std::size_t cost = Mailbox::cost_of(bytes);
+    const std::size_t waiting = link->reliable_waiting.fetch_add(cost) + cost;
+    if (!link->spoken_to && waiting > limits::kUnauthenticatedBytes) {
+      return cut(*link, CloseCode::limit_exceeded, "too much before the Welcome");
+    }
+    if (waiting > limits::kHandoverReliableBytes ||
+        !handover_.to_owner_->put({Parcel::Kind::reliable, channel, link}, bytes)) {
+      return cut(*link, CloseCode::too_slow, "too much SIP waits for the gateway");
     }
     handover_.touch(link);
-    handover_.to_owner_->put({Parcel::Kind::reliable, channel, link}, bytes);
   }
   void on_media(Channel channel, ByteView bytes) override {
     const auto link = link_.lock();
-    if (!link) return;
+    if (!link || !link->spoken_to) return;
     handover_.touch(link);
-    handover_.send_media(*handover_.to_owner_, link, channel, bytes);
+    handover_.to_owner_->put({Parcel::Kind::media, channel, link}, bytes);
   }
   void on_closed(CloseCode code, const std::string& reason) override {
     const auto link = link_.lock();
@@ -75,6 +78,11 @@ class Handover::ShardEnd final : public wire::LinkHandler {
   }
 
  private:
+  void cut(SharedLink& link, CloseCode code, std::string_view why) {
+    handover_.links_cut_.fetch_add(1, std::memory_order_relaxed);
+    link.link->close(code, why);
+  }
+
   Handover& handover_;  ///< which has the SharedLink that has this
   std::weak_ptr<SharedLink> link_;
 };
@@ -93,10 +101,14 @@ class Handover::OwnerEnd final : public wire::Link {
 
   void start(wire::LinkHandler& handler) override { handler_ = &handler; }
   void send_reliable(Channel channel, ByteView bytes) override {
-    put(Parcel::Kind::reliable, channel, bytes);
+    if (closing_ || put(Parcel::Kind::reliable, channel, bytes)) return;
+    handover_->links_cut_.fetch_add(1, std::memory_order_relaxed);
+    constexpr std::string_view kWhy = "too much SIP waits for the link's thread";
+    put(Parcel::Kind::close, static_cast<std::uint32_t>(CloseCode::too_slow), as_bytes(kWhy));
+    closing_ = true;
   }
   void send_media(Channel channel, ByteView bytes) override {
-    handover_->send_media(*handover_->to_shard_, link_, channel, bytes);
+    put(Parcel::Kind::media, channel, bytes);
   }
   void close(CloseCode code, std::string_view reason) override {
     closing_ = true;
@@ -130,8 +142,8 @@ class Handover::OwnerEnd final : public wire::Link {
   }
 
  private:
-  void put(Parcel::Kind kind, std::uint32_t value, ByteView bytes) {
-    handover_->to_shard_->put({kind, value, link_}, bytes);
+  bool put(Parcel::Kind kind, std::uint32_t value, ByteView bytes) {
+    return handover_->to_shard_->put({kind, value, link_}, bytes);
   }
 
   std::shared_ptr<Handover> handover_;
@@ -185,7 +197,9 @@ void Handover::on_owner(const Parcel& parcel, ByteView bytes) {
     if (on_link_) on_link_(std::move(end));
     return;
   }
-  if (parcel.kind == Parcel::Kind::reliable) link->reliable_waiting.fetch_sub(bytes.size());
+  if (parcel.kind == Parcel::Kind::reliable) {
+    link->reliable_waiting.fetch_sub(Mailbox::cost_of(bytes));
+  }
   if (link->owner_end == nullptr) return;
   if (parcel.kind == Parcel::Kind::closed) {
     link->owner_end->on_closed(static_cast<CloseCode>(parcel.value), std::string(as_text(bytes)));
@@ -200,6 +214,7 @@ void Handover::on_shard(const Parcel& parcel, ByteView bytes) {
   touch(link);
   switch (parcel.kind) {
     case Parcel::Kind::reliable:
+      link->spoken_to = true;
       return link->link->send_reliable(parcel.value, bytes);
     case Parcel::Kind::media:
       return link->link->send_media(parcel.value, bytes);
@@ -213,15 +228,6 @@ void Handover::on_shard(const Parcel& parcel, ByteView bytes) {
     case Parcel::Kind::closed:
       return;  // never to the shard
   }
-}
-
-void Handover::send_media(Mailbox& to, const std::shared_ptr<SharedLink>& link, Channel channel,
-                          ByteView bytes) {
-  if (to.waiting() + bytes.size() > limits::kHandoverMediaBytes) {
-    media_dropped_.fetch_add(1, std::memory_order_relaxed);
-    return;
-  }
-  to.put({Parcel::Kind::media, channel, link}, bytes);
 }
 
 /// Something happened to the link, on the shard's thread: its owner shall know within a second.
@@ -272,7 +278,7 @@ void Handover::shut() {
 
 HandoverCounters Handover::counters() const {
   HandoverCounters counters;
-  counters.media_dropped = media_dropped_.load(std::memory_order_relaxed);
+  counters.media_dropped = to_owner_->media_dropped() + to_shard_->media_dropped();
   counters.links_cut = links_cut_.load(std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
   counters.unclaimed = unclaimed_;

@@ -16,8 +16,8 @@
 namespace isthmus::link {
 
 struct HandoverCounters {
-  std::uint64_t media_dropped = 0;  ///< too much waited for the other thread
-  std::uint64_t links_cut = 0;      ///< one client's SIP waited for the owner's thread, too much
+  std::uint64_t media_dropped = 0;  ///< too much of it, or it for too long, waited for a thread
+  std::uint64_t links_cut = 0;      ///< too much SIP waited
   /// What links counted after their owners had let go of them.
   wire::LinkCounters unclaimed;
 
@@ -25,10 +25,12 @@ struct HandoverCounters {
 };
 
 /// Hands links that live on one thread (a shard's) to their owner on another, who sees a wire::Link
-/// with that class' rules on its own thread. Media that would wait behind more than
-/// limits::kHandoverMediaBytes is dropped and counted; a client of whom more than
-/// limits::kHandoverReliableBytes wait is cut with limit_exceeded. Such a link's remote() and
-/// counters() are at most a second old, and final once it is closed.
+/// with that class' rules on its own thread. What waits between the two has bounds, because neither
+/// QUIC's flow control nor TCP's reaches across: media is dropped (Mailbox), and a client of whom
+/// more than limits::kHandoverReliableBytes wait is cut with too_slow, which leaves its session.
+/// Until its owner first sends on it, as a Welcome is, a link may have no more than
+/// limits::kUnauthenticatedBytes waiting, and no media. Such a link's remote() and counters() are
+/// at most a second old, and final once it is closed.
 class Handover : public std::enable_shared_from_this<Handover> {
  public:
   /// Called on the owner's thread.
@@ -54,15 +56,13 @@ class Handover : public std::enable_shared_from_this<Handover> {
   Handover(boost::asio::io_context& shard, OnLink on_link);
   void on_shard(const Parcel& parcel, ByteView bytes);
   void on_owner(const Parcel& parcel, ByteView bytes);
-  void send_media(Mailbox& to, const std::shared_ptr<SharedLink>& link, wire::Channel channel,
-                  ByteView bytes);
   void touch(const std::shared_ptr<SharedLink>& link);
   void publish_touched();
   void release(const std::shared_ptr<SharedLink>& link);
 
   OnLink on_link_;
   std::shared_ptr<Mailbox> to_owner_, to_shard_;
-  std::atomic<std::uint64_t> media_dropped_{0}, links_cut_{0};
+  std::atomic<std::uint64_t> links_cut_{0};
   mutable std::mutex mutex_;  ///< over unclaimed_
   wire::LinkCounters unclaimed_;
 

@@ -53,6 +53,38 @@ std::optional<UdpListenerError> LinkShard::open_udp(UdpListenerOptions options) 
   return std::nullopt;
 }
 
+LinkShardCounters LinkShard::count() const {
+  LinkShardCounters counters;
+  counters.websocket = listener_->counters();
+  if (udp_) counters.udp = udp_->counters();
+  return counters;
+}
+
+void LinkShard::ask_counters() const {
+  if (!thread_.joinable()) return;
+  std::uint64_t number = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    number = ++asked_;
+  }
+  asio::post(*own_io_, [this, number] {
+    const LinkShardCounters now = count();
+    {
+      const std::lock_guard lock(mutex_);
+      counters_ = now;
+      answered_ = number;
+    }
+    counted_.notify_one();
+  });
+}
+
+LinkShardCounters LinkShard::counters(Instant deadline) const {
+  if (!thread_.joinable()) return count();
+  std::unique_lock lock(mutex_);
+  counted_.wait_until(lock, deadline, [this] { return answered_ == asked_; });
+  return counters_;
+}
+
 void LinkShard::run() {
   if (!own_io_) return;
   // Signals are for the owner's thread, whose io_context waits for them.

@@ -62,8 +62,11 @@ Result<std::shared_ptr<asio::ssl::context>, CertificateError> make_context(
   return context;
 }
 
-/// @return where it listens
-Result<Endpoint, ListenerError> listen(Acceptor& acceptor, const Endpoint& bind, bool reuse_port) {
+ListenerError cannot_listen(const Endpoint& bind, const error_code& error) {
+  return {"listening on " + bind.to_string() + ": " + net::to_text(error)};
+}
+
+Result<Endpoint, ListenerError> bind_to(Acceptor& acceptor, const Endpoint& bind, bool reuse_port) {
   using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
   const auto endpoint = net::to_asio<tcp>(bind);
   error_code error;
@@ -74,10 +77,7 @@ Result<Endpoint, ListenerError> listen(Acceptor& acceptor, const Endpoint& bind,
     acceptor.set_option(asio::ip::v6_only(false), error);
   }
   if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-  if (error) {
-    return ListenerError{"listening on " + bind.to_string() + ": " + net::to_text(error)};
-  }
+  if (error) return cannot_listen(bind, error);
   return net::from_asio(acceptor.local_endpoint(error));
 }
 
@@ -113,6 +113,7 @@ class Listener::Impl : public std::enable_shared_from_this<Impl> {
   void run() { asio::co_spawn(io_, accept_loop(shared_from_this()), asio::detached); }
   void close();
   Result<CertificateReport, CertificateError> reload();
+  std::optional<CertificateError> use(const Certificate& certificate);
   const CertificateReport& report() const { return report_; }
   const Certificate& loaded() const { return certificate_; }
   Endpoint local() const { return local_; }
@@ -162,19 +163,27 @@ class Listener::Impl : public std::enable_shared_from_this<Impl> {
 std::optional<ListenerError> Listener::Impl::open() {
   auto loaded = reload();
   if (!loaded) return ListenerError{loaded.error().text};
-  auto listening = listen(acceptor_, options_.bind, options_.reuse_port);
-  if (!listening) return listening.error();
-  local_ = *listening;
+  auto bound = bind_to(acceptor_, options_.bind, options_.reuse_port);
+  if (!bound) return bound.error();
+  local_ = *bound;
+  error_code error;
+  acceptor_.listen(asio::socket_base::max_listen_connections, error);
+  if (error) return cannot_listen(options_.bind, error);
+  return std::nullopt;
+}
+
+std::optional<CertificateError> Listener::Impl::use(const Certificate& certificate) {
+  auto context = make_context(certificate);
+  if (!context) return context.error();
+  if (options_.key_log) net::log_keys((*context)->native_handle());
+  tls_ = std::move(*context);
   return std::nullopt;
 }
 
 Result<CertificateReport, CertificateError> Listener::Impl::reload() {
   auto certificate = get_certificate(options_.certificate, wall_now());
   if (!certificate) return certificate.error();
-  auto context = make_context(*certificate);
-  if (context && options_.key_log) net::log_keys((*context)->native_handle());
-  if (!context) return context.error();
-  tls_ = std::move(*context);
+  if (auto wrong = use(*certificate)) return *wrong;
   report_ = {certificate->pin, certificate->self_signed, certificate->made_now,
              certificate->not_after, certificate->warnings};
   certificate_ = std::move(*certificate);
@@ -331,7 +340,7 @@ Result<std::unique_ptr<Listener>, ListenerError> Listener::open(asio::io_context
 
 Result<Endpoint, ListenerError> Listener::find_free(asio::io_context& io, const Endpoint& bind) {
   Acceptor acceptor(io);
-  return listen(acceptor, bind, false);
+  return bind_to(acceptor, bind, false);
 }
 
 Listener::Listener(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -343,6 +352,9 @@ void Listener::close() {
 }
 Result<CertificateReport, CertificateError> Listener::reload_certificates() {
   return impl_->reload();
+}
+std::optional<CertificateError> Listener::set_certificate(const Certificate& certificate) {
+  return impl_->use(certificate);
 }
 const Certificate& Listener::loaded() const {
   return impl_->loaded();

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,8 +75,8 @@ class Listener {
   static Result<std::unique_ptr<Listener>, ListenerError> open(boost::asio::io_context& io,
                                                                ListenerOptions options,
                                                                OnLink on_link);
-  /// @return `bind` with its port, which nobody listens on; an error if somebody does. With
-  /// reuse_port, open() would not notice.
+  /// @return `bind` with its port, on which nobody listens; an error if somebody does, which open()
+  /// with reuse_port would not notice.
   static Result<Endpoint, ListenerError> find_free(boost::asio::io_context& io,
                                                    const Endpoint& bind);
   /// As close().
@@ -87,6 +88,9 @@ class Listener {
   /// Reads (or renews) the certificate again. Links that stand keep theirs; on an error the old one
   /// stays in use.
   Result<CertificateReport, CertificateError> reload_certificates();
+
+  /// For clients that come from now on. @return what is wrong with it: the old one stays
+  std::optional<CertificateError> set_certificate(const Certificate& certificate);
 
   const CertificateReport& certificate() const;
   /// The certificate in use with its key, for other listeners of the same gateway.

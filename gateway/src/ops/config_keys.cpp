@@ -243,8 +243,9 @@ void visit_links(KeyVisitor& v, LinksConfig& c) {
     v.value("shards",
             {"Threads that carry links: handshakes, encryption, sockets. 1: the thread that does "
              "all else does this too, which is cheapest and enough for most. More, at most one for "
-             "each core to spare, for gateways that fill a core. listen.udp.retry_above and "
-             "listen.websocket.max_connections are for all of them together.",
+             "each core to spare, for gateways that fill a core. Of "
+             "listen.udp.retry_above, and of listen.websocket.max_connections for UDP, each has an "
+             "equal share.",
              "threads"},
             count(c.shards, 1, limits::kMostShards));
     v.value("topology_hiding", kTopologyHiding, boolean(c.topology_hiding));

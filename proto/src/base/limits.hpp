@@ -30,10 +30,14 @@ inline constexpr std::size_t kReliableQueueBytes = 4 * kMiB;  ///< same, in byte
 inline constexpr std::size_t kMediaQueueFrames = 1024;
 /// older media is useless to a jitter buffer
 inline constexpr Duration kMediaDeadline = milliseconds(60);
-/// between the threads of a shard and of the bridge, each way: 60 ms of some 40,000 packets/s
-inline constexpr std::size_t kHandoverMediaBytes = 512 * kKiB;
-/// one client's SIP that waits for the bridge's thread
-inline constexpr std::size_t kHandoverReliableBytes = kMiB;
+/// media between the threads of a shard and of the bridge, each way: 60 ms of some 40,000 packets/s
+inline constexpr std::size_t kHandoverMediaBytes = 768 * kKiB;
+/// one client's SIP that waits for the bridge's thread: more than a session may send again at once
+inline constexpr std::size_t kHandoverReliableBytes = 6 * kMiB;
+/// same, of all clients of a shard, each way
+inline constexpr std::size_t kHandoverAllReliableBytes = 64 * kMiB;
+/// then whatever else the thread has to do has its turn
+inline constexpr std::size_t kHandoverEntriesPerTurn = 128;
 inline constexpr unsigned kMostShards = 64;  ///< an id has room for 255
 /// a frame may wait for others of its session: a tenth of a packet's 20 ms
 inline constexpr Duration kBundleWait = milliseconds(2);
