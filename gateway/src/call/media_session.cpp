@@ -52,6 +52,39 @@ RemoteMedia remote_of(const sdp::SessionDescription& description,
   return remote;
 }
 
+namespace {
+
+/// A stream that the relay, which carries datagrams of its leg's address family, cannot bring to
+/// where the description says.
+bool cannot_flow(const sdp::SessionDescription& description,
+                 const sdp::SessionDescription::Media& media, const sip::Flow& flow) {
+  const std::string_view protocol = media.protocol();
+  if (iequals(protocol.substr(0, protocol.find('/')), "TCP")) return true;  // MSRP, BFCP
+  const std::optional<sdp::Connection> connection = description.connection_of(media);
+  if (flow.is_link() || !connection) return false;
+  if (!connection->ip) return true;  // a name
+  return !connection->ip->is_unspecified() &&
+         connection->ip->is_v4() != flow.remote.address.is_v4();
+}
+
+/// Such streams of an offer are refused (RFC 3264 §6): not offered on. @return why there would be
+/// no other, if so
+std::optional<MediaFault> refuse_what_cannot_flow(sdp::SessionDescription& description,
+                                                  const sip::Flow& flow) {
+  std::size_t refused = 0, left = 0;
+  for (sdp::SessionDescription::Media& media : description.media()) {
+    if (media.port() == 0) continue;
+    const bool refuse = cannot_flow(description, media, flow);
+    ++(refuse ? refused : left);
+    if (refuse) media.set_port(0);
+  }
+  if (refused == 0 || left != 0) return std::nullopt;
+  return MediaFault{488,
+                    "Media over TCP, to a host name or of the other address family is not relayed"};
+}
+
+}  // namespace
+
 MediaSession::MediaSession(MediaPlane& plane, sip::Flow caller, sip::Flow callee)
     : plane_(plane), flows_{caller, callee} {}
 
@@ -193,6 +226,9 @@ Result<std::string, MediaFault> MediaSession::translate(Side from_side, std::str
   sdp::SessionDescription description = std::move(*parsed);
   strip_ice(description);
   std::size_t from = index_of(from_side), to = 1 - from;
+  if (offer) {
+    if (auto fault = refuse_what_cannot_flow(description, flows_[from])) return *fault;
+  }
   Fork& fork = fork_of(dialog);
   if (offer) {
     fork.offered = lines_of(description);

@@ -74,6 +74,40 @@ TEST_F(Streams, answer_cannot_open_what_was_not_offered) {
   EXPECT_EQ(answer.media().size(), 2u);
 }
 
+TEST_F(Streams, what_cannot_flow_is_not_offered_on) {
+  const auto offered = carry(Side::caller,
+                             "m=audio 40000 RTP/AVP 0\r\nm=message 7777 TCP/MSRP *\r\n"
+                             "m=application 7778 TCP/TLS/BFCP *\r\n",
+                             true);
+  EXPECT_NE(offered.media()[0].port(), 0);
+  EXPECT_EQ(offered.media()[1].port(), 0);
+  EXPECT_EQ(offered.media()[2].port(), 0);
+  EXPECT_EQ(session.stream_count(), 1u);
+  const auto answer = carry(Side::callee,
+                            "m=audio 50000 RTP/AVP 0\r\nm=message 0 TCP/MSRP *\r\n"
+                            "m=application 0 TCP/TLS/BFCP *\r\n",
+                            false);
+  EXPECT_EQ(answer.media()[1].port(), 0);
+}
+
+TEST_F(Streams, an_offer_of_which_nothing_can_flow_is_refused_and_changes_nothing) {
+  carry(Side::caller, "m=audio 40000 RTP/AVP 0\r\n", true);
+  carry(Side::callee, "m=audio 50000 RTP/AVP 0\r\n", false);
+  for (const char* media : {"m=message 7777 TCP/MSRP *\r\n",
+                            "m=audio 50000 RTP/AVP 0\r\nc=IN IP4 media.example.net\r\n",
+                            "m=audio 50000 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\n"}) {
+    const auto refused = session.translate(Side::callee, sdp(media), true);
+    ASSERT_FALSE(refused) << media;
+    EXPECT_EQ(refused.error().status, 488) << media;
+    EXPECT_EQ(session.pending_offer(""), std::nullopt);
+  }
+  EXPECT_EQ(session.stream_count(), 1u);
+  EXPECT_EQ(remote_of(false).port, 50000);
+  const auto held = session.translate(  // 0.0.0.0 is hold in either family (RFC 3264 §8.4)
+      Side::callee, sdp("m=audio 50000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n"), true);
+  EXPECT_TRUE(held);
+}
+
 TEST_F(Streams, a_description_with_every_port_zero_tells_no_address_of_the_other_leg) {
   auto offer = carry(Side::caller, "m=audio 0 RTP/AVP 0\r\n", true);
   EXPECT_EQ(offer.connection_of(offer.media()[0])->address, "0.0.0.0");
