@@ -136,7 +136,7 @@ media::RelayConfig BridgeHost::relay_config() const {
 }
 
 bool BridgeHost::allowed(const Endpoint& source) {
-  return allowed_(source) || bridge_->is_dialog_peer(source);
+  return allowed_(source) || bridge_->is_dialog_peer(source.address, clock_now());
 }
 
 /// Tells nothing but the status: no software, no methods, no names.

@@ -360,8 +360,8 @@ bool Bridge::end_call(CallId id, std::string_view reason, Instant now, Actions& 
   return found;
 }
 
-bool Bridge::is_dialog_peer(const Endpoint& endpoint) const {
-  return impl_->calls_.is_dialog_peer(endpoint);
+bool Bridge::is_dialog_peer(const IpAddress& address, Instant now) const {
+  return impl_->core_.peers.knows(address, now);
 }
 
 void Bridge::take_no_more_calls() {

@@ -147,9 +147,9 @@ class Bridge {
   /// Ends a call from outside (administrator, shutdown): BYE or CANCEL on both legs. @return false:
   /// no such call.
   bool end_call(CallId id, std::string_view reason, Instant now, Actions& out);
-  /// Whether a dialog in progress has a leg at this address: a provider's second host, learned from
-  /// its Contact.
-  bool is_dialog_peer(const Endpoint& endpoint) const;
+  /// Whether a dialog leads there, or did a minute ago: a provider's second host, or who calls
+  /// through it, known by a Contact or a route. It may speak inside dialogs.
+  bool is_dialog_peer(const IpAddress& address, Instant now) const;
 
   /// From here on new calls are refused with 503; those that stand go on.
   void take_no_more_calls();

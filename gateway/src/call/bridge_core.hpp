@@ -5,6 +5,7 @@
 
 #include "call/bridge.hpp"
 #include "call/credential_agent.hpp"
+#include "call/dialog_peers.hpp"
 #include "call/identifier_map.hpp"
 #include "call/large_requests.hpp"
 #include "call/lookups.hpp"
@@ -32,6 +33,7 @@ struct BridgeCore {
   IdentifierMap* identifiers = nullptr;  ///< the call manager's, which knows the dialogs
   LargeRequests large;
   WaysBack ways_back;
+  DialogPeers peers;
   Lookups lookups;
   BridgeCounters counters;
   std::size_t calls = 0, subscriptions = 0;  ///< at this moment, services included
@@ -87,6 +89,9 @@ struct BridgeCore {
   /// Has something found out (Router's `lookup` words), and goes on when it is, or when the time is
   /// up. @return false: too much waits already, and nothing was kept.
   bool ask(const std::string& key, Lookups::Resume resume);
+  /// For how long a peer may still have something to repeat, or to answer, when its call is over: a
+  /// BYE of ours, and once more with credentials.
+  Duration rest_of_peers() const { return 2 * config.timers.timeout(); }
   void emit(Action action) { out->push_back(std::move(action)); }
 
  private:

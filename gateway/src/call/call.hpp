@@ -8,6 +8,7 @@
 
 #include "base/time.hpp"
 #include "call/dialog_identity.hpp"
+#include "call/dialog_peers.hpp"
 #include "call/dialog_usages.hpp"
 #include "call/dtmf_info.hpp"
 #include "call/failover.hpp"
@@ -124,6 +125,7 @@ struct Call {
   bool invite = true;
   std::vector<std::string> call_ids;    ///< under which it is found: of all its legs
   std::vector<std::uint64_t> sessions;  ///< likewise: whose links its legs are or were on
+  DialogPeers::Held peers;              ///< hosts that its dialogs lead to
   bool terminated = false;              ///< of a subscription: its last NOTIFY came
   std::vector<std::unique_ptr<Branch>> branches;
   Branch* winner = nullptr;

@@ -175,7 +175,6 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
     core_.reject(server, request, 503, "Too many transactions", 5);
     return;
   }
-  note_peer(hop);
   if (sent && request.method() == Method::invite) ref.dialog->identity.keep_credentials(*sent, to);
   // In an early dialog a BYE ends that dialog only; the INVITE still gets its own final response
   // (RFC 3261 §15).

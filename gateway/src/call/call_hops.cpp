@@ -1,7 +1,9 @@
 // CallManager: where requests inside a dialog go, and elsewhere when a place fails.
+#include <algorithm>
 #include <memory>
 #include <utility>
 
+#include "base/limits.hpp"
 #include "call/call_manager.hpp"
 #include "call/crossing.hpp"
 
@@ -9,8 +11,8 @@ namespace isthmus::call {
 
 namespace {
 
-constexpr std::size_t kKnownPeers = 10'000;  // hosts that Contacts led to; the oldest give way
-constexpr Duration kPeerLife = std::chrono::hours(4);  // of one, since last used
+// Of those that one name leads to: there is room for the other leg's.
+constexpr std::size_t kPeersPerPlace = limits::kPeersPerCall / 2;
 
 }  // namespace
 
@@ -57,17 +59,24 @@ sip::Flow CallManager::next_hop(const Branch& branch, const DialogPair& dialog, 
                   dialog.route_set[index_of(to)]);
 }
 
-/// Begins to look the peer's address up, so that the ACK need not wait as long.
-void CallManager::look_ahead(const Branch& branch, const DialogPair& dialog, Side to) {
+/// Finds out where that side's Contact or route leads, once it is known: what that side sends in
+/// the dialog comes from there (RFC 3261 §12.2.1.1), and what goes to it need not wait as long.
+void CallManager::look_ahead(Call& call, const Branch& branch, const DialogPair& dialog, Side to) {
   std::string lookup;
   std::size_t side = index_of(to);
-  std::vector<sip::Flow> hops =
-      next_hops(branch.flow[side], dialog.remote_target[side], dialog.route_set[side], lookup);
-  if (hops.empty()) {
-    core_.ask(lookup, [](bool) {});
-  } else {
-    note_peer(hops.front());
+  const sip::Flow& flow = branch.flow[side];
+  const std::string& target = dialog.remote_target[side];
+  const std::vector<std::string>& routes = dialog.route_set[side];
+  std::vector<sip::Flow> hops = next_hops(flow, target, routes, lookup);
+  if (!hops.empty()) {
+    note_peers(call, hops);
+    return;
   }
+  core_.ask(lookup, [this, id = call.id, flow, target, routes](bool) {
+    std::string unknown;
+    if (auto found = calls_.find(id); found != calls_.end())
+      note_peers(*found->second, next_hops(flow, target, routes, unknown));
+  });
 }
 
 /// @param server 0: an ACK.
@@ -80,6 +89,10 @@ bool CallManager::find_hops(const DialogRef& ref, sip::TransactionId server, con
   std::string lookup;
   hops = next_hops(near, ref.dialog->remote_target[to], ref.dialog->route_set[to], lookup);
   if (hops.empty() && waited) hops = {near};
+  // The sender's place, which a refresh may have moved, and the one that is to answer.
+  if (!waited && request.has(sip::HeaderId::contact))
+    look_ahead(*ref.call, *ref.branch, *ref.dialog, ref.from);
+  note_peers(*ref.call, hops);
   if (!hops.empty()) return true;
   CallId id = ref.call->id;
   auto kept = std::make_shared<sip::Message>(std::move(request));  // std::function is copied
@@ -137,19 +150,19 @@ bool CallManager::try_next_hop(sip::TransactionId client, HopFailure failure,
       core_.send(std::move(out), places.hop, &use.branch->flow[index_of(use.from)], &use.sent);
   if (next == 0) return false;
   core_.router.on_moved(left, places.hop, outcome_of(failure, refused ? 503 : 0));
-  note_peer(places.hop);
+  note_peers(*use.call, {places.hop});
   in_dialog_.move(client, next);
   be_patient(next, use);
   return true;
 }
 
-void CallManager::note_peer(const sip::Flow& flow) {
-  if (flow.is_link()) return;
-  if (peers_.size() >= kKnownPeers) {
-    std::erase_if(peers_, [&](const auto& entry) { return entry.second <= core_.now; });
-    if (peers_.size() >= kKnownPeers) peers_.erase(peers_.begin());
+/// Requests in the call's dialogs may come from there.
+void CallManager::note_peers(Call& call, const std::vector<sip::Flow>& hops) {
+  const std::size_t count = std::min(hops.size(), kPeersPerPlace);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!hops[i].is_link())
+      core_.peers.hold(call.peers, hops[i].remote.address, core_.now, core_.rest_of_peers());
   }
-  peers_[flow.remote] = core_.now + kPeerLife;
 }
 
 }  // namespace isthmus::call

@@ -146,11 +146,6 @@ void CallManager::sweep() {
       [&](const DialogUse& use) { return use.finished && use.kept_until <= core_.now; });
 }
 
-bool CallManager::is_dialog_peer(const Endpoint& endpoint) const {
-  auto found = peers_.find(endpoint);
-  return found != peers_.end() && found->second > core_.now;
-}
-
 /// A BYE ends the INVITE usage of a dialog, and the call with it; subscriptions that a REFER or
 /// SUBSCRIBE made in it go on, and with them the dialog (RFC 5057 §4.1, §5.1).
 void CallManager::end_invite_usage(Call& call) {
@@ -233,6 +228,7 @@ void CallManager::remove(Call& call) {
     silent_.clear(client);
     return true;
   });
+  core_.peers.release(call.peers, core_.now, core_.rest_of_peers());
   servers_.erase(call.server);
   for (const std::uint64_t session : call.sessions) by_session_.erase({session, call.id});
   for (const std::string& call_id : call.call_ids) {

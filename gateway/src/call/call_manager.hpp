@@ -55,7 +55,6 @@ class CallManager : private DialogBook {
   void on_timeout();
   std::optional<Instant> next_deadline() const;
 
-  bool is_dialog_peer(const Endpoint& endpoint) const;
   std::size_t size() const { return calls_.size(); }  ///< those too of which usages are left
   std::size_t open() const { return calls_.size() - usages_only_; }
   std::vector<CallRecord> records() const;
@@ -244,12 +243,12 @@ class CallManager : private DialogBook {
   sip::Flow next_hop(const Branch& branch, const DialogPair& dialog, Side to) const;
   sip::Flow next_hop(const sip::Flow& flow, const std::string& target,
                      const std::vector<std::string>& route_set) const;
-  void look_ahead(const Branch& branch, const DialogPair& dialog, Side to);
+  void look_ahead(Call& call, const Branch& branch, const DialogPair& dialog, Side to);
   bool find_hops(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
                  sip::Message& request, bool waited, std::vector<sip::Flow>& hops);
   void be_patient(sip::TransactionId client, const DialogUse& use);
   bool try_next_hop(sip::TransactionId client, HopFailure failure, unsigned retry_after_s = 0);
-  void note_peer(const sip::Flow& flow);
+  void note_peers(Call& call, const std::vector<sip::Flow>& hops);
 
   // call_manager.cpp
   void answer_waiting(const DialogUse& use);
@@ -278,7 +277,6 @@ class CallManager : private DialogBook {
   UseTable<Refresh> refreshes_;
   UseTable<DigitUse> digits_;
   Deadlines<sip::TransactionId> silent_;  ///< requests that go elsewhere if nothing is heard
-  std::unordered_map<Endpoint, Instant, EndpointHash> peers_;  ///< until when each is known
 };
 
 }  // namespace isthmus::call

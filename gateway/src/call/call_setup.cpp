@@ -159,6 +159,7 @@ DialogPair& CallManager::dialog_of(Call& call, Branch& branch, const sip::Messag
     dialog.identity.keep_credentials(branch.sent, Side::callee);
   if (branch.dialogs.size() >= limits::kForksPerCall) forget_an_early_dialog(call, branch);
   branch.dialogs.push_back(std::move(owned));
+  look_ahead(call, branch, dialog, Side::caller);
   return dialog;
 }
 
@@ -217,6 +218,7 @@ void CallManager::on_provisional(Call& call, Branch& branch, sip::Message& respo
     if (auto contact = response.contact()) {
       dialog->remote_target[1] = contact->uri;
       dialog->route_set[1] = record_route(response, true);
+      look_ahead(call, branch, *dialog, Side::callee);
     }
     if (repeat_provisional(dialog->reliable, call.server, branch.flow[0], branch.flow[1], response))
       return;
@@ -239,7 +241,7 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
   dialog.route_set[1] = record_route(response, true);  // the 2xx decides (RFC 3261 §13.2.2.4)
   if (auto contact = response.contact()) dialog.remote_target[1] = contact->uri;
   dialog.confirmed = true;
-  look_ahead(branch, dialog, Side::callee);
+  look_ahead(call, branch, dialog, Side::callee);
   sip::Message original = response;
   begin_timers(call, branch, response);
   if (!carry_to_caller(call, branch, &dialog, response)) {

@@ -189,6 +189,10 @@ inline constexpr std::size_t kParkedRequests = 4096;
 inline constexpr Duration kLookupLife = seconds(5);  ///< DNS and ENUM; a resolver's own retries fit
 /// a link's requests outside dialogs that wait for their answers: a PBX's OPTIONS and MESSAGEs
 inline constexpr std::size_t kExchangesPerSession = 512;
+/// hosts that may speak in a call's dialogs: its Contacts and routes lead to 2 or 3
+inline constexpr std::size_t kPeersPerCall = 16;
+/// that no call leads to any more, and that may still repeat its last requests
+inline constexpr std::size_t kRestingPeers = 10'000;
 inline constexpr std::size_t kRequestsPerCall = 64;  ///< unanswered in a dialog; a phone has 1 or 2
 
 // Routing

@@ -1,5 +1,6 @@
 // Where requests inside a dialog go: Contacts and routes that name hosts (RFC 3263).
 #include "bridge_bench.hpp"
+#include "call/dialog_peers.hpp"
 
 namespace isthmus::call {
 namespace {
@@ -186,6 +187,134 @@ TEST_F(NextHopBench, a_contact_over_tls_has_no_way_in_the_clear) {
   flow_failed(secure);
   EXPECT_EQ(count(carol, "INFO"), 0u);
   EXPECT_EQ(count(alice, "INFO", 503), 1u);
+}
+
+/// RFC 3261 §12.2.1.1: what a caller sends in its dialog does not pass a proxy that recorded no
+/// route.
+struct DialogPeerBench : NextHopBench {
+  const Endpoint phone = *Endpoint::parse("203.0.113.77:5062");
+
+  sip::Message call_from_provider(std::string_view contact = "<sip:caller@203.0.113.77:5062>") {
+    router.decide = [](const sip::Message&) { return RouteTargets{{{sip::Flow::link(2), {}}}}; };
+    sip::Message opening = request("INVITE", "sip:dave@example.org", sdp());
+    opening.set(HeaderId::contact, contact);
+    give(opening, carol);
+    return last(dave, "INVITE");
+  }
+  sip::Message ring_and_answer(const sip::Message& arrived) {
+    give(response(arrived, 200, "d1", sdp()), dave);
+    return last(carol, "INVITE", 200);
+  }
+  bool known(const IpAddress& address) const { return bridge.is_dialog_peer(address, now); }
+};
+
+TEST_F(DialogPeerBench, caller_behind_a_proxy_that_records_no_route_is_heard) {
+  sip::Message arrived = call_from_provider();
+  EXPECT_FALSE(known(phone.address));  // no dialog yet
+  sip::Message ok = ring_and_answer(arrived);
+  ASSERT_TRUE(known(phone.address));
+  const sip::Flow straight = sip::Flow::udp(Endpoint{phone.address, 31000});  // its own port
+  give(by_caller(ok, "ACK", 1), straight);
+  EXPECT_EQ(count(dave, "ACK"), 1u);
+  give(by_caller(ok, "BYE", 2), straight);
+  give(response(last(dave, "BYE"), 200), dave);
+  EXPECT_EQ(count(straight, "BYE", 200), 1u);
+  pass(seconds(32));  // its BYE may be repeated
+  EXPECT_TRUE(known(phone.address));
+  expect_nothing_left();
+  EXPECT_FALSE(known(phone.address));
+}
+
+TEST_F(DialogPeerBench, caller_is_heard_in_an_early_dialog) {
+  sip::Message arrived = call_from_provider();
+  give(response(arrived, 180, "d1"), dave);
+  EXPECT_TRUE(known(phone.address));
+}
+
+TEST_F(DialogPeerBench, callers_name_is_looked_up_and_each_of_its_addresses_is_heard) {
+  router.lookups[kUri] = "desk";
+  ring_and_answer(call_from_provider("<" + std::string(kUri) + ">"));
+  EXPECT_EQ(lookups_asked, (std::vector<std::string>{"desk"}));
+  EXPECT_FALSE(known(desk.remote.address));
+  router.places[kUri] = {desk, spare};
+  lookup_done("desk");
+  EXPECT_TRUE(known(desk.remote.address));
+  EXPECT_TRUE(known(spare.remote.address));
+}
+
+TEST_F(DialogPeerBench, host_that_a_call_lost_before_its_lookup_is_not_heard) {
+  router.lookups[kUri] = "desk";
+  give(by_caller(ring_and_answer(call_from_provider("<" + std::string(kUri) + ">")), "BYE", 2),
+       carol);
+  give(response(last(dave, "BYE"), 200), dave);
+  router.places[kUri] = {desk};
+  lookup_done("desk");
+  EXPECT_FALSE(known(desk.remote.address));
+}
+
+TEST_F(DialogPeerBench, first_recorded_route_is_heard_and_not_the_contact_behind_it) {
+  router.decide = [](const sip::Message&) { return RouteTargets{{{sip::Flow::link(2), {}}}}; };
+  sip::Message opening = request("INVITE", "sip:dave@example.org", sdp());
+  opening.set(HeaderId::contact, "<sip:caller@203.0.113.77:5062>");
+  opening.add(HeaderId::record_route, "<sip:203.0.113.5;lr>, <sip:203.0.113.6;lr>");
+  give(opening, carol);
+  ring_and_answer(last(dave, "INVITE"));
+  EXPECT_TRUE(known(*IpAddress::parse("203.0.113.5")));
+  EXPECT_FALSE(known(*IpAddress::parse("203.0.113.6")));
+  EXPECT_FALSE(known(phone.address));
+}
+
+TEST_F(DialogPeerBench, target_refresh_moves_the_host_that_is_heard) {
+  sip::Message ok = ring_and_answer(call_from_provider());
+  give(by_caller(ok, "ACK", 1), carol);
+  sip::Message moved = by_caller(ok, "INVITE", 2, sdp());
+  moved.set(HeaderId::contact, "<sip:caller@203.0.113.78>");
+  give(moved, carol);
+  EXPECT_TRUE(known(*IpAddress::parse("203.0.113.78")));
+}
+
+/// One that moves on and on holds no more hosts than others, and its first ones are forgotten.
+TEST_F(DialogPeerBench, hosts_of_one_call_are_bounded) {
+  sip::Message ok = ring_and_answer(call_from_provider());
+  give(by_caller(ok, "ACK", 1), carol);
+  for (unsigned i = 1; i <= 40; ++i) {
+    sip::Message moved = by_caller(ok, "UPDATE", i + 1);
+    moved.set(HeaderId::contact, "<sip:caller@203.0.114." + std::to_string(i) + ">");
+    give(moved, carol);
+    give(response(last(dave, "UPDATE"), 200), dave);
+  }
+  pass(seconds(65));
+  unsigned heard = 0;
+  for (unsigned i = 1; i <= 40; ++i)
+    heard += known(*IpAddress::parse("203.0.114." + std::to_string(i))) ? 1 : 0;
+  EXPECT_GE(heard, 14u);
+  EXPECT_LE(heard, 16u);
+  EXPECT_TRUE(known(*IpAddress::parse("203.0.114.40")));
+}
+
+TEST(DialogPeers, hosts_that_rest_are_bounded_and_shared_ones_kept) {
+  DialogPeers peers;
+  const Duration rest = seconds(64);
+  Instant now{std::chrono::hours(1)};
+  const IpAddress shared = *IpAddress::parse("203.0.113.77");
+  DialogPeers::Held first, second;
+  peers.hold(first, shared, now, rest);
+  peers.hold(second, shared, now, rest);
+  peers.release(first, now, rest);
+  for (unsigned i = 0; i < 20'000; ++i) {
+    DialogPeers::Held held;
+    std::string address = "10.0." + std::to_string(i / 256) + "." + std::to_string(i % 256);
+    peers.hold(held, *IpAddress::parse(address), now, rest);
+    peers.release(held, now, rest);
+  }
+  EXPECT_LE(peers.size(), 10'001u);
+  EXPECT_TRUE(peers.knows(shared, now + std::chrono::hours(9)));
+  peers.release(second, now, rest);
+  EXPECT_TRUE(peers.knows(shared, now + seconds(63)));
+  EXPECT_FALSE(peers.knows(shared, now + rest));
+  now += rest;
+  peers.hold(first, shared, now, rest);
+  EXPECT_EQ(peers.size(), 1u);
 }
 
 }  // namespace
