@@ -13,7 +13,7 @@ bool CallManager::follow_redirect(Call& call, Branch& branch, sip::Message& resp
       !Redirection::follows(response, core_.router.policy_of(branch.flow[1]))) {
     return false;
   }
-  if (!branch.redirection.take(response, branch.sent.request_uri())) {
+  if (!branch.redirection.take(response, branch.sent.request_uri(), core_.router)) {
     ++core_.counters.loops;
     response.set_status(482, "Redirected in a circle");
     response.remove(HeaderId::contact);

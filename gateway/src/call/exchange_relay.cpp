@@ -115,7 +115,7 @@ bool ExchangeRelay::follow_redirect(sip::TransactionId client, sip::Message& res
       !Redirection::follows(response, core_.router.policy_of(attempt.flow))) {
     return false;
   }
-  if (!attempt.onward.redirection.take(response, attempt.uri)) {
+  if (!attempt.onward.redirection.take(response, attempt.uri, core_.router)) {
     ++core_.counters.loops;
     response.set_status(482, "Redirected in a circle");
     response.remove(HeaderId::contact);

@@ -52,9 +52,10 @@ bool Redirection::follows(const sip::Message& response, const LegPolicy& policy)
   return policy.follow_redirects && (status == 300 || status == 301 || status == 302);
 }
 
-bool Redirection::take(const sip::Message& response, std::string_view asked) {
+bool Redirection::take(const sip::Message& response, std::string_view asked, const Router& router) {
   if (tried_.empty()) tried_.emplace_back(asked);
   std::vector<std::string> contacts = contacts_by_q(response);
+  std::erase_if(contacts, [&](const std::string& uri) { return router.leads_here(uri); });
   std::size_t known = contacts.size();
   std::erase_if(contacts, [&](const std::string& uri) {
     return std::any_of(tried_.begin(), tried_.end(),

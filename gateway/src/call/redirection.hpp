@@ -17,9 +17,9 @@ class Redirection {
   static bool follows(const sip::Message& response, const LegPolicy& policy);
 
   /// Takes the Contacts of a response to a request for `asked`, best first, before all that are
-  /// left.
+  /// left; but for those that lead to ourselves, which only the caller can ask.
   /// @return false: they only lead in a circle.
-  bool take(const sip::Message& response, std::string_view asked);
+  bool take(const sip::Message& response, std::string_view asked, const Router& router);
   /// The next place to try. Nothing: there is none.
   std::optional<std::string> next();
 

@@ -141,6 +141,11 @@ class Router {
     static_cast<void>(on_behalf);
     return std::nullopt;
   }
+  /// Whether a URI means this program itself, which sends no request of its own there.
+  virtual bool leads_here(std::string_view uri) const {
+    static_cast<void>(uri);
+    return false;
+  }
   /// Places where a URI of a Contact, Route or Refer-To leads, best first (RFC 3263), for a request
   /// whose dialog runs over `near`. Empty: not known; `lookup` then names what to ask the host for,
   /// or stays empty when there is no such place.

@@ -211,6 +211,11 @@ bool GatewayRouter::is_own_host(const sip::Uri& uri) const {
          (uri.port == 0 && contains(config_.own_hosts, uri.host));
 }
 
+bool GatewayRouter::leads_here(std::string_view uri) const {
+  const auto parsed = sip::Uri::parse(uri);
+  return parsed && parsed->is_sip() && is_own_host(*parsed);
+}
+
 RouteSubject GatewayRouter::subject_of(const sip::Message& request, const sip::Flow& from,
                                        const sip::Uri& uri) const {
   RouteSubject subject;

@@ -110,6 +110,7 @@ class GatewayRouter final : public call::Router {
   std::optional<call::Credentials> credentials_for(const sip::Flow& to, std::string_view caller_uri,
                                                    const sip::Flow* on_behalf) const override;
   void dress(sip::Message& message, const sip::Flow& to, const sip::Flow* from) const override;
+  bool leads_here(std::string_view uri) const override;
   std::vector<sip::Flow> locate(std::string_view uri, const sip::Flow& near, Instant now,
                                 std::string& lookup) override;
   void on_outcome(const sip::Flow& to, call::HopOutcome outcome, unsigned retry_after_s,

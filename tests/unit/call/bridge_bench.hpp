@@ -54,6 +54,10 @@ class BenchRouter final : public Router {
     auto found = policies.find(flow);
     return found == policies.end() ? LegPolicy{} : found->second;
   }
+  std::string own_host;  ///< of URIs that mean the bridge itself
+  bool leads_here(std::string_view uri) const override {
+    return !own_host.empty() && uri.ends_with("@" + own_host);
+  }
   std::vector<sip::Flow> locate(std::string_view uri, const sip::Flow&, Instant,
                                 std::string& lookup) override {
     auto known = places.find(std::string(uri));

@@ -62,6 +62,17 @@ TEST_F(RedirectBench, ringing_before_the_redirection_does_not_keep_it_from_being
   expect_nothing_left();
 }
 
+TEST_F(RedirectBench, a_contact_of_our_own_is_the_callers_to_ask) {
+  router.own_host = "gateway.example.net";
+  redirect(start(), "<sip:desk@gateway.example.net>");
+  EXPECT_EQ(last(alice, "INVITE", 302).get(HeaderId::contact), "<sip:desk@gateway.example.net>");
+  expect_nothing_left();
+  sent.clear();
+  router.places["sip:b@other.example"] = {other};
+  redirect(start(), "<sip:desk@gateway.example.net>, <sip:b@other.example>;q=0.1");
+  EXPECT_EQ(last(other, "INVITE").request_uri(), "sip:b@other.example");
+}
+
 TEST_F(RedirectBench, circles_end_with_482) {
   redirect(start(), "<sip:b@example.org>");
   redirect(last(carol, "INVITE"), "<sip:c@example.org>");
