@@ -300,6 +300,10 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
   }
   if (status >= 200 && status < 300 && use.had_offer && media) media->end_offer(use.from, tag);
   if (confirms_target(response)) take_target(*use.dialog, use.from, use.request);
+  if (confirms_target(response) && refreshes_target(use.request.method())) {
+    for (Side side : {Side::caller, Side::callee})
+      look_ahead(*use.call, *use.branch, *use.dialog, side);
+  }
   carry_timer_answer(use, response);
   make_outgoing_response(response, use.request);
   use.dialog->identity.carry_response(response, use.request);

@@ -89,9 +89,6 @@ bool CallManager::find_hops(const DialogRef& ref, sip::TransactionId server, con
   std::string lookup;
   hops = next_hops(near, ref.dialog->remote_target[to], ref.dialog->route_set[to], lookup);
   if (hops.empty() && waited) hops = {near};
-  // The sender's place, which a refresh may have moved, and the one that is to answer.
-  if (!waited && request.has(sip::HeaderId::contact))
-    look_ahead(*ref.call, *ref.branch, *ref.dialog, ref.from);
   note_peers(*ref.call, hops);
   if (!hops.empty()) return true;
   CallId id = ref.call->id;

@@ -159,6 +159,7 @@ bool CallManager::answer_refresh(const DialogRef& ref, sip::TransactionId server
     return false;
   }
   take_target(*ref.dialog, ref.from, request);
+  look_ahead(*ref.call, *ref.branch, *ref.dialog, ref.from);
   take_request(timer, request, policy, core_.now);
   arm_timers(*ref.call);
   sip::Message ok = sip::Message::response_to(request, 200);
@@ -399,7 +400,10 @@ bool CallManager::on_refresh_response(sip::TransactionId client, const sip::Mess
 void CallManager::acknowledge_refresh(Call& call, Refresh& refresh, const sip::Message& response) {
   Branch& branch = *call.winner;
   DialogPair& dialog = *refresh.dialog;
-  if (auto contact = response.contact()) dialog.remote_target[index_of(refresh.to)] = contact->uri;
+  if (auto contact = response.contact()) {
+    dialog.remote_target[index_of(refresh.to)] = contact->uri;
+    look_ahead(call, branch, dialog, refresh.to);
+  }
   if (std::optional<std::string_view> answer = description_in(response)) {
     auto taken = branch.media->translate(refresh.to, *answer, false, dialog.callee_tag);
     if (!taken) {

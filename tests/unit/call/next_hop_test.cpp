@@ -270,6 +270,8 @@ TEST_F(DialogPeerBench, target_refresh_moves_the_host_that_is_heard) {
   sip::Message moved = by_caller(ok, "INVITE", 2, sdp());
   moved.set(HeaderId::contact, "<sip:caller@203.0.113.78>");
   give(moved, carol);
+  EXPECT_FALSE(known(*IpAddress::parse("203.0.113.78")));
+  give(response(last(dave, "INVITE"), 200, "d1", sdp()), dave);
   EXPECT_TRUE(known(*IpAddress::parse("203.0.113.78")));
 }
 
