@@ -197,6 +197,14 @@ std::optional<std::string_view> description_in(const sip::Message& message) {
   return message.body().substr(part->content.begin, part->content.end - part->content.begin);
 }
 
+bool has_encoded_description(const sip::Message& message) {
+  if (message.body().empty() || !is_sdp(message.content_type())) return false;
+  const auto codings = message.values(HeaderId::content_encoding);
+  return std::any_of(codings.begin(), codings.end(), [](std::string_view coding) {
+    return !coding.empty() && !iequals(coding, "identity");
+  });
+}
+
 std::optional<std::string> leave_one_description(sip::Message& message) {
   const Parts parts = parts_of(message);
   if (parts.unreadable) return "Malformed multipart body";

@@ -22,6 +22,12 @@ namespace {
 constexpr Duration kSweepInterval =
     seconds(1);  // media timeouts and expiries are counted in seconds
 
+// What an INVITE through the bridge may be answered with (RFC 3261 §11.2).
+constexpr const char* kCarried =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, NOTIFY, MESSAGE, "
+    "PUBLISH, REGISTER";
+constexpr const char* kExtensions = "100rel, timer, replaces, join, tdialog";
+
 template <class... Ts>
 struct Overloaded : Ts... {
   using Ts::operator()...;
@@ -122,11 +128,9 @@ class Bridge::Impl {
   }
 
   void on_request(sip::TransactionId server, const sip::Flow& flow, sip::Message& request) {
-    if (request.number(HeaderId::max_forwards) == std::uint32_t{0}) {
-      ++core_.counters.loops;
-      core_.reject(server, request, 483, {});
-      return;
-    }
+    // RFC 3261 §16.3 step 3 is about what goes on. An OPTIONS may be for us: route() knows.
+    const bool may_be_ours = request.method() == Method::options && request.to_tag().empty();
+    if (!may_be_ours && refuse_last_hop(server, request)) return;
     if (refuse_unknown_extensions(server, request)) return;
     if (!request.to_tag().empty()) {
       if (calls_.on_dialog_request(server, flow, request)) return;
@@ -155,6 +159,13 @@ class Bridge::Impl {
       }
     }
     route({server, flow, std::move(request), 0, std::nullopt});
+  }
+
+  bool refuse_last_hop(sip::TransactionId server, const sip::Message& request) {
+    if (request.number(HeaderId::max_forwards) != std::uint32_t{0}) return false;
+    ++core_.counters.loops;
+    core_.reject(server, request, 483, {});
+    return true;
   }
 
   /// RFC 3261 §16.3 step 5: what Proxy-Require asks of us and we do not know. Require is between
@@ -186,6 +197,8 @@ class Bridge::Impl {
       const auto* refused = std::get_if<RouteRejection>(&decision);
       if (!refused || refused->status != 403) decision = RouteTargets{{std::move(*place)}};
     }
+    if (!std::holds_alternative<RouteToService>(decision) && refuse_last_hop(server, request))
+      return;
     if (auto* targets = std::get_if<RouteTargets>(&decision)) {
       if (targets->targets.empty()) {
         core_.reject(server, request, 404, {});
@@ -215,14 +228,23 @@ class Bridge::Impl {
     }
   }
 
+  std::string extensions() const {
+    return core_.registrar ? std::string(kExtensions) + ", path" : kExtensions;
+  }
+
   void to_service(sip::TransactionId server, const sip::Flow& flow, const sip::Message& request,
                   MediaService service) {
     if (request.method() == Method::invite) {
       services_.start(server, flow, request, service);
     } else if (request.method() == Method::options) {
+      const Result<sip::Uri, sip::Fault> target = sip::Uri::parse(request.request_uri());
+      const bool gateway = target && target->user.empty();  // it is asked itself
       sip::Message response = sip::Message::response_to(request, 200, {}, core_.random.token(12));
       response.add(HeaderId::accept, "application/sdp");
-      response.add(HeaderId::allow, "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE");
+      response.add("Accept-Encoding", "identity");
+      response.add("Accept-Language", "en");
+      response.add(HeaderId::allow, gateway ? kCarried : ServiceAgent::kAllow);
+      response.add(HeaderId::supported, gateway ? extensions() : std::string());
       response.add(HeaderId::server, core_.config.software);
       core_.respond(server, std::move(response));
     } else {

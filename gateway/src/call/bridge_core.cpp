@@ -165,6 +165,7 @@ void BridgeCore::reject(sip::TransactionId server, const sip::Message& request, 
                         std::string_view reason, unsigned retry_after_s) {
   sip::Message response = sip::Message::response_to(request, status, reason, random.token(12));
   response.add(HeaderId::server, config.software);
+  if (status == 415) response.add("Accept-Encoding", "identity");  // RFC 3261 §8.2.3
   if (retry_after_s > 0) response.add(HeaderId::retry_after, std::to_string(retry_after_s));
   respond(server, std::move(response));
 }

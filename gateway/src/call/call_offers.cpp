@@ -12,6 +12,7 @@ using sip::Method;
 std::optional<MediaFault> CallManager::carry_body(Branch& branch, std::string_view dialog,
                                                   Side from, sip::Message& message, bool offer) {
   if (!branch.media) return std::nullopt;
+  if (has_encoded_description(message)) return encoded_body();
   if (std::optional<std::string> fault = leave_one_description(message))
     return MediaFault{offer ? 400 : 488, std::move(*fault)};
   std::optional<std::string_view> description = description_in(message);

@@ -42,7 +42,7 @@ void CallManager::start(sip::TransactionId server, const sip::Flow& flow, sip::M
   }
   if (call.branches.empty()) {
     fail_setup(call, fault ? fault->status : 500, fault ? fault->reason : "No target",
-               fault ? 2 : 0);
+               fault && fault->status == 503 ? 2 : 0);
     return;
   }
   report(call, false);

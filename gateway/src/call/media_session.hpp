@@ -148,6 +148,10 @@ class MediaSession {
 
 /// Whether a message body is a session description that must be rewritten.
 bool is_sdp(std::string_view content_type);
+/// Of a description whose Content-Encoding hides it (RFC 3261 §8.2.3).
+inline MediaFault encoded_body() {
+  return {415, "Session description in a Content-Encoding"};
+}
 /// Removes what only makes sense between the two that wrote it: ICE attributes.
 void strip_ice(sdp::SessionDescription& description);
 /// Where a section's sender wants to receive. An address that is a host name stays unspecified:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "call/body_parts.hpp"
 #include "call/crossing.hpp"
 
 namespace isthmus::call {
@@ -11,8 +12,6 @@ using sip::HeaderId;
 using sip::Method;
 
 namespace {
-
-constexpr const char* kAllow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
 
 const char* name_of(MediaService service) {
   return service == MediaService::echo ? "echo" : "tone";
@@ -105,7 +104,8 @@ void ServiceAgent::start(sip::TransactionId server, const sip::Flow& flow,
   call.service = service;
   call.started = core_.now;
   call.dialog = sip::Dialog::as_uas(invite, core_.random.token(12));
-  std::optional<MediaFault> fault = open_media(call);
+  std::optional<MediaFault> fault =
+      has_encoded_description(invite) ? encoded_body() : open_media(call);
   std::string sdp;
   if (!fault && is_sdp(invite.content_type())) {
     Result<std::string, MediaFault> answer = answer_offer(call, invite.body());
@@ -283,6 +283,10 @@ bool ServiceAgent::on_dialog_request(sip::TransactionId server, const sip::Flow&
 
 void ServiceAgent::on_reinvite(ServiceCall& call, sip::TransactionId server,
                                const sip::Message& request) {
+  if (has_encoded_description(request)) {
+    core_.reject(server, request, encoded_body().status, encoded_body().reason);
+    return;
+  }
   call.dialog.refresh_target(request);
   bool invite = request.method() == Method::invite;
   std::string sdp;

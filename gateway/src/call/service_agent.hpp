@@ -17,6 +17,8 @@ namespace isthmus::call {
 /// Internal to the room.
 class ServiceAgent {
  public:
+  static constexpr const char* kAllow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
+
   explicit ServiceAgent(BridgeCore& core) : core_(core) {}
   ~ServiceAgent();
 

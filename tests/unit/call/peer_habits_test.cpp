@@ -88,5 +88,71 @@ TEST_F(PeerHabits, a_notify_answered_481_ends_its_subscription) {
   expect_nothing_left();
 }
 
+/// RFC 3261 §8.2.3: what is compressed cannot be read, and is not malformed.
+TEST_F(PeerHabits, a_compressed_description_is_refused_with_415) {
+  for (const char* uri : {"sip:carol@example.org", "sip:echo@example.org"}) {
+    sip::Message call = request("INVITE", uri, "\x1f\x8b...");
+    call.add("Content-Encoding", "gzip");
+    const std::size_t before = count(alice, "INVITE", 415);
+    give(call, alice);
+    EXPECT_EQ(count(alice, "INVITE", 415), before + 1) << uri;
+    EXPECT_EQ(last(alice, "INVITE", 415).get("Accept-Encoding"), "identity");
+    EXPECT_FALSE(last(alice, "INVITE", 415).has(HeaderId::retry_after));
+  }
+  sip::Message ok = answered_call();
+  sip::Message update = by_caller(ok, "UPDATE", 2, "\x1f\x8b...");
+  update.add("Content-Encoding", "gzip");
+  give(update, alice);
+  EXPECT_EQ(last(alice, "UPDATE", 415).get("Accept-Encoding"), "identity");
+  sip::Message again = by_caller(ok, "UPDATE", 3, sdp());
+  again.add("Content-Encoding", "identity");
+  give(again, alice);
+  EXPECT_EQ(count(carol, "UPDATE"), 1u);  // of the second: nothing is left of the first's offer
+  sip::Message note = by_caller(ok, "INFO", 4);
+  note.set_body("\x1f\x8b...", "application/x-note");
+  note.add("Content-Encoding", "gzip");
+  give(note, alice);
+  EXPECT_EQ(count(carol, "INFO"), 1u);  // which nobody here has to read
+}
+
+struct OptionsToUs : BridgeBench {
+  OptionsToUs() {
+    router.decide = [](const sip::Message& request) -> std::optional<Route> {
+      auto uri = sip::Uri::parse(request.request_uri());
+      if (uri && uri->user.empty()) return RouteToService{MediaService::echo};
+      return std::nullopt;
+    };
+  }
+};
+
+/// RFC 3261 §11.2: as an INVITE through the gateway would be answered, not as one to a service.
+TEST_F(OptionsToUs, tell_what_is_carried) {
+  give(request("OPTIONS", "sip:192.0.2.1"), alice);
+  sip::Message ours = last(alice, "OPTIONS", 200);
+  for (const char* method : {"PRACK", "REFER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH"})
+    EXPECT_TRUE(ours.lists(HeaderId::allow, method)) << method;
+  for (const char* option : {"100rel", "timer", "replaces"})
+    EXPECT_TRUE(ours.lists(HeaderId::supported, option)) << option;
+  EXPECT_EQ(ours.get("Accept-Encoding"), "identity");
+  EXPECT_EQ(ours.get("Accept-Language"), "en");
+  give(request("OPTIONS", "sip:echo@192.0.2.1"), alice);
+  sip::Message service = last(alice, "OPTIONS", 200);
+  EXPECT_TRUE(service.lists(HeaderId::allow, "NOTIFY"));
+  EXPECT_FALSE(service.lists(HeaderId::allow, "REFER"));
+  EXPECT_FALSE(service.lists(HeaderId::supported, "100rel"));
+}
+
+/// §16.3 step 3 is about requests that go on: session border controllers ping so.
+TEST_F(OptionsToUs, need_no_hop_more) {
+  for (const char* uri : {"sip:192.0.2.1", "sip:carol@example.org"}) {
+    sip::Message options = request("OPTIONS", uri);
+    options.set(HeaderId::max_forwards, "0");
+    give(options, alice);
+  }
+  EXPECT_EQ(count(alice, "OPTIONS", 200), 1u);
+  EXPECT_EQ(count(alice, "OPTIONS", 483), 1u);
+  EXPECT_EQ(count(carol, "OPTIONS"), 0u);
+}
+
 }  // namespace
 }  // namespace isthmus::call
