@@ -10,6 +10,7 @@ from lab.net import LabError
 from lab.sipp import SipSocket
 
 DOMAIN = "habits.example.net"
+CALLER = "203.0.113.77"
 
 
 class Message:
@@ -117,6 +118,7 @@ class Scene:
                 ]
             }
         )
+        self.gateway = gateway
         connector = test.connector(gateway)
         self.before = support.Baseline(test, gateway, connector)
         self.phone = Party(
@@ -319,6 +321,37 @@ def lines_that_end_badly(scene):
     scene.test.check(scene.phone.sees("OPT/IONS", 400), "a method that is no token: 400")
 
 
+def a_caller_behind_a_proxy_that_records_no_route(scene):
+    """Its INVITE comes from the provider, its ACK and BYE come from itself."""
+    site = scene.test.site
+    site.provider.run("ip", "address", "add", f"{CALLER}/24", "dev", "eth0")
+    caller = Party(site.provider, CALLER, 0, scene.provider.peer)
+    desk = f"sip:desk@{scene.gateway.domain}"
+    register = {"from_": f"<{desk}>;tag=desk", "to": f"<{desk}>", "headers": "Expires: 60\r\n"}
+    uri = f"sip:{scene.gateway.domain}"
+    scene.phone.tell(scene.phone.request("REGISTER", uri, desk, **register))
+    scene.phone.expect("REGISTER", 200)
+    contact = f"<sip:caller@{CALLER}:5062>"  # and it sends from another port
+    scene.provider.tell(
+        scene.provider.request(
+            "INVITE", desk, f"sip:bob@{DOMAIN}", body=scene.provider.sdp(), contact=contact
+        )
+    )
+    scene.phone.answer(scene.phone.expect("INVITE"), 200, "desk", body=scene.phone.sdp())
+    ok = scene.provider.expect("INVITE", 200)
+    words = {"own": ok["From"], "other": ok["To"], "call_id": ok["Call-ID"]}
+    caller.within("ACK", 1, ok.target(), **words)
+    scene.test.check(scene.phone.sees("ACK"), "ACK from the caller's own address crosses")
+    caller.within("BYE", 2, ok.target(), **words)
+    bye = scene.phone.sees("BYE")
+    if scene.test.check(bye, "and its BYE"):
+        scene.phone.answer(bye, 200)
+    register["headers"] = "Expires: 0\r\n"
+    scene.phone.tell(scene.phone.request("REGISTER", uri, desk, **register))
+    scene.phone.expect("REGISTER", 200)
+    caller.close()
+
+
 def run(test):
     scene = Scene(test)
     for case in (
@@ -332,6 +365,7 @@ def run(test):
         reliable_ringing_lost_at_the_phone,
         notify_that_nobody_wants,
         lines_that_end_badly,
+        a_caller_behind_a_proxy_that_records_no_route,
     ):
         with support.scene(case.__name__.replace("_", " ")):
             scene.phone.kept.clear()
