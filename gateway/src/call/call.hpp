@@ -57,6 +57,9 @@ struct DialogPair {
   std::array<std::string, 2> address;
   std::array<std::vector<std::string>, 2> route_set;
   DialogUsages usages;  ///< subscriptions beside the INVITE
+  /// Of a subscription's dialog: its last NOTIFY came, or one of its peers knows it no more.
+  bool over = false;
+  Instant until{};  ///< likewise: it lapses, unless it is refreshed
   bool confirmed = false;
   struct Ack {
     SentAck sent;
@@ -110,8 +113,8 @@ struct Branch {
 
 enum class CallState : std::uint8_t { setup, answered, ending };
 
-/// A dialog-forming request and all that comes of it. INVITE: a call. SUBSCRIBE and REFER: a
-/// subscription, with no media.
+/// A dialog-forming request and all that comes of it. INVITE: a call. SUBSCRIBE and REFER:
+/// subscriptions, one in each dialog of a fork, with no media.
 ///
 ///     setup ──2xx──▶ answered ──BYE, session or media lost──▶ ending ──final response, timeout──▶
 ///     (gone)
@@ -126,13 +129,13 @@ struct Call {
   std::vector<std::string> call_ids;    ///< under which it is found: of all its legs
   std::vector<std::uint64_t> sessions;  ///< likewise: whose links its legs are or were on
   DialogPeers::Held peers;              ///< hosts that its dialogs lead to
-  bool terminated = false;              ///< of a subscription: its last NOTIFY came
   std::vector<std::unique_ptr<Branch>> branches;
   Branch* winner = nullptr;
   std::array<std::string, 2> owner;  ///< Router::owner_of each leg, for limits and records
   Instant started{};
   std::optional<Instant> answered;
-  std::optional<Instant> expires;  ///< of a subscription, or of a call whose BYE was challenged
+  /// Of subscriptions: the first of them lapses. Of a call: its BYE was challenged.
+  std::optional<Instant> expires;
   int final_status = 0;
   std::string end_reason;
   std::size_t transactions = 0;  ///< in-dialog requests under way

@@ -106,6 +106,8 @@ bool CallManager::on_dialog_request(sip::TransactionId server, const sip::Flow& 
     return true;
   }
   ref.dialog->usages.on_request(request, ref.from, core_.now);
+  if (method == Method::notify)  // whatever lapses, not before the answer
+    ref.dialog->until = std::max(ref.dialog->until, core_.now + core_.config.timers.timeout());
   forward(ref, server, flow, request, waited);
   return true;
 }
@@ -367,30 +369,13 @@ void CallManager::after_final(sip::TransactionId client, DialogUse& use,
                               const sip::Message* response) {
   Call& call = *use.call;
   if (response) use.dialog->usages.on_response(use.request, use.from, *response, core_.now);
-  Method method = use.request.method();
   bool challenged = response && (response->status() == 401 || response->status() == 407);
   bool ended = use.ends && !challenged;
   if (use.ends && challenged) {  // a BYE with credentials follows, or the call lapses
     call.state = CallState::answered;
     call.expires = core_.now + core_.config.timers.timeout();
   }
-  if (!call.invite && response && response->status() < 300) {
-    std::string_view state = use.request.get(HeaderId::subscription_state).value_or("");
-    if (method == Method::notify && state.substr(0, 10) == "terminated") {
-      ended = call.state == CallState::answered;  // else the SUBSCRIBE still waits for its answer
-      call.terminated = true;
-      call.end_reason = "subscription terminated";
-    } else if (method == Method::subscribe) {
-      call.expires =
-          core_.now + seconds(response->number(HeaderId::expires).value_or(300)) + seconds(64);
-    }
-  }
-  // Who is told that its subscription does not exist takes it for over (RFC 6665 §4.1.2.2, §4.2.2).
-  if (!call.invite && call.state == CallState::answered && response && response->status() == 481 &&
-      (method == Method::notify || method == Method::subscribe)) {
-    ended = true;
-    call.end_reason = "subscription unknown to its peer";
-  }
+  if (!call.invite && response) note_subscription(call, *use.dialog, use.request, *response);
   --call.transactions;
   silent_.clear(client);
   in_dialog_.erase(client);
@@ -401,6 +386,8 @@ void CallManager::after_final(sip::TransactionId client, DialogUse& use,
     if (!left) end(call, call.end_reason);
   } else if (ended) {
     end_invite_usage(call);
+  } else if (!call.invite) {
+    drop_subscriptions(call);
   }
 }
 

@@ -135,7 +135,7 @@ void CallManager::sweep() {
     } else if (found->second->invite) {
       hang_up(*found->second, std::nullopt, 408, "BYE was not repeated");
     } else {
-      end(*found->second, "subscription expired");
+      drop_subscriptions(*found->second);
     }
   }
   identifiers_.expire();

@@ -162,6 +162,7 @@ class CallManager : private DialogBook {
                        sip::Message& response);
   DialogPair& dialog_of(Call& call, Branch& branch, const sip::Message& response);
   void forget_an_early_dialog(Call& call, Branch& branch);
+  void forget_dialog(Call& call, Branch& branch, const DialogPair& dialog);
   void fail_setup(Call& call, int status, std::string_view reason, unsigned retry_after_s = 0);
 
   // call_timers.cpp
@@ -212,6 +213,13 @@ class CallManager : private DialogBook {
   bool answer_challenge(sip::TransactionId client, DialogUse& use, const sip::Message& response);
   void on_dialog_failed(DialogUse& use, sip::ClientFailure why);
   void after_final(sip::TransactionId client, DialogUse& use, const sip::Message* response);
+
+  // call_subscriptions.cpp
+  void begin_subscription(Call& call, DialogPair& dialog, const sip::Message& response);
+  void note_subscription(Call& call, DialogPair& dialog, const sip::Message& request,
+                         const sip::Message& response);
+  bool has_waiting(const Call& call, const DialogPair& dialog) const;
+  void drop_subscriptions(Call& call);
 
   // call_offers.cpp
   std::optional<MediaFault> carry_body(Branch& branch, std::string_view dialog, Side from,

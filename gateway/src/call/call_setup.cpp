@@ -167,15 +167,19 @@ DialogPair& CallManager::dialog_of(Call& call, Branch& branch, const sip::Messag
 void CallManager::forget_an_early_dialog(Call& call, Branch& branch) {
   auto oldest = std::find_if(branch.dialogs.begin(), branch.dialogs.end(),
                              [](const auto& dialog) { return !dialog->confirmed; });
-  if (oldest == branch.dialogs.end()) return;
-  in_dialog_.erase_of(call.id, [&](sip::TransactionId, const DialogUse& use) {
-    if (use.dialog != oldest->get()) return false;
+  if (oldest != branch.dialogs.end()) forget_dialog(call, branch, **oldest);
+}
+
+void CallManager::forget_dialog(Call& call, Branch& branch, const DialogPair& dialog) {
+  in_dialog_.erase_of(call.id, [&](sip::TransactionId client, const DialogUse& use) {
+    if (use.dialog != &dialog) return false;
     answer_waiting(use);
+    silent_.clear(client);
     if (!use.finished) --call.transactions;
     return true;
   });
-  if (branch.media) branch.media->forget((*oldest)->callee_tag);
-  branch.dialogs.erase(oldest);
+  if (branch.media) branch.media->forget(dialog.callee_tag);
+  std::erase_if(branch.dialogs, [&](const auto& entry) { return entry.get() == &dialog; });
 }
 
 /// Puts the callee's response into the caller's words.
@@ -267,12 +271,7 @@ void CallManager::on_answered(Call& call, Branch& branch, sip::Message& response
   core_.respond(call.server, response, &branch.flow[1]);
   if (call.invite)
     wait_for_ack(call, dialog, Side::caller, call.server, branch.flow[0], response, branch.flow[1]);
-  if (!call.invite) {
-    std::uint32_t expires_s = response.number(HeaderId::expires).value_or(300);
-    // Its last NOTIFY may have overtaken the 2xx; then only repetitions of either may still come.
-    call.expires = core_.now + (call.terminated ? core_.config.timers.timeout()
-                                                : Duration(seconds(expires_s) + seconds(64)));
-  }
+  if (!call.invite) begin_subscription(call, dialog, response);
   arm_timers(call);
   report(call, false);
 }

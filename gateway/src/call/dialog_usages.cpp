@@ -34,6 +34,17 @@ Duration life(std::optional<std::uint32_t> expires_s) {
 
 }  // namespace
 
+SubscriptionState SubscriptionState::of(const sip::Message& notify) {
+  std::string_view value = notify.get(HeaderId::subscription_state).value_or("");
+  std::size_t end = std::min(value.find(';'), value.size());
+  SubscriptionState state;
+  state.terminated = iequals(trim(value.substr(0, end)), "terminated");
+  std::optional<sip::Params> params = sip::Params::parse(trim(value.substr(end)));
+  auto expires = params ? params->get("expires") : std::nullopt;
+  if (expires) state.expires_s = parse_number<std::uint32_t>(*expires);
+  return state;
+}
+
 DialogUsages::Subscription* DialogUsages::find(Side subscriber, const sip::Message& request) {
   auto [package, id] = key_of(request);
   for (Subscription& entry : open_) {
@@ -63,17 +74,13 @@ void DialogUsages::on_request(const sip::Message& request, Side from, Instant no
     if (!find(from, request)) open(from, request, now + life(request.number(HeaderId::expires)));
   } else if (request.method() == Method::notify) {
     Subscription* known = find(other(from), request);
-    std::string_view state = request.get(HeaderId::subscription_state).value_or("");
-    std::size_t end = std::min(state.find(';'), state.size());
     if (!known) return;
-    if (iequals(trim(state.substr(0, end)), "terminated")) {
+    SubscriptionState state = SubscriptionState::of(request);
+    if (state.terminated) {
       close(known);
-      return;
+    } else {
+      known->until = now + life(state.expires_s);
     }
-    std::optional<sip::Params> params = sip::Params::parse(trim(state.substr(end)));
-    auto expires = params ? params->get("expires") : std::nullopt;
-    known->until = now + life(expires ? parse_number<std::uint32_t>(*expires)
-                                      : std::optional<std::uint32_t>());
   }
 }
 

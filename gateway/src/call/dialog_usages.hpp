@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +9,14 @@
 #include "sip/message.hpp"
 
 namespace isthmus::call {
+
+/// What a NOTIFY says of its subscription (RFC 6665 §8.2.3).
+struct SubscriptionState {
+  bool terminated = false;
+  std::optional<std::uint32_t> expires_s;
+
+  static SubscriptionState of(const sip::Message& notify);
+};
 
 /// The subscriptions that share a dialog with an INVITE (RFC 5057): a REFER makes one without
 /// asking (RFC 3515 §2.4.4), a SUBSCRIBE asks. They outlive the BYE, which ends the INVITE usage
