@@ -54,17 +54,14 @@ RemoteMedia remote_of(const sdp::SessionDescription& description,
 
 namespace {
 
-/// A stream that the relay, which carries datagrams of its leg's address family, cannot bring to
-/// where the description says.
+/// A stream that the relay, which carries datagrams, cannot bring to where the description says.
 bool cannot_flow(const sdp::SessionDescription& description,
                  const sdp::SessionDescription::Media& media, const sip::Flow& flow) {
   const std::string_view protocol = media.protocol();
   if (iequals(protocol.substr(0, protocol.find('/')), "TCP")) return true;  // MSRP, BFCP
   const std::optional<sdp::Connection> connection = description.connection_of(media);
   if (flow.is_link() || !connection) return false;
-  if (!connection->ip) return true;  // a name
-  return !connection->ip->is_unspecified() &&
-         connection->ip->is_v4() != flow.remote.address.is_v4();
+  return !connection->ip;  // a name
 }
 
 /// Such streams of an offer are refused (RFC 3264 §6): not offered on. @return why there would be
@@ -79,8 +76,7 @@ std::optional<MediaFault> refuse_what_cannot_flow(sdp::SessionDescription& descr
     if (refuse) media.set_port(0);
   }
   if (refused == 0 || left != 0) return std::nullopt;
-  return MediaFault{488,
-                    "Media over TCP, to a host name or of the other address family is not relayed"};
+  return MediaFault{488, "Media over TCP or to a host name is not relayed"};
 }
 
 }  // namespace
