@@ -57,8 +57,8 @@ namespace {
 /// A stream that the relay, which carries datagrams, cannot bring to where the description says.
 bool cannot_flow(const sdp::SessionDescription& description,
                  const sdp::SessionDescription::Media& media, const sip::Flow& flow) {
-  const std::string_view protocol = media.protocol();
-  if (iequals(protocol.substr(0, protocol.find('/')), "TCP")) return true;  // MSRP, BFCP
+  const std::string protocol = media.protocol();
+  if (iequals(std::string_view(protocol).substr(0, protocol.find('/')), "TCP")) return true;  // MSRP, BFCP
   const std::optional<sdp::Connection> connection = description.connection_of(media);
   if (flow.is_link() || !connection) return false;
   return !connection->ip;  // a name
