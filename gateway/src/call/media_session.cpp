@@ -58,7 +58,8 @@ namespace {
 bool cannot_flow(const sdp::SessionDescription& description,
                  const sdp::SessionDescription::Media& media, const sip::Flow& flow) {
   const std::string protocol = media.protocol();
-  if (iequals(std::string_view(protocol).substr(0, protocol.find('/')), "TCP")) return true;  // MSRP, BFCP
+  if (iequals(std::string_view(protocol).substr(0, protocol.find('/')), "TCP"))
+    return true;  // MSRP, BFCP
   const std::optional<sdp::Connection> connection = description.connection_of(media);
   if (flow.is_link() || !connection) return false;
   return !connection->ip;  // a name
