@@ -352,6 +352,31 @@ def a_caller_behind_a_proxy_that_records_no_route(scene):
     caller.close()
 
 
+def a_caller_of_the_echo_service_behind_such_a_proxy(scene):
+    caller = Party(scene.test.site.provider, CALLER, 0, scene.provider.peer)
+    uri = f"sip:echo@{scene.gateway.domain}"
+    scene.provider.tell(
+        scene.provider.request(
+            "INVITE",
+            uri,
+            f"sip:bob@{DOMAIN}",
+            body=scene.provider.sdp(),
+            contact=f"<sip:caller@{CALLER}:5062>",
+        )
+    )
+    ok = scene.provider.expect("INVITE", 200)
+    words = {"own": ok["From"], "other": ok["To"], "call_id": ok["Call-ID"]}
+    caller.within("ACK", 1, ok.target(), **words)
+    while scene.provider.sees("INVITE", 200, 0.3):  # those that were on their way
+        pass
+    scene.test.check(
+        not scene.provider.sees("INVITE", 200, 2.2), "ACK to the echo service is heard: no more 200"
+    )
+    caller.within("BYE", 2, ok.target(), **words)
+    scene.test.check(caller.sees("BYE", 200), "and the BYE answered")
+    caller.close()
+
+
 def run(test):
     scene = Scene(test)
     for case in (
@@ -366,6 +391,7 @@ def run(test):
         notify_that_nobody_wants,
         lines_that_end_badly,
         a_caller_behind_a_proxy_that_records_no_route,
+        a_caller_of_the_echo_service_behind_such_a_proxy,
     ):
         with support.scene(case.__name__.replace("_", " ")):
             scene.phone.kept.clear()

@@ -1,11 +1,20 @@
 #include "call/bridge_core.hpp"
 
+#include <algorithm>
+
 #include "base/limits.hpp"
 #include "call/dialog_identity.hpp"
 
 namespace isthmus::call {
 
 using sip::HeaderId;
+
+namespace {
+
+// Of those that one name leads to: there is room for the other leg's.
+constexpr std::size_t kPeersPerPlace = limits::kPeersPerCall / 2;
+
+}  // namespace
 
 BridgeCore::BridgeCore(BridgeConfig configuration, Router& r, MediaPlane& m, BindingTable& b,
                        RegisterHandler* reg, Random& rnd)
@@ -153,6 +162,48 @@ void BridgeCore::respond(sip::TransactionId server, sip::Message response, const
   if (response.status() >= 200) merged.end(server);
   if (const sip::Flow* to = layer.flow_of(server)) router.dress(response, *to, from);
   layer.respond(server, std::move(response), now, events);
+}
+
+std::vector<sip::Flow> BridgeCore::next_hops(const sip::Flow& flow, const std::string& target,
+                                             const std::vector<std::string>& route_set,
+                                             std::string& lookup) {
+  if (flow.is_link() || !router.follows_targets(flow)) return {flow};
+  std::string text = target;
+  if (!route_set.empty()) {
+    Result<sip::NameAddr, sip::Fault> first = sip::NameAddr::parse(route_set.front());
+    if (first) text = first->uri;
+  }
+  std::vector<sip::Flow> hops = router.locate(text, flow, now, lookup);
+  if (hops.size() == 1 && hops.front().transport == sip::Transport::tcp &&
+      flow.transport == sip::Transport::udp) {
+    if (large.refused(hops.front(), now)) return {flow};
+    ways_back.note(hops.front(), flow);
+  }
+  if (!hops.empty()) return hops;
+  if (!lookup.empty()) return {};
+  Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(text);
+  if (!uri || !uri->is_sip()) return {flow};
+  std::optional<IpAddress> address = IpAddress::parse(uri->params.get("maddr").value_or(uri->host));
+  // A name that leads nowhere: the host that set the dialog up is asked to pass it on.
+  if (!address) return {flow};
+  sip::Flow hop = flow;
+  hop.remote = Endpoint{*address, uri->port ? uri->port : std::uint16_t{5060}};
+  hop.connection = 0;  // not the connection that the peer opened, but the place that it names
+  return {hop};
+}
+
+sip::Flow BridgeCore::next_hop(const sip::Flow& flow, const std::string& target,
+                               const std::vector<std::string>& route_set) {
+  std::string lookup;
+  std::vector<sip::Flow> hops = next_hops(flow, target, route_set, lookup);
+  return hops.empty() ? flow : hops.front();
+}
+
+void BridgeCore::note_peers(DialogPeers::Held& held, const std::vector<sip::Flow>& hops) {
+  const std::size_t count = std::min(hops.size(), kPeersPerPlace);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!hops[i].is_link()) peers.hold(held, hops[i].remote.address, now, rest_of_peers());
+  }
 }
 
 bool BridgeCore::ask(const std::string& key, Lookups::Resume resume) {

@@ -86,6 +86,15 @@ struct BridgeCore {
   /// @return false: none is free, and the request was answered 503.
   bool take_place(sip::TransactionId server, const sip::Message& request, const sip::Flow& flow);
   void give_place(bool call, const sip::Flow& flow);
+  /// Where a request in a dialog goes whose first messages came from `flow` (RFC 3261 §12.2.1.1,
+  /// RFC 3263): best first. Empty: `lookup` names what has to be found out.
+  std::vector<sip::Flow> next_hops(const sip::Flow& flow, const std::string& target,
+                                   const std::vector<std::string>& route_set, std::string& lookup);
+  /// The best of what is known at once.
+  sip::Flow next_hop(const sip::Flow& flow, const std::string& target,
+                     const std::vector<std::string>& route_set);
+  /// Requests in the dialogs of whoever holds these may come from there.
+  void note_peers(DialogPeers::Held& held, const std::vector<sip::Flow>& hops);
   /// Has something found out (Router's `lookup` words), and goes on when it is, or when the time is
   /// up. @return false: too much waits already, and nothing was kept.
   bool ask(const std::string& key, Lookups::Resume resume);

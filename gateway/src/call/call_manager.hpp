@@ -245,18 +245,12 @@ class CallManager : private DialogBook {
   void hang_up(Call& call, std::optional<Side> except, int cause, std::string_view reason);
 
   // call_hops.cpp
-  std::vector<sip::Flow> next_hops(const sip::Flow& flow, const std::string& target,
-                                   const std::vector<std::string>& route_set,
-                                   std::string& lookup) const;
   sip::Flow next_hop(const Branch& branch, const DialogPair& dialog, Side to) const;
-  sip::Flow next_hop(const sip::Flow& flow, const std::string& target,
-                     const std::vector<std::string>& route_set) const;
   void look_ahead(Call& call, const Branch& branch, const DialogPair& dialog, Side to);
   bool find_hops(const DialogRef& ref, sip::TransactionId server, const sip::Flow& flow,
                  sip::Message& request, bool waited, std::vector<sip::Flow>& hops);
   void be_patient(sip::TransactionId client, const DialogUse& use);
   bool try_next_hop(sip::TransactionId client, HopFailure failure, unsigned retry_after_s = 0);
-  void note_peers(Call& call, const std::vector<sip::Flow>& hops);
 
   // call_manager.cpp
   void answer_waiting(const DialogUse& use);

@@ -383,7 +383,7 @@ SentAck CallManager::acknowledge_and_end(const sip::Flow& flow, const sip::Flow*
                                          const sip::Message& invite, const sip::Message& response,
                                          std::string_view reason) {
   sip::Dialog dialog = sip::Dialog::as_uac(invite, response);
-  sip::Flow hop = next_hop(flow, dialog.remote_target, dialog.route_set);
+  sip::Flow hop = core_.next_hop(flow, dialog.remote_target, dialog.route_set);
   auto cseq = response.cseq();
   sip::Message ack_message = dialog.request("ACK", cseq ? cseq->number : 1);
   for (HeaderId header : {HeaderId::authorization, HeaderId::proxy_authorization}) {

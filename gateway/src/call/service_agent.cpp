@@ -131,6 +131,7 @@ void ServiceAgent::start(sip::TransactionId server, const sip::Flow& flow,
   core_.emit(CallChanged{record_of(call), false});
   by_call_id_.emplace(call.dialog.call_id, &call);
   calls_.emplace(call.token, std::move(owned));
+  look_ahead(call);
 }
 
 /// Extensions that a caller insists on, and that nothing here does (RFC 3261 §8.2.2.3).
@@ -234,11 +235,31 @@ void ServiceAgent::send_answer(ServiceCall& call, const std::string& sdp) {
   core_.respond(call.server, std::move(answer));
 }
 
+/// Finds out where the caller's Contact or route leads: what it sends in the dialog comes from
+/// there, and our BYE goes there (RFC 3261 §12.2.1.1).
+void ServiceAgent::look_ahead(ServiceCall& call) {
+  if (call.flow.is_link()) return;
+  std::string lookup;
+  const sip::Dialog& dialog = call.dialog;
+  std::vector<sip::Flow> hops =
+      core_.next_hops(call.flow, dialog.remote_target, dialog.route_set, lookup);
+  if (!hops.empty()) return core_.note_peers(call.peers, hops);
+  core_.ask(lookup, [this, token = call.token](bool) {
+    auto found = calls_.find(token);
+    if (found == calls_.end()) return;
+    ServiceCall& asked = *found->second;
+    std::string unknown;
+    core_.note_peers(asked.peers, core_.next_hops(asked.flow, asked.dialog.remote_target,
+                                                  asked.dialog.route_set, unknown));
+  });
+}
+
 ServiceAgent::ServiceCall* ServiceAgent::find(const sip::Flow& flow, const sip::Message& request) {
   auto same_party = [&](const ServiceCall& call) {
     if (call.flow.is_link() != flow.is_link()) return false;
-    return flow.is_link() ? call.flow.session == flow.session
-                          : call.flow.remote.address == flow.remote.address;
+    if (flow.is_link()) return call.flow.session == flow.session;
+    // A caller behind a proxy that records no route comes itself, and to our Contact.
+    return call.flow.remote.address == flow.remote.address || request_user(request) == call.token;
   };
   // By Call-ID, not by our Contact's token: some peers repeat the first Request-URI.
   auto [first, last] = by_call_id_.equal_range(std::string(request.call_id()));
@@ -287,7 +308,6 @@ void ServiceAgent::on_reinvite(ServiceCall& call, sip::TransactionId server,
     core_.reject(server, request, encoded_body().status, encoded_body().reason);
     return;
   }
-  call.dialog.refresh_target(request);
   bool invite = request.method() == Method::invite;
   std::string sdp;
   if (is_sdp(request.content_type())) {
@@ -300,6 +320,8 @@ void ServiceAgent::on_reinvite(ServiceCall& call, sip::TransactionId server,
   } else if (invite) {
     sdp = make_offer(call);
   }
+  call.dialog.refresh_target(request);
+  look_ahead(call);
   if (invite) {
     call.server = server;
     call.invite = request;
@@ -336,7 +358,7 @@ void ServiceAgent::on_timeout() {
     }
     core_.respond(call.server, call.answer);
     call.resend_after = std::min(call.resend_after * 2, core_.config.timers.t2);
-    repeats_.set(*token, core_.now + call.resend_after);
+    repeats_.set(*token, std::min(core_.now + call.resend_after, call.give_up_at));
   }
 }
 
@@ -375,7 +397,8 @@ bool ServiceAgent::end_call(CallId id, std::string_view reason) {
 void ServiceAgent::hang_up(ServiceCall& call, int cause, std::string_view reason) {
   sip::Message bye = call.dialog.request("BYE");
   bye.add(HeaderId::reason, reason_value(cause, reason));
-  core_.send(std::move(bye), call.flow);
+  core_.send(std::move(bye),
+             core_.next_hop(call.flow, call.dialog.remote_target, call.dialog.route_set));
   end(call, reason);
 }
 
@@ -389,6 +412,7 @@ void ServiceAgent::end(ServiceCall& call, std::string_view reason) {
   core_.emit(CallChanged{std::move(record), true});
   core_.give_place(true, call.flow);
   auto [first, last] = by_call_id_.equal_range(call.dialog.call_id);
+  core_.peers.release(call.peers, core_.now, core_.rest_of_peers());
   by_call_id_.erase(
       std::find_if(first, last, [&](const auto& entry) { return entry.second == &call; }));
   repeats_.clear(call.token);

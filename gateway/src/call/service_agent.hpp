@@ -45,6 +45,7 @@ class ServiceAgent {
     sip::Message invite = sip::Message::request("INVITE", "sip:invalid.invalid");  ///< the last one
     sip::Message answer = sip::Message::response(200);
     sip::Dialog dialog;
+    DialogPeers::Held peers;  ///< hosts that its dialog leads to
     MediaService service = MediaService::echo;
     LocalMedia client;  ///< toward the caller
     LocalMedia player;  ///< the service's end
@@ -62,6 +63,7 @@ class ServiceAgent {
   std::optional<MediaFault> take_answer(ServiceCall& call, std::string_view sdp);
   void send_answer(ServiceCall& call, const std::string& sdp);
   void on_reinvite(ServiceCall& call, sip::TransactionId server, const sip::Message& request);
+  void look_ahead(ServiceCall& call);
   void hang_up(ServiceCall& call, int cause, std::string_view reason);
   void end(ServiceCall& call, std::string_view reason);
   CallRecord record_of(const ServiceCall& call) const;

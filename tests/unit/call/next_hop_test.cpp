@@ -225,6 +225,58 @@ TEST_F(DialogPeerBench, caller_behind_a_proxy_that_records_no_route_is_heard) {
   EXPECT_FALSE(known(phone.address));
 }
 
+TEST_F(DialogPeerBench, caller_of_a_service_is_heard_too) {
+  sip::Message opening = request("INVITE", "sip:echo@example.org", sdp());
+  opening.set(HeaderId::contact, "<sip:caller@203.0.113.77:5062>");
+  give(opening, carol);
+  ASSERT_TRUE(known(phone.address));
+  const sip::Flow straight = sip::Flow::udp(phone);
+  sip::Message ok = last(carol, "INVITE", 200);
+  give(by_caller(ok, "ACK", 1), straight);
+  pass(seconds(33));
+  EXPECT_EQ(count(carol, "BYE"), 0u);  // the ACK was heard
+  give(by_caller(ok, "BYE", 2), straight);
+  EXPECT_EQ(count(straight, "BYE", 200), 1u);
+  expect_nothing_left();
+  EXPECT_FALSE(known(phone.address));
+}
+
+/// And reached there: its proxy, which recorded no route, has no part in the dialog.
+TEST_F(DialogPeerBench, caller_of_a_service_is_hung_up_at_its_contact) {
+  router.lookups[kUri] = "desk";
+  sip::Message opening = request("INVITE", "sip:echo@example.org", sdp());
+  opening.set(HeaderId::contact, "<" + std::string(kUri) + ">");
+  give(opening, carol);
+  EXPECT_EQ(lookups_asked, (std::vector<std::string>{"desk"}));
+  router.places[kUri] = {desk};
+  lookup_done("desk");
+  EXPECT_TRUE(known(desk.remote.address));
+  pass(seconds(33));  // there comes no ACK
+  EXPECT_EQ(last(desk, "BYE").request_uri(), kUri);
+  give(response(last(desk, "BYE"), 200), desk);
+  expect_nothing_left();
+}
+
+/// Its tags and our token are what it knows the dialog by; neither may be missing.
+TEST_F(DialogPeerBench, a_stranger_to_the_dialog_does_not_end_a_service) {
+  sip::Message opening = request("INVITE", "sip:echo@example.org", sdp());
+  opening.set(HeaderId::contact, "<sip:caller@203.0.113.77:5062>");
+  give(opening, carol);
+  sip::Message ok = last(carol, "INVITE", 200);
+  give(by_caller(ok, "ACK", 1), carol);
+  const sip::Flow straight = sip::Flow::udp(phone);
+  sip::Message bye = by_caller(ok, "BYE", 2);
+  bye.set_request_uri("sip:echo@example.org");
+  give(bye, straight);
+  bye = by_caller(ok, "BYE", 3);
+  bye.set(HeaderId::from, "<sip:alice@example.org>;tag=wrong");
+  give(bye, straight);
+  EXPECT_EQ(count(straight, "BYE", 481), 2u);
+  EXPECT_EQ(bridge.call_count(), 1u);
+  give(by_caller(ok, "BYE", 4), straight);
+  expect_nothing_left();
+}
+
 TEST_F(DialogPeerBench, caller_is_heard_in_an_early_dialog) {
   sip::Message arrived = call_from_provider();
   give(response(arrived, 180, "d1"), dave);
