@@ -397,6 +397,10 @@ void BridgeHost::collect_metrics() {
       layer.counters().retransmissions_in);
   set("isthmus_sip_retransmissions_out_total", "Retransmissions that went",
       layer.counters().retransmissions_out);
+  set("isthmus_sip_stray_responses_total", "Responses that answer no request that is open",
+      layer.counters().stray_responses);
+  set("isthmus_sip_misrouted_responses_total",
+      "Responses dropped because they bear more than our own Via", calls.misrouted_responses);
   set("isthmus_sip_timeouts_total", "Transactions that timed out", layer.counters().timeouts);
 
   sockets_.collect_metrics(metrics_);

@@ -11,6 +11,7 @@
 #include "call/parked_requests.hpp"
 #include "call/register_relay.hpp"
 #include "call/service_agent.hpp"
+#include "sip/scan.hpp"
 
 namespace isthmus::call {
 
@@ -44,6 +45,18 @@ bool forms_dialog(Method method) {
 /// RFC 2543 peer, which gave no tag (RFC 3261 §12.1.1, §12.2.1.1).
 bool may_lack_to_tag(Method method) {
   return method == Method::notify || method == Method::bye || method == Method::info;
+}
+
+/// RFC 3261 §8.1.3.3: our requests bear our Via alone, and so do the responses to them.
+bool bears_vias_of_others(const sip::Message& response) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < response.field_count(); ++i) {
+    const sip::Message::Field field = response.field(i);
+    if (field.id != HeaderId::via) continue;
+    sip::scan::List values(field.value);
+    for (std::string_view value; values.next(value);) ++count;
+  }
+  return count > 1;
 }
 
 }  // namespace
@@ -279,6 +292,10 @@ Bridge::Bridge(BridgeConfig config, Router& router, MediaPlane& media, BindingTa
 Bridge::~Bridge() = default;
 
 void Bridge::on_message(sip::Message message, const sip::Flow& flow, Instant now, Actions& out) {
+  if (message.is_response() && bears_vias_of_others(message)) {
+    ++impl_->core_.counters.misrouted_responses;
+    return;
+  }
   impl_->run(now, out, [&] {
     impl_->core_.layer.on_message(std::move(message), flow, now, impl_->core_.events);
   });

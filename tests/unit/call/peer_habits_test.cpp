@@ -70,6 +70,23 @@ TEST_F(PeerHabits, a_caller_without_contact_is_reached_at_its_from) {
   expect_nothing_left();
 }
 
+/// RFC 3261 §8.1.3.3.
+TEST_F(PeerHabits, a_response_with_vias_of_others_is_dropped) {
+  give(request("INVITE", "sip:carol@example.org", sdp()), alice);
+  invite = last(carol, "INVITE");
+  sip::Message two_fields = response(invite, 486, "c1"), one_field = two_fields;
+  two_fields.add(HeaderId::via, "SIP/2.0/UDP 203.0.113.9;branch=z9hG4bKother");
+  one_field.set(HeaderId::via, std::string(*invite.get(HeaderId::via)) +
+                                   ", SIP/2.0/UDP 203.0.113.9;branch=z9hG4bKother");
+  give(two_fields, carol);
+  give(one_field, carol);
+  EXPECT_EQ(count(alice, "INVITE", 486), 0u);
+  EXPECT_EQ(bridge.counters().misrouted_responses, 2u);
+  give(response(invite, 486, "c1"), carol);
+  EXPECT_EQ(count(alice, "INVITE", 486), 1u);
+  expect_nothing_left();
+}
+
 TEST_F(PeerHabits, a_notify_answered_481_ends_its_subscription) {
   sip::Message subscribe = request("SUBSCRIBE", "sip:carol@example.org");
   subscribe.add(HeaderId::event, "presence");
