@@ -1,6 +1,7 @@
 #include "call/body_parts.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/limits.hpp"
@@ -24,6 +25,7 @@ struct Part {
   Stretch whole;              ///< with its delimiter line, up to the next one
   bool session = true;        ///< by its Content-Disposition
   bool optional = false;      ///< by its handling parameter
+  bool encoded = false;       ///< by its Content-Encoding: it cannot be read
   std::size_t multipart = 0;  ///< where the multipart begins that it stands in
   bool alternative = false;   ///< that is multipart/alternative
 };
@@ -87,6 +89,11 @@ void read_disposition(std::string_view value, Part& part) {
   part.optional = params && iequals(params->get("handling").value_or(""), "optional");
 }
 
+/// RFC 3261 §20.12.
+bool is_coding(std::string_view coding) {
+  return !coding.empty() && !iequals(coding, "identity");
+}
+
 /// Where a delimiter line "--boundary" begins, from `from` on (RFC 2046 §5.1.1).
 std::size_t delimiter(std::string_view body, std::string_view line, std::size_t from,
                       std::size_t end) {
@@ -147,6 +154,7 @@ void find_parts(std::string_view body, Stretch within, std::string_view content_
       const std::string type = value_in(body, part.headers, "Content-Type");
       if (is_sdp(media_type(type))) {
         read_disposition(value_in(body, part.headers, "Content-Disposition"), part);
+        part.encoded = is_coding(value_in(body, part.headers, "Content-Encoding"));
         if (out.found.size() == limits::kSdpParts) out.unreadable = true;
         if (out.unreadable) return;
         out.found.push_back(part);
@@ -168,14 +176,14 @@ Parts parts_of(const sip::Message& message) {
   return parts;
 }
 
+/// The first that must be handled, and of those the first that can be read.
 const Part* choose(const Parts& parts) {
-  const Part* first = nullptr;
+  const auto rank = [](const Part& part) { return std::pair(part.optional, part.encoded); };
+  const Part* chosen = nullptr;
   for (const Part& part : parts.found) {
-    if (!part.session) continue;
-    if (!part.optional) return &part;
-    if (!first) first = &part;
+    if (part.session && (!chosen || rank(part) < rank(*chosen))) chosen = &part;
   }
-  return first;
+  return chosen;
 }
 
 std::optional<Part> description_part(const sip::Message& message) {
@@ -198,11 +206,16 @@ std::optional<std::string_view> description_in(const sip::Message& message) {
 }
 
 bool has_encoded_description(const sip::Message& message) {
-  if (message.body().empty() || !is_sdp(message.content_type())) return false;
+  if (message.body().empty()) return false;
+  const std::string type = message.content_type();
+  const bool multipart = type.compare(0, 10, "multipart/") == 0;
+  if (!multipart && !is_sdp(type)) return false;
   const auto codings = message.values(HeaderId::content_encoding);
-  return std::any_of(codings.begin(), codings.end(), [](std::string_view coding) {
-    return !coding.empty() && !iequals(coding, "identity");
-  });
+  if (std::any_of(codings.begin(), codings.end(), is_coding)) return true;
+  if (!multipart) return false;
+  const Parts parts = parts_of(message);
+  const Part* chosen = choose(parts);
+  return chosen && chosen->encoded;
 }
 
 std::optional<std::string> leave_one_description(sip::Message& message) {

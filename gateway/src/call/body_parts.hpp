@@ -15,7 +15,8 @@ std::optional<std::string_view> description_in(const sip::Message& message);
 inline bool has_description(const sip::Message& message) {
   return description_in(message).has_value();
 }
-/// Whether a body that is a description cannot be read for its Content-Encoding (RFC 3261 §20.12).
+/// Whether the description in the body cannot be read for a Content-Encoding (RFC 3261 §20.12): the
+/// message's own, be it of a description or of parts that may hold one, or that of the part.
 bool has_encoded_description(const sip::Message& message);
 /// Takes all other application/sdp parts out of a multipart body, so that no description, with the
 /// addresses in it, passes unread: alternatives (RFC 2046 §5.1.4), those that may be left out

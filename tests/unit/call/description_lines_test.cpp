@@ -91,6 +91,24 @@ TEST_F(SeveralDescriptions, a_multipart_that_cannot_be_taken_apart_carries_none_
   expect_nothing_left();
 }
 
+/// RFC 3261 §8.2.3, §20.12: a part has a Content-Encoding of its own.
+TEST_F(SeveralDescriptions, a_compressed_part_is_refused_with_415) {
+  const std::string gzip = "Content-Encoding: gzip\r\n";
+  give(calling(part("\x1f\x8b...", gzip) + kEnd), alice);
+  EXPECT_EQ(last(alice, "INVITE", 415).get("Accept-Encoding"), "identity");
+  sip::Message whole = calling("\x1f\x8b...");  // who knows what is in it
+  whole.add("Content-Encoding", "gzip");
+  give(whole, alice);
+  EXPECT_EQ(count(alice, "INVITE", 415), 2u);
+  EXPECT_EQ(count(carol, "INVITE"), 0u);
+  give(calling(part("\x1f\x8b...", gzip) + part(sdp()) + kEnd, "multipart/alternative"), alice);
+  sip::Message seen = last(carol, "INVITE");
+  EXPECT_NE(description_in(seen)->find("c=IN IP4 192.0.2.1"), std::string_view::npos);
+  EXPECT_EQ(seen.body().find("gzip"), std::string_view::npos);
+  give(response(seen, 486, "c1"), carol);
+  expect_nothing_left();
+}
+
 TEST_F(SeveralDescriptions, in_an_answer_they_end_the_call) {
   give(request("INVITE", "sip:carol@example.org", sdp()), alice);
   invite = last(carol, "INVITE");
