@@ -10,7 +10,7 @@ void AnswerRepeater::begin(sip::TransactionId server, const sip::Flow& to,
   Waiting waiting;
   waiting.give_up_at = core_.now + timers.timeout();
   Instant first = waiting.give_up_at;
-  if (!to.reliable()) {
+  if (!to.is_link()) {
     waiting.response = response;
     if (from) waiting.from = *from;
     waiting.interval = timers.t1;

@@ -9,8 +9,9 @@
 namespace isthmus::call {
 
 /// 2xx to INVITEs that went out and are not acknowledged yet. The transaction layer leaves them to
-/// the user agent (RFC 3261 §13.3.1.4), and a callee behind a link sends its 2xx once: over UDP
-/// they are repeated here, T1 doubling up to T2. Without an ACK in 64*T1 the call is over, over any
+/// the user agent (RFC 3261 §13.3.1.4), and a callee behind a link sends its 2xx once: they are
+/// repeated here, T1 doubling up to T2, over TCP and TLS too, since there may be UDP behind the next
+/// hop. A link leads to the end point itself. Without an ACK in 64*T1 the call is over, over any
 /// transport. Internal to the room.
 class AnswerRepeater {
  public:
@@ -29,7 +30,7 @@ class AnswerRepeater {
 
  private:
   struct Waiting {
-    std::optional<sip::Message> response;  ///< none over a reliable flow: it is not repeated
+    std::optional<sip::Message> response;  ///< none over a link: it is not repeated
     std::optional<sip::Flow> from;
     Duration interval{};
     Instant give_up_at{};

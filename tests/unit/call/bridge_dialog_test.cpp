@@ -140,6 +140,21 @@ TEST_F(BridgeDialog, cancel_of_a_reinvite_crosses) {
   expect_nothing_left();
 }
 
+/// RFC 3261 §13.3.1.4: whatever the transport, for there may be UDP behind the next hop.
+TEST_F(BridgeDialog, an_answer_is_repeated_over_tcp_too_until_its_ack) {
+  const sip::Flow trunk = sip::Flow::to(sip::Transport::tcp, *Endpoint::parse("198.51.100.7:5060"));
+  give(request("INVITE", "sip:dave@example.org", sdp()), trunk);
+  give(response(last(dave, "INVITE"), 200, "d1", sdp()), dave);
+  pass(milliseconds(3600));
+  EXPECT_EQ(count(trunk, "INVITE", 200), 4u);  // at 0, 0.5, 1.5 and 3.5 s
+  give(by_caller(last(trunk, "INVITE", 200), "ACK", 1), trunk);
+  pass(seconds(10));
+  EXPECT_EQ(count(trunk, "INVITE", 200), 4u);
+  give(by_caller(last(trunk, "INVITE", 200), "BYE", 2), trunk);
+  give(response(last(dave, "BYE"), 200), dave);
+  expect_nothing_left();
+}
+
 TEST_F(BridgeDialog, repeated_answer_gets_the_ack_of_its_own_leg) {
   answered_call();
   // Carol's re-INVITE bears the same CSeq number as alice's INVITE.
