@@ -161,7 +161,15 @@ void BridgeHost::on_message(sip::Message message, const sip::Flow& flow, Instant
   }
   call::Actions actions;
   actions.reserve(4);
+  const std::uint64_t unreachable = relay_->counters().unreachable_remotes;
   bridge_->on_message(std::move(message), flow, now, actions);
+  if (relay_->counters().unreachable_remotes != unreachable) {
+    log_.warning("media_address_unreachable",
+                 {{"transport", sip::to_text(flow.transport)},
+                  {"remote", flow.remote},
+                  {"session", flow.session},
+                  {"problem", "the description names the kind of IP address that its leg has not"}});
+  }
   carry_out(actions);
 }
 
@@ -420,6 +428,9 @@ void BridgeHost::collect_metrics() {
       "Packets that the conversion of digits took out of media streams", media.event_packets);
   set("isthmus_media_bytes_in_total", "Media bytes received", media.bytes_in);
   set("isthmus_media_bytes_out_total", "Media bytes sent", media.bytes_out);
+  set("isthmus_media_unreachable_remotes_total",
+      "Media addresses of the other kind (IPv4, IPv6) than the SIP of their leg has",
+      media.unreachable_remotes);
   for (std::size_t i = 1; i < media::kDropReasons; ++i) {
     auto reason = static_cast<media::DropReason>(i);
     metrics_

@@ -239,12 +239,16 @@ void Relay::set_remote(MediaEndpointId id, const RemoteMedia& remote) {
     stream->has_destination = is_media_channel(remote.port);
     return;
   }
-  stream->has_destination = remote.port != 0 && remote.address.is_v4() != stream->ipv6 &&
-                            !remote.address.is_unspecified() && !is_multicast(remote.address);
+  stream->has_destination =
+      remote.port != 0 && !remote.address.is_unspecified() && !is_multicast(remote.address);
   // On hold (port 0 or 0.0.0.0) the known source stays known.
   if (!stream->has_destination) return;
-  stream->media_latch.set_remote({remote.address, remote.port}, now);
-  stream->control_latch.set_remote({remote.address, control_port_of(remote)}, now);
+  // Where the other kind of address is named, nothing can be sent until its owner is heard, which
+  // then sends from one of our kind.
+  const bool reachable = remote.address.is_v4() != stream->ipv6;
+  if (!reachable) ++counters_.unreachable_remotes;
+  stream->media_latch.set_remote({remote.address, remote.port}, now, reachable);
+  stream->control_latch.set_remote({remote.address, control_port_of(remote)}, now, reachable);
 }
 
 void Relay::join(MediaEndpointId a, MediaEndpointId b) {

@@ -8,9 +8,10 @@ constexpr int kSdpAddress = 3, kSdpHost = 2, kElsewhere = 1;
 constexpr std::uint16_t kMaxGap = 16;  // packets that may be lost while a stream proves itself
 }  // namespace
 
-void SourceLatch::set_remote(const Endpoint& sdp, Instant now) {
+void SourceLatch::set_remote(const Endpoint& sdp, Instant now, bool reachable) {
   if (sdp_ == sdp) return;
   sdp_ = sdp;
+  reachable_ = reachable;
   if (locked_) previous_ = locked_;
   locked_.reset();
   candidates_ = {};

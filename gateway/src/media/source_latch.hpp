@@ -39,7 +39,8 @@ class SourceLatch {
 
   /// The SDP's address and port. The same as before changes nothing; another one starts learning
   /// anew.
-  void set_remote(const Endpoint& sdp, Instant now);
+  /// @param reachable  false: it is no address that we can send to.
+  void set_remote(const Endpoint& sdp, Instant now, bool reachable = true);
 
   /// A valid RTP packet.
   SourceVerdict on_media(const Endpoint& source, std::uint32_t ssrc, std::uint16_t sequence,
@@ -51,8 +52,10 @@ class SourceLatch {
   /// than that (RFC 3550 §6.2).
   SourceVerdict on_control(const Endpoint& source, const SourceLatch& media);
 
-  /// Locked source, else SDP address, else nothing.
-  std::optional<Endpoint> destination() const { return locked_ ? locked_ : sdp_; }
+  /// Locked source, else SDP address if it can be reached, else nothing.
+  std::optional<Endpoint> destination() const {
+    return locked_ || !reachable_ ? locked_ : sdp_;
+  }
   const std::optional<Endpoint>& locked() const { return locked_; }
   std::uint32_t ssrc() const { return ssrc_; }  ///< of the last packet heard
 
@@ -71,6 +74,7 @@ class SourceLatch {
 
   SourcePolicy policy_;
   std::optional<Endpoint> sdp_, locked_, previous_;
+  bool reachable_ = true;  ///< sdp_
   Instant learn_until_{};
   std::uint32_t ssrc_ = 0;
   std::array<Candidate, 4> candidates_{};  ///< several, so that junk cannot crowd a real stream out

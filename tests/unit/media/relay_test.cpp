@@ -162,6 +162,24 @@ TEST_F(RelayTest, media_behind_a_nat_is_learned_and_sent_back_to_where_it_came_f
   EXPECT_EQ(nat.local().to_string(), relay->statistics(net.id).remote);
 }
 
+// Who has both kinds of address may write the one into its description that its SIP does not use.
+TEST_F(RelayTest, media_of_who_names_an_ipv6_address_on_an_ipv4_leg_is_learned) {
+  UdpPeer phone("127.0.0.2");
+  net = network();
+  client = channels();
+  relay->set_remote(net.id, at(*Endpoint::parse("[2001:db8::1]:4000")));
+  relay->set_remote(client.id, on_channel(40));
+  relay->join(net.id, client.id);
+  EXPECT_EQ(1u, relay->counters().unreachable_remotes);
+  from_link(client.port, test::rtp_packet(8));
+  EXPECT_EQ(1u, drops(DropReason::no_destination));
+  from_network(phone, rtp_of(net), test::rtp_packet(1));
+  from_network(phone, rtp_of(net), test::rtp_packet(2));
+  EXPECT_THAT(link.frames, ElementsAre(Pair(40u, test::rtp_packet(2))));
+  from_link(client.port, test::rtp_packet(9));
+  EXPECT_EQ(text(test::rtp_packet(9)), receive(phone));
+}
+
 // The "RTP bleed" attack: packets to the ports of a call from elsewhere are answered with nothing.
 TEST_F(RelayTest, rtp_bleed_gets_no_packet_out) {
   UdpPeer peer, attacker("127.0.0.66");
