@@ -234,7 +234,10 @@ void Relay::set_remote(MediaEndpointId id, const RemoteMedia& remote) {
   stream->remote = remote;
   stream->received.set_clock_rate(remote.clock_rate != 0 ? remote.clock_rate : 8000);
   watch_events(*stream);
-  if (Stream* peer = find(stream->peer)) watch_events(*peer);
+  if (Stream* peer = find(stream->peer)) {
+    watch_events(*peer);
+    peer->media_latch.renew(now);
+  }
   if (stream->kind == Stream::Kind::link) {
     stream->has_destination = is_media_channel(remote.port);
     return;

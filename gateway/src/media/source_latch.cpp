@@ -9,13 +9,17 @@ constexpr std::uint16_t kMaxGap = 16;  // packets that may be lost while a strea
 }  // namespace
 
 void SourceLatch::set_remote(const Endpoint& sdp, Instant now, bool reachable) {
-  if (sdp_ == sdp) return;
+  if (sdp_ == sdp) return renew(now);
   sdp_ = sdp;
   reachable_ = reachable;
   if (locked_) previous_ = locked_;
   locked_.reset();
   candidates_ = {};
   learn_until_ = now + limits::kLearnWindow;
+}
+
+void SourceLatch::renew(Instant now) {
+  if (sdp_ && !locked_) learn_until_ = now + limits::kLearnWindow;
 }
 
 int SourceLatch::rank(const Endpoint& source) const {

@@ -37,10 +37,14 @@ class SourceLatch {
  public:
   explicit SourceLatch(SourcePolicy policy = SourcePolicy::learn) : policy_(policy) {}
 
-  /// The SDP's address and port. The same as before changes nothing; another one starts learning
-  /// anew.
+  /// The SDP's address and port. The same as before leaves what is locked; another one starts
+  /// learning anew.
   /// @param reachable  false: it is no address that we can send to.
   void set_remote(const Endpoint& sdp, Instant now, bool reachable = true);
+
+  /// A description of the other side came, after which media may begin: an offer may have waited
+  /// for it as long as a phone rings. Unless a source is locked, learning has its time again.
+  void renew(Instant now);
 
   /// A valid RTP packet.
   SourceVerdict on_media(const Endpoint& source, std::uint32_t ssrc, std::uint16_t sequence,

@@ -108,6 +108,30 @@ TEST_F(SourceLatchTest, after_a_silent_window_only_the_sdp_address_locks) {
   EXPECT_EQ(kAccepted, media(kSdp, 1));
 }
 
+/// An offerer behind NAT, whose call rings for longer than the window.
+TEST_F(SourceLatchTest, the_window_opens_again_when_the_other_side_answers) {
+  latch.renew(now);
+  EXPECT_EQ(SourceVerdict::no_remote, media(kNat, 1));
+  latch.set_remote(kSdp, now);
+  now += seconds(30);
+  EXPECT_EQ(kWrong, media(kNat, 1));
+  latch.renew(now);
+  prove(kNat);
+  now += seconds(30);
+  latch.renew(now);
+  EXPECT_EQ(kWrong, media(kOther, 1));
+  EXPECT_EQ(kWrong, media(kOther, 2)) << "what is locked stays so";
+}
+
+/// An answerer behind NAT, whose 200 repeats the description of its 183.
+TEST_F(SourceLatchTest, the_same_sdp_again_opens_the_window_again_while_nothing_is_locked) {
+  latch.set_remote(kSdp, now);
+  now += seconds(30);
+  EXPECT_EQ(kWrong, media(kNat, 1));
+  latch.set_remote(kSdp, now);
+  prove(kNat);
+}
+
 TEST_F(SourceLatchTest, the_ssrc_may_change_at_the_locked_address) {
   latch.set_remote(kSdp, now);
   prove(kNat);
