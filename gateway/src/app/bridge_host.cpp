@@ -164,11 +164,12 @@ void BridgeHost::on_message(sip::Message message, const sip::Flow& flow, Instant
   const std::uint64_t unreachable = relay_->counters().unreachable_remotes;
   bridge_->on_message(std::move(message), flow, now, actions);
   if (relay_->counters().unreachable_remotes != unreachable) {
-    log_.warning("media_address_unreachable",
-                 {{"transport", sip::to_text(flow.transport)},
-                  {"remote", flow.remote},
-                  {"session", flow.session},
-                  {"problem", "the description names the kind of IP address that its leg has not"}});
+    log_.warning(
+        "media_address_unreachable",
+        {{"transport", sip::to_text(flow.transport)},
+         {"remote", flow.remote},
+         {"session", flow.session},
+         {"problem", "the description names the kind of IP address that its leg has not"}});
   }
   carry_out(actions);
 }

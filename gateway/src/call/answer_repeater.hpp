@@ -10,9 +10,9 @@ namespace isthmus::call {
 
 /// 2xx to INVITEs that went out and are not acknowledged yet. The transaction layer leaves them to
 /// the user agent (RFC 3261 §13.3.1.4), and a callee behind a link sends its 2xx once: they are
-/// repeated here, T1 doubling up to T2, over TCP and TLS too, since there may be UDP behind the next
-/// hop. A link leads to the end point itself. Without an ACK in 64*T1 the call is over, over any
-/// transport. Internal to the room.
+/// repeated here, T1 doubling up to T2, over TCP and TLS too, since there may be UDP behind the
+/// next hop. A link leads to the end point itself. Without an ACK in 64*T1 the call is over, over
+/// any transport. Internal to the room.
 class AnswerRepeater {
  public:
   using Unacknowledged = std::function<void(sip::TransactionId server)>;

@@ -81,9 +81,11 @@ CallManager::DialogRef CallManager::find_dialog(const sip::Flow& flow,
       return {use.call, use.branch, dialog.get(), use.side};
   }
   // A request of the callee may overtake the response that would have made its dialog (NOTIFY, RFC
-  // 6665 §4.4.1). Once a call is answered, its dialog is known.
+  // 6665 §4.4.1). Once a call is answered, its dialog is
+  // known; a subscription may have forks until Timer N ends (§4.1.2.4), here from its 2xx on.
   bool may_come = use.call->state == CallState::setup ||
-                  (!use.call->invite && use.call->state == CallState::answered);
+                  (!use.call->invite && use.call->state == CallState::answered &&
+                   core_.now < *use.call->answered + core_.config.timers.timeout());
   if (use.side == Side::callee && may_come && !callee_tag.empty()) {
     sip::Message stand_in = sip::Message::response_to(use.call->request, 200, {}, callee_tag);
     DialogPair& dialog = dialog_of(*use.call, *use.branch, stand_in);
@@ -105,7 +107,11 @@ bool CallManager::on_dialog_request(sip::TransactionId server, const sip::Flow& 
     core_.reject(server, request, 481, {});
     return true;
   }
-  ref.dialog->usages.on_request(request, ref.from, core_.now);
+  if (method == Method::invite && !ref.call->invite) {
+    core_.reject(server, request, 488, "No call was set up in this dialog");
+    return true;
+  }
+  ref.dialog->usages.on_request(request, ref.from, ref.dialog->identity, core_.now);
   if (method == Method::notify)  // whatever lapses, not before the answer
     ref.dialog->until = std::max(ref.dialog->until, core_.now + core_.config.timers.timeout());
   forward(ref, server, flow, request, waited);
@@ -179,8 +185,8 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
   }
   if (sent && request.method() == Method::invite) ref.dialog->identity.keep_credentials(*sent, to);
   // In an early dialog a BYE ends that dialog only; the INVITE still gets its own final response
-  // (RFC 3261 §15).
-  bool ends = bye && ref.dialog->confirmed;
+  // (RFC 3261 §15), and in one without INVITE usage nothing (RFC 5057 §4.1).
+  bool ends = bye && ref.dialog->confirmed && ref.call->invite;
   if (ends) {
     ref.call->state = CallState::ending;
     ref.call->end_reason = ref.from == Side::caller ? "BYE from caller" : "BYE from callee";
@@ -368,14 +374,17 @@ void CallManager::on_dialog_failed(DialogUse& use, sip::ClientFailure why) {
 void CallManager::after_final(sip::TransactionId client, DialogUse& use,
                               const sip::Message* response) {
   Call& call = *use.call;
-  if (response) use.dialog->usages.on_response(use.request, use.from, *response, core_.now);
+  if (response)
+    use.dialog->usages.on_response(use.request, use.from, use.dialog->identity, *response,
+                                   core_.now);
   bool challenged = response && (response->status() == 401 || response->status() == 407);
   bool ended = use.ends && !challenged;
   if (use.ends && challenged) {  // a BYE with credentials follows, or the call lapses
     call.state = CallState::answered;
     call.expires = core_.now + core_.config.timers.timeout();
   }
-  if (!call.invite && response) note_subscription(call, *use.dialog, use.request, *response);
+  if (!call.invite && response)
+    note_subscription(call, *use.dialog, use.from, use.request, *response);
   --call.transactions;
   silent_.clear(client);
   in_dialog_.erase(client);

@@ -42,8 +42,7 @@ bool CallManager::find_hops(const DialogRef& ref, sip::TransactionId server, con
   std::size_t to = index_of(other(ref.from));
   const sip::Flow& near = ref.branch->flow[to];
   std::string lookup;
-  hops =
-      core_.next_hops(near, ref.dialog->remote_target[to], ref.dialog->route_set[to], lookup);
+  hops = core_.next_hops(near, ref.dialog->remote_target[to], ref.dialog->route_set[to], lookup);
   if (hops.empty() && waited) hops = {near};
   core_.note_peers(ref.call->peers, hops);
   if (!hops.empty()) return true;

@@ -216,7 +216,7 @@ class CallManager : private DialogBook {
 
   // call_subscriptions.cpp
   void begin_subscription(Call& call, DialogPair& dialog, const sip::Message& response);
-  void note_subscription(Call& call, DialogPair& dialog, const sip::Message& request,
+  void note_subscription(Call& call, DialogPair& dialog, Side from, const sip::Message& request,
                          const sip::Message& response);
   bool has_waiting(const Call& call, const DialogPair& dialog) const;
   void drop_subscriptions(Call& call);

@@ -10,9 +10,9 @@ namespace isthmus::call {
 using sip::HeaderId;
 
 /// A reliable provisional response that came before (RFC 3262 §4). To a network it goes once more
-/// as it went, over TCP too, since there may be UDP behind the next hop; over a link it arrived, and
-/// the PRACK is on its way. One that
-/// comes again after a later one was acknowledged before that, and is absorbed.
+/// as it went, over TCP too, since there may be UDP behind the next hop; over a link it arrived,
+/// and the PRACK is on its way. One that comes again after a later one was acknowledged before
+/// that, and is absorbed.
 /// @return false: it is new, or none of that kind.
 bool CallManager::repeat_provisional(ReliableProvisional& last, sip::TransactionId server,
                                      const sip::Flow& to, const sip::Flow& from,

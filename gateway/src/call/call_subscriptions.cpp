@@ -5,6 +5,9 @@
 //   open ──2xx to a SUBSCRIBE, NOTIFY that is accepted──▶ open, for longer
 //     ├── NOTIFY with `terminated`, 481 ──▶ over ──no request waits in it──▶ (gone)
 //     └── `until` ──▶ (gone)
+//
+// Others that a SUBSCRIBE or REFER inside the dialog makes (RFC 5057) are DialogUsages: what is
+// said of them says nothing of the first, and a dialog with any of them is not gone.
 #include <algorithm>
 
 #include "call/call_manager.hpp"
@@ -35,10 +38,14 @@ void CallManager::begin_subscription(Call& call, DialogPair& dialog, const sip::
 }
 
 /// A request inside the dialog was answered finally.
-void CallManager::note_subscription(Call& call, DialogPair& dialog, const sip::Message& request,
-                                    const sip::Message& response) {
+void CallManager::note_subscription(Call& call, DialogPair& dialog, Side from,
+                                    const sip::Message& request, const sip::Message& response) {
   const bool notify = request.method() == Method::notify;
   if (dialog.over || (!notify && request.method() != Method::subscribe)) return;
+  const auto first = SubscriptionKey::of(call.request, Side::caller, nullptr);
+  if (from != (notify ? Side::callee : Side::caller) ||
+      !first.is_meant_by(SubscriptionKey::of(request, from, &dialog.identity)))
+    return;
   const Instant soon = core_.now + core_.config.timers.timeout();
   if (response.status() == 481) {
     // Who is told that its subscription does not exist takes it for over (RFC 6665 §4.1.2.2,
@@ -75,12 +82,14 @@ void CallManager::drop_subscriptions(Call& call) {
   for (auto& branch : call.branches) {
     std::vector<const DialogPair*> gone;
     for (const auto& dialog : branch->dialogs) {
-      const bool late = dialog->until <= core_.now;
-      if (late || (dialog->over && !has_waiting(call, *dialog))) {
+      const std::optional<Instant> others = dialog->usages.last_until(core_.now);
+      const Instant until = std::max(dialog->until, others.value_or(dialog->until));
+      const bool late = until <= core_.now;
+      if (late || (dialog->over && !others && !has_waiting(call, *dialog))) {
         lapsed = lapsed || (late && !dialog->over);
         gone.push_back(dialog.get());
-      } else if (!next || dialog->until < *next) {
-        next = dialog->until;
+      } else if (!next || until < *next) {
+        next = until;
       }
     }
     for (const DialogPair* dialog : gone) forget_dialog(call, *branch, *dialog);

@@ -13,9 +13,15 @@ using sip::Method;
 
 namespace {
 
-/// Package and id that a request's subscription has: of a REFER its CSeq number, which an Event's
-/// id repeats when there are several (RFC 3515 §2.4.6).
-std::pair<std::string, std::string> key_of(const sip::Message& request) {
+Duration life(std::optional<std::uint32_t> expires_s) {
+  Duration asked = expires_s ? Duration(seconds(*expires_s)) : Duration(limits::kReferUsageLife);
+  return std::min(asked, Duration(limits::kUsageLife));
+}
+
+}  // namespace
+
+SubscriptionKey SubscriptionKey::of(const sip::Message& request, Side from,
+                                    const DialogIdentity* identity) {
   if (request.method() == Method::refer) {
     auto cseq = request.cseq();
     return {"refer", cseq ? std::to_string(cseq->number) : std::string()};
@@ -23,16 +29,19 @@ std::pair<std::string, std::string> key_of(const sip::Message& request) {
   std::string_view event = request.get(HeaderId::event).value_or("");
   std::size_t end = std::min(event.find(';'), event.size());
   std::optional<sip::Params> params = sip::Params::parse(trim(event.substr(end)));
-  std::string id(params ? params->get("id").value_or("") : std::string_view());
-  return {to_lower(trim(event.substr(0, end))), id};
+  SubscriptionKey key{to_lower(trim(event.substr(0, end))),
+                      std::string(params ? params->get("id").value_or("") : std::string_view())};
+  if (identity && request.method() == Method::notify && key.package == "refer") {
+    if (auto number = parse_number<std::uint32_t>(key.id))
+      key.id = std::to_string(identity->numbers[index_of(from)].came_as(*number));
+  }
+  return key;
 }
 
-Duration life(std::optional<std::uint32_t> expires_s) {
-  Duration asked = expires_s ? Duration(seconds(*expires_s)) : Duration(limits::kReferUsageLife);
-  return std::min(asked, Duration(limits::kUsageLife));
+bool SubscriptionKey::is_meant_by(const SubscriptionKey& later) const {
+  if (later.package.empty()) return true;
+  return package == later.package && (id == later.id || (later.id.empty() && package == "refer"));
 }
-
-}  // namespace
 
 SubscriptionState SubscriptionState::of(const sip::Message& notify) {
   std::string_view value = notify.get(HeaderId::subscription_state).value_or("");
@@ -45,35 +54,29 @@ SubscriptionState SubscriptionState::of(const sip::Message& notify) {
   return state;
 }
 
-DialogUsages::Subscription* DialogUsages::find(Side subscriber, const sip::Message& request) {
-  auto [package, id] = key_of(request);
+DialogUsages::Subscription* DialogUsages::find(Side subscriber, const SubscriptionKey& key) {
   for (Subscription& entry : open_) {
-    // The NOTIFYs of a dialog's first REFER need no id.
-    if (entry.subscriber == subscriber && entry.package == package &&
-        (entry.id == id || (id.empty() && package == "refer")))
-      return &entry;
+    if (entry.subscriber == subscriber && entry.key.is_meant_by(key)) return &entry;
   }
   return nullptr;
 }
 
-void DialogUsages::open(Side subscriber, const sip::Message& request, Instant until) {
+void DialogUsages::open(Side subscriber, SubscriptionKey key, Instant until) {
   if (open_.size() >= limits::kRefersPerDialog) open_.erase(open_.begin());
-  auto [package, id] = key_of(request);
-  open_.push_back({subscriber, std::move(package), std::move(id), until});
+  open_.push_back({subscriber, std::move(key), until});
 }
 
 void DialogUsages::close(const Subscription* subscription) {
   if (subscription) open_.erase(open_.begin() + (subscription - open_.data()));
 }
 
-void DialogUsages::on_request(const sip::Message& request, Side from, Instant now) {
-  if (request.method() == Method::refer) {
-    // One that waited for its next hop's address comes a second time.
-    if (!find(from, request)) open(from, request, now + limits::kReferUsageLife);
-  } else if (request.method() == Method::subscribe) {
-    if (!find(from, request)) open(from, request, now + life(request.number(HeaderId::expires)));
-  } else if (request.method() == Method::notify) {
-    Subscription* known = find(other(from), request);
+void DialogUsages::on_request(const sip::Message& request, Side from,
+                              const DialogIdentity& identity, Instant now) {
+  const Method method = request.method();
+  if (method != Method::refer && method != Method::subscribe && method != Method::notify) return;
+  SubscriptionKey key = SubscriptionKey::of(request, from, &identity);
+  if (method == Method::notify) {
+    Subscription* known = find(other(from), key);
     if (!known) return;
     SubscriptionState state = SubscriptionState::of(request);
     if (state.terminated) {
@@ -81,18 +84,27 @@ void DialogUsages::on_request(const sip::Message& request, Side from, Instant no
     } else {
       known->until = now + life(state.expires_s);
     }
+  } else if (!find(from, key)) {  // one that waited for its next hop's address comes a second time
+    const bool refer = method == Method::refer;
+    open(from, std::move(key),
+         now + (refer ? limits::kReferUsageLife : life(request.number(HeaderId::expires))));
   }
 }
 
-void DialogUsages::on_response(const sip::Message& request, Side from, const sip::Message& response,
+void DialogUsages::on_response(const sip::Message& request, Side from,
+                               const DialogIdentity& identity, const sip::Message& response,
                                Instant now) {
-  bool refer = request.method() == Method::refer;
-  if (request.method() == Method::notify && response.status() == 481) {
-    close(find(other(from), request));  // the subscriber knows of none (RFC 6665 §4.1.3)
+  const Method method = request.method();
+  const bool refer = method == Method::refer;
+  if (!refer && method != Method::subscribe && method != Method::notify) return;
+  const SubscriptionKey key = SubscriptionKey::of(request, from, &identity);
+  if (method == Method::notify) {
+    // The subscriber knows of none (RFC 6665 §4.1.3).
+    if (response.status() == 481) close(find(other(from), key));
     return;
   }
-  if ((!refer && request.method() != Method::subscribe) || response.status() < 200) return;
-  Subscription* known = find(from, request);
+  if (response.status() < 200) return;
+  Subscription* known = find(from, key);
   if (!known) return;
   // RFC 4488: no subscription comes of a REFER whose 2xx says so.
   bool without = refer && iequals(trim(response.get("Refer-Sub").value_or("")), "false");

@@ -51,11 +51,11 @@ struct RelayConfig {
 
 struct RelayCounters {
   std::uint64_t packets_in = 0, bytes_in = 0, packets_out = 0, bytes_out = 0;
-  std::uint64_t service_packets = 0;  ///< taken by an echo or tone service
-  std::uint64_t late_packets = 0;     ///< to ports whose call is over; in no other count
-  std::uint64_t event_packets = 0;    ///< events taken out, and what gave way to played ones
+  std::uint64_t service_packets = 0;      ///< taken by an echo or tone service
+  std::uint64_t late_packets = 0;         ///< to ports whose call is over; in no other count
+  std::uint64_t event_packets = 0;        ///< events taken out, and what gave way to played ones
   std::uint64_t unreachable_remotes = 0;  ///< descriptions with the other kind of IP address
-  std::uint64_t receive_errors = 0;   ///< of the receive call; the loop went on
+  std::uint64_t receive_errors = 0;       ///< of the receive call; the loop went on
   std::array<std::uint64_t, kDropReasons> drops{};  ///< by DropReason; [none] stays 0
   std::uint64_t dropped(DropReason reason) const { return drops[static_cast<std::size_t>(reason)]; }
 };

@@ -57,9 +57,7 @@ class SourceLatch {
   SourceVerdict on_control(const Endpoint& source, const SourceLatch& media);
 
   /// Locked source, else SDP address if it can be reached, else nothing.
-  std::optional<Endpoint> destination() const {
-    return locked_ || !reachable_ ? locked_ : sdp_;
-  }
+  std::optional<Endpoint> destination() const { return locked_ || !reachable_ ? locked_ : sdp_; }
   const std::optional<Endpoint>& locked() const { return locked_; }
   std::uint32_t ssrc() const { return ssrc_; }  ///< of the last packet heard
 

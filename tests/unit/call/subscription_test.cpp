@@ -159,6 +159,125 @@ TEST_F(ForkedSubscription, each_lapses_at_its_own_time) {
   expect_nothing_left();
 }
 
+/// RFC 6665 §4.1.2.4: Timer N, 64*T1.
+TEST_F(ForkedSubscription, a_fork_that_comes_after_timer_n_is_refused) {
+  subscribe();
+  accept();
+  pass(seconds(31));
+  EXPECT_TRUE(notified("fork2", "active;expires=500"));
+  pass(seconds(2));
+  notify("fork3", "active;expires=500");
+  EXPECT_EQ(count(carol, "NOTIFY", 481), 1u);
+  EXPECT_EQ(count(alice, "NOTIFY"), 1u);
+  EXPECT_TRUE(notified("s", "terminated"));
+  EXPECT_TRUE(notified("fork2", "terminated"));
+  EXPECT_EQ(bridge.call_count(), 0u);
+  expect_nothing_left();
+}
+
+/// RFC 5057 §5.2: several subscriptions in one dialog end each for itself.
+struct SharedDialog : ForkedSubscription {
+  void subscribe_also(std::string_view event, unsigned cseq, unsigned expires_s = 600) {
+    sip::Message out = by_caller(ok, "SUBSCRIBE", cseq);
+    out.add(HeaderId::event, event);
+    out.add(HeaderId::expires, std::to_string(expires_s));
+    give(out, alice);
+    grant(expires_s);
+  }
+  bool notified_of(std::string_view event, std::string_view state, int status = 200) {
+    sip::Message out = by_callee(subscribed, "s", "NOTIFY", ++number_);
+    out.add(HeaderId::event, event);
+    out.add(HeaderId::subscription_state, state);
+    const std::size_t seen = count(alice, "NOTIFY");
+    give(out, carol);
+    if (count(alice, "NOTIFY") == seen) return false;
+    give(response(last(alice, "NOTIFY"), status), alice);
+    return true;
+  }
+  unsigned number_ = 100;
+};
+
+TEST_F(SharedDialog, the_first_subscription_ends_for_itself) {
+  subscribe();
+  accept();
+  subscribe_also("dialog", 2);
+  EXPECT_TRUE(notified_of("presence", "terminated;reason=noresource"));
+  EXPECT_EQ(bridge.call_count(), 1u);
+  EXPECT_TRUE(notified_of("dialog", "active;expires=300"));
+  subscribe_also("dialog", 3);
+  EXPECT_TRUE(notified_of("dialog", "terminated"));
+  EXPECT_EQ(bridge.call_count(), 0u);
+  expect_nothing_left();
+}
+
+TEST_F(SharedDialog, another_subscription_ends_for_itself) {
+  subscribe();
+  accept();
+  subscribe_also("presence;id=2", 2);
+  EXPECT_TRUE(notified_of("presence;id=2", "terminated"));
+  EXPECT_TRUE(notified_of("presence", "active;expires=500"));
+  subscribe_also("dialog", 3);
+  EXPECT_TRUE(notified_of("dialog", "active", 481));
+  EXPECT_TRUE(notified_of("presence", "active;expires=400"));
+  EXPECT_TRUE(notified_of("presence", "terminated"));
+  EXPECT_EQ(bridge.call_count(), 0u);
+  expect_nothing_left();
+}
+
+TEST_F(SharedDialog, subscriptions_lapse_each_at_its_own_time) {
+  subscribe();
+  accept();
+  subscribe_also("dialog", 2, 60);
+  EXPECT_TRUE(notified_of("presence", "terminated"));
+  pass(seconds(50));
+  EXPECT_TRUE(notified_of("dialog", "active;expires=10"));
+  pass(seconds(70));
+  EXPECT_EQ(bridge.call_count(), 0u);
+  expect_nothing_left();
+}
+
+/// RFC 5057 §4.1: a BYE is about an INVITE usage. Whoever is asked says what it makes of it.
+TEST_F(SharedDialog, a_bye_ends_no_subscription) {
+  subscribe();
+  accept();
+  give(by_caller(ok, "BYE", 2), alice);
+  give(response(last(carol, "BYE"), 481), carol);
+  EXPECT_EQ(count(alice, "BYE", 481), 1u);
+  EXPECT_TRUE(notified_of("presence", "active;expires=500"));
+  EXPECT_TRUE(notified_of("presence", "terminated"));
+  expect_nothing_left();
+}
+
+/// Nothing would carry its media.
+TEST_F(SharedDialog, no_call_begins_in_it) {
+  subscribe();
+  accept();
+  give(by_caller(ok, "INVITE", 2, sdp()), alice);
+  EXPECT_EQ(count(alice, "INVITE", 488), 1u);
+  EXPECT_EQ(count(carol, "INVITE"), 0u);
+  EXPECT_TRUE(notified_of("presence", "terminated"));
+  expect_nothing_left();
+}
+
+/// The numbers of REFERs differ between the legs once one was challenged (RFC 3515 §2.4.6).
+TEST_F(SharedDialog, a_notify_names_a_refer_by_the_number_of_its_leg) {
+  router.credentials["alice"] = "secret";
+  sip::Message refer = request("REFER", "sip:carol@example.org");
+  refer.add(HeaderId::refer_to, "<sip:bob@example.org>");
+  give(refer, alice);
+  sip::Message challenge = response(last(carol, "REFER"), 401);
+  challenge.add(HeaderId::www_authenticate, "Digest realm=\"r\", nonce=\"n\"");
+  give(challenge, carol);
+  subscribed = last(carol, "REFER");
+  ASSERT_EQ(subscribed.cseq()->number, 2u);
+  give(response(subscribed, 202, "s"), carol);
+  EXPECT_TRUE(notified_of("refer;id=2", "active;expires=60"));
+  EXPECT_EQ(last(alice, "NOTIFY").get(HeaderId::event), "refer;id=1");
+  EXPECT_TRUE(notified_of("refer;id=2", "terminated;reason=noresource"));
+  EXPECT_EQ(bridge.call_count(), 0u);
+  expect_nothing_left();
+}
+
 TEST_F(ForkedSubscription, ends_in_all_forks_when_it_is_refused) {
   subscribe();
   EXPECT_TRUE(notified("fork2", "active;expires=600"));
