@@ -309,6 +309,44 @@ def notify_that_nobody_wants(scene):
     scene.test.check(scene.provider.sees("NOTIFY", 481), "a 481 to a NOTIFY passes")
 
 
+def a_response_that_was_meant_for_somebody_else(scene):
+    invite = scene.ask()
+    vias = "Via: SIP/2.0/UDP 203.0.113.9;branch=z9hG4bKother\r\n"
+    scene.provider.answer(invite, 486, "bob", vias, contact=False)
+    scene.test.check(not scene.phone.sees("INVITE", 486, 0.4), "a 486 with two Vias is dropped")
+    scene.provider.answer(invite, 486, "bob", contact=False)
+    scene.test.check(scene.phone.sees("INVITE", 486), "and one with ours alone passes")
+
+
+def subscriptions_that_share_a_dialog(scene):
+    subscribe = scene.ask("SUBSCRIBE", "Event: presence\r\nExpires: 3600\r\n")
+    scene.provider.answer(subscribe, 200, "bob", "Expires: 3600\r\n")
+    ok = scene.phone.expect("SUBSCRIBE", 200)
+    scene.by_phone(ok, "SUBSCRIBE", 2, headers="Event: dialog\r\nExpires: 3600\r\n")
+    scene.provider.answer(scene.provider.expect("SUBSCRIBE"), 200, "", "Expires: 3600\r\n")
+    scene.phone.expect("SUBSCRIBE", 200)
+
+    def notify(number, event, state):
+        words = f"Event: {event}\r\nSubscription-State: {state}\r\n"
+        scene.by_provider(subscribe, "NOTIFY", number, headers=words)
+        seen = scene.phone.sees("NOTIFY")
+        if seen:
+            scene.phone.answer(seen, 200)
+            scene.provider.expect("NOTIFY", 200)
+        return seen
+
+    notify(1, "dialog", "terminated")
+    scene.by_phone(ok, "BYE", 3)
+    scene.provider.answer(scene.provider.expect("BYE"), 481)
+    scene.test.check(scene.phone.sees("BYE", 481), "a BYE without a call is the notifier's to refuse")
+    scene.test.check(
+        notify(2, "presence", "active;expires=60"), "one subscription outlives another, and a BYE"
+    )
+    notify(3, "presence", "terminated")
+    scene.by_provider(subscribe, "NOTIFY", 4, headers="Event: presence\r\n")
+    scene.test.check(scene.provider.sees("NOTIFY", 481), "after the last one the dialog is over")
+
+
 def lines_that_end_badly(scene):
     text = scene.phone.request("OPTIONS", f"sip:bob@{DOMAIN}", f"sip:desk@{DOMAIN}")
     scene.phone.tell(text.replace("\r\n", "\n"))
@@ -389,6 +427,8 @@ def run(test):
         reliable_ringing_that_overtakes,
         reliable_ringing_lost_at_the_phone,
         notify_that_nobody_wants,
+        a_response_that_was_meant_for_somebody_else,
+        subscriptions_that_share_a_dialog,
         lines_that_end_badly,
         a_caller_behind_a_proxy_that_records_no_route,
         a_caller_of_the_echo_service_behind_such_a_proxy,
