@@ -77,6 +77,23 @@ def provider(name, target, **more):
     return {"name": name, "target": target, "domains": [f"{name}.example.net"], **more}
 
 
+def sips(test, phone, provider):
+    """SIPS URIs leave by TLS, with Contacts that say so, or not at all (RFC 5630)."""
+    test.equal(phone.call("sips:a@secure.example.net"), 200, "a call to a SIPS URI by TLS")
+    _, invite = provider.of_method("INVITE")[-1]
+    test.check(
+        invite.startswith("INVITE sips:") and header(invite, "Contact").startswith("<sips:"),
+        "its Request-URI and Contact at the provider are SIPS",
+    )
+    phone.stream.send(phone.request("INVITE", "sips:a@tcp.example.net", body=SDP))
+    status, refusal = phone.stream.final()
+    test.equal(
+        (status, header(refusal, "Warning")[:3]),
+        (480, "380"),
+        "to a provider without TLS: status and warning",
+    )
+
+
 def run(test):
     site = test.site
     _, _, ipv6_gateway, ipv6_provider = site.add_ipv6()
@@ -179,6 +196,7 @@ def run(test):
         test.equal(
             Phone(stream, "TLS").call("sip:a@secure.example.net"), 200, "a phone that speaks TLS"
         )
+        sips(test, Phone(stream, "TLS"), secure)
         stream.send("\r\n\r\n")
         test.equal(stream.socket.recv(10), b"\r\n", "its ping is answered")
         stream.send("OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/TLS h;branch=z9hG4bK1\r\n\r\n")

@@ -33,15 +33,21 @@ const std::string& BridgeCore::host_of(const sip::Flow& flow) const {
   return sent_by_of(config.network_sent_by, flow).host_port;
 }
 
-std::string_view BridgeCore::contact_params_of(const sip::Flow& flow) const {
-  switch (flow.transport) {
-    case sip::Transport::udp:
-      return "";
-    case sip::Transport::tcp:
-      return ";transport=tcp";
-    default:
-      return ";transport=tls";
-  }
+std::string BridgeCore::contact_uri(std::string_view token, const sip::Flow& flow,
+                                    bool secure) const {
+  const std::string& host = host_of(flow);
+  std::string uri;
+  uri.reserve(24 + token.size() + host.size());
+  const bool tls = flow.is_link() || flow.transport == sip::Transport::tls;
+  uri.append(secure && tls ? "sips:" : "sip:").append(token).append("@").append(host);
+  if (flow.transport == sip::Transport::tcp) uri += ";transport=tcp";
+  if (tls && !secure) uri += ";transport=tls";
+  return uri;
+}
+
+void BridgeCore::put_contact(sip::Message& message, std::string_view token, const sip::Flow& flow,
+                             bool secure) const {
+  if (message.has(HeaderId::contact)) replace_contact(message, contact_uri(token, flow, secure));
 }
 
 DialogIdentity BridgeCore::name_legs(const sip::Message& request, const sip::Flow& from,
@@ -218,6 +224,13 @@ void BridgeCore::reject(sip::TransactionId server, const sip::Message& request, 
   response.add(HeaderId::server, config.software);
   if (status == 415) response.add("Accept-Encoding", "identity");  // RFC 3261 §8.2.3
   if (retry_after_s > 0) response.add(HeaderId::retry_after, std::to_string(retry_after_s));
+  respond(server, std::move(response));
+}
+
+void BridgeCore::reject_sips(sip::TransactionId server, const sip::Message& request) {
+  sip::Message response = sip::Message::response_to(request, 480, {}, random.token(12));
+  response.add(HeaderId::server, config.software);
+  response.add(HeaderId::warning, "380 " + config.software + " \"SIPS Not Allowed\"");
   respond(server, std::move(response));
 }
 

@@ -5,6 +5,7 @@
 
 #include "call/bridge.hpp"
 #include "call/credential_agent.hpp"
+#include "call/crossing.hpp"
 #include "call/dialog_peers.hpp"
 #include "call/identifier_map.hpp"
 #include "call/large_requests.hpp"
@@ -44,9 +45,18 @@ struct BridgeCore {
   BridgeCore(BridgeConfig configuration, Router& r, MediaPlane& m, BindingTable& b,
              RegisterHandler* reg, Random& rnd);
 
-  /// Our "host:port" toward that flow, and the parameters that our Contact URI takes there.
+  /// Our "host:port" toward that flow.
   const std::string& host_of(const sip::Flow& flow) const;
-  std::string_view contact_params_of(const sip::Flow& flow) const;
+  /// Our Contact there. @param secure  it has to be a SIPS URI (RFC 3261 §8.1.1.8, §12.1.1), which
+  /// it is where the hop is secure: elsewhere nobody could follow it.
+  std::string contact_uri(std::string_view token, const sip::Flow& flow, bool secure = false) const;
+  void put_contact(sip::Message& message, std::string_view token, const sip::Flow& flow,
+                   bool secure = false) const;
+  /// Whether a request may leave by that flow: one to a SIPS URI only by a hop that is secure (RFC
+  /// 3261 §26.2.2).
+  bool may_leave(const sip::Message& request, const sip::Flow& flow) const {
+    return router.is_secure(flow) || !asks_for_tls(request);
+  }
   std::string new_token() { return random.token(20); }
 
   /// `from`: where a message came from that crosses here; nothing for one of our own. The router
@@ -82,6 +92,8 @@ struct BridgeCore {
   /// A response of our own to a request that came.
   void reject(sip::TransactionId server, const sip::Message& request, int status,
               std::string_view reason, unsigned retry_after_s = 0);
+  /// To a SIPS URI where no secure hop leads (RFC 5630 §5.3).
+  void reject_sips(sip::TransactionId server, const sip::Message& request);
   /// Takes a place among the calls (or subscriptions) of all and of the flow's session.
   /// @return false: none is free, and the request was answered 503.
   bool take_place(sip::TransactionId server, const sip::Message& request, const sip::Flow& flow);

@@ -155,8 +155,9 @@ void CallManager::forward(const DialogRef& ref, sip::TransactionId server, const
   sip::Message out = request;
   make_outgoing_request(out);
   address_to(*ref.dialog, to, out);
-  replace_contact(out, ref.branch->token[index_of(to)], core_.host_of(hop),
-                  core_.contact_params_of(hop));
+  // What ends a call is no secret.
+  if (!bye && !core_.may_leave(out, hop)) return core_.reject_sips(server, request);
+  core_.put_contact(out, ref.branch->token[index_of(to)], hop, asks_for_tls(out));
   ref.dialog->identity.carry_request(out, ref.from);
   carry_timer(*ref.branch, to, out);
   const std::string& tag = ref.dialog->callee_tag;
@@ -249,8 +250,7 @@ bool CallManager::on_ack(const sip::Flow& flow, sip::Message& ack, bool waited) 
   address_to(*ref.dialog, to, ack);
   const sip::Flow& hop = hops.front();
   if (ack.has(HeaderId::contact)) {
-    replace_contact(ack, ref.branch->token[index_of(to)], core_.host_of(hop),
-                    core_.contact_params_of(hop));
+    core_.put_contact(ack, ref.branch->token[index_of(to)], hop, asks_for_tls(ack));
   }
   const bool malformed =
       carry_body(*ref.branch, ref.dialog->callee_tag, ref.from, ack, false).has_value();
@@ -317,8 +317,8 @@ void CallManager::on_dialog_response(sip::TransactionId client, DialogUse& use,
   use.dialog->identity.carry_response(response, use.request);
   core_.translate(response, crossing_of(*use.branch, *use.dialog, answering, back));
   if (status < 300) {
-    replace_contact(response, use.branch->token[index_of(use.from)], core_.host_of(back),
-                    core_.contact_params_of(back));
+    core_.put_contact(response, use.branch->token[index_of(use.from)], back,
+                      is_sips(use.request.request_uri()));
   }
   if (use.reliable.rseq != 0 && response.number(HeaderId::rseq) == use.reliable.rseq) {
     use.reliable.carried = response;

@@ -18,10 +18,10 @@ std::optional<MediaFault> CallManager::send_branch(Call& call, Branch& branch,
   make_outgoing_request(out);
   if (!target.request_uri.empty()) out.set_request_uri(target.request_uri);
   put_headers(target, out);
+  if (!core_.may_leave(out, target.flow)) return MediaFault{480, "SIPS Not Allowed"};
   // §8.1.1.8: whoever opens a dialog says where it is reached, even if an RFC 2543 caller did not.
   if (call.invite && !out.has(HeaderId::contact)) out.add(HeaderId::contact, "<sip:invalid>");
-  replace_contact(out, branch.token[1], core_.host_of(target.flow),
-                  core_.contact_params_of(target.flow));
+  core_.put_contact(out, branch.token[1], target.flow, asks_for_tls(out));
   branch.identity = core_.name_legs(call.request, call.caller, target.flow);
   branch.challenges = 0;
   branch.identity.carry_request(out, Side::caller);

@@ -92,8 +92,7 @@ bool CallManager::try_next_hop(sip::TransactionId client, HopFailure failure,
   use.hop = places.hop;
   sip::Message out = *places.sent;
   std::size_t to = index_of(other(use.from));
-  replace_contact(out, use.branch->token[to], core_.host_of(places.hop),
-                  core_.contact_params_of(places.hop));
+  core_.put_contact(out, use.branch->token[to], places.hop, asks_for_tls(out));
   silent_.clear(client);
   use.sent.reset();
   // Of an INVITE, should it wake up.

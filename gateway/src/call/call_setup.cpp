@@ -210,8 +210,7 @@ bool CallManager::carry_to_caller(Call& call, Branch& branch, const DialogPair* 
   // §12.1.1: whoever takes a call says where it is reached, even if an RFC 2543 callee did not.
   if (call.invite && response.status() >= 200 && !response.has(HeaderId::contact))
     response.add(HeaderId::contact, "<sip:invalid>");
-  replace_contact(response, branch.token[0], core_.host_of(caller),
-                  core_.contact_params_of(caller));
+  core_.put_contact(response, branch.token[0], caller, asks_secure_contact(call.request));
   return true;
 }
 

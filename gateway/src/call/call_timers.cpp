@@ -163,8 +163,8 @@ bool CallManager::answer_refresh(const DialogRef& ref, sip::TransactionId server
   take_request(timer, request, policy, core_.now);
   arm_timers(*ref.call);
   sip::Message ok = sip::Message::response_to(request, 200);
-  std::string contact = contact_uri(ref.branch->token[index_of(ref.from)], core_.host_of(flow),
-                                    core_.contact_params_of(flow));
+  std::string contact = core_.contact_uri(ref.branch->token[index_of(ref.from)], flow,
+                                          is_sips(request.request_uri()));
   ok.add(HeaderId::contact, "<" + contact + ">");
   ok.add(HeaderId::server, core_.config.software);
   grant_timer(ok, timer, request.lists(HeaderId::supported, "timer"));
@@ -257,8 +257,7 @@ bool CallManager::send_refresh(Call& call, DialogPair& dialog, Side to, bool inv
   TimedLeg& leg = (*branch.timers)[index_of(to)];
   sip::Message request = own_request(dialog, to, invite ? "INVITE" : "UPDATE");
   sip::Flow hop = next_hop(branch, dialog, to);
-  std::string contact =
-      contact_uri(branch.token[index_of(to)], core_.host_of(hop), core_.contact_params_of(hop));
+  std::string contact = core_.contact_uri(branch.token[index_of(to)], hop, asks_for_tls(request));
   request.add(HeaderId::contact, "<" + contact + ">");
   if (leg.timer.runs()) {
     LegPolicy policy = core_.router.policy_of(branch.flow[index_of(to)]);

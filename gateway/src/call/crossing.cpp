@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 #include "sip/scan.hpp"
 
 namespace isthmus::call {
@@ -46,16 +47,7 @@ std::string changed_from(const sip::Message& came, const sip::Message& sent) {
   return after->to_string();
 }
 
-std::string contact_uri(std::string_view token, std::string_view host,
-                        std::string_view uri_params) {
-  std::string uri;
-  uri.reserve(5 + token.size() + host.size() + uri_params.size());
-  uri.append("sip:").append(token).append("@").append(host).append(uri_params);
-  return uri;
-}
-
-void replace_contact(sip::Message& message, std::string_view token, std::string_view host,
-                     std::string_view uri_params) {
+void replace_contact(sip::Message& message, std::string_view uri) {
   if (!message.has(HeaderId::contact)) return;
   std::string values;
   for (std::string_view value : message.values(HeaderId::contact)) {
@@ -65,10 +57,32 @@ void replace_contact(sip::Message& message, std::string_view token, std::string_
       values += value;
       continue;
     }
-    contact->uri = contact_uri(token, host, uri_params);
+    contact->uri = uri;
     values += contact->to_string();
   }
   message.set(HeaderId::contact, values);
+}
+
+bool is_sips(std::string_view uri) {
+  return uri.size() > 5 && iequals(uri.substr(0, 5), "sips:");
+}
+
+/// Of the first value.
+static bool is_sips(const sip::Message& message, HeaderId id) {
+  std::string_view value;
+  sip::scan::List(message.get(id).value_or("")).next(value);
+  const std::optional<sip::scan::NameAddr> first = sip::scan::name_addr(value);
+  return first && is_sips(first->uri);
+}
+
+bool asks_for_tls(const sip::Message& request) {
+  return is_sips(request.request_uri()) || is_sips(request, HeaderId::route);
+}
+
+bool asks_secure_contact(const sip::Message& request) {
+  return is_sips(request.request_uri()) ||
+         is_sips(request,
+                 request.has(HeaderId::record_route) ? HeaderId::record_route : HeaderId::contact);
 }
 
 std::string request_user(const sip::Message& request) {

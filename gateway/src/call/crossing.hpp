@@ -20,14 +20,16 @@ void make_outgoing_response(sip::Message& response, const sip::Message& request)
 /// display name; else empty.
 std::string changed_from(const sip::Message& came, const sip::Message& sent);
 
-/// Puts our own address in every Contact of a message, keeping display name and header parameters;
-/// "*" stays.
-/// @param host "host:port" of ours on that leg; @param uri_params as ";transport=tls".
-void replace_contact(sip::Message& message, std::string_view token, std::string_view host,
-                     std::string_view uri_params);
+/// Puts our own URI in every Contact of a message, keeping display name and header parameters; "*"
+/// stays.
+void replace_contact(sip::Message& message, std::string_view uri);
 
-/// "sip:token@host;params".
-std::string contact_uri(std::string_view token, std::string_view host, std::string_view uri_params);
+bool is_sips(std::string_view uri);
+/// RFC 3261 §8.1.2: its Request-URI or topmost Route is a SIPS URI.
+bool asks_for_tls(const sip::Message& request);
+/// §12.1.1: whether the Contact of who answers this request has to be one: by its Request-URI, its
+/// topmost Record-Route or, without any, its Contact.
+bool asks_secure_contact(const sip::Message& request);
 
 /// User part of the Request-URI; empty if it is no sip URI or has none.
 std::string request_user(const sip::Message& request);

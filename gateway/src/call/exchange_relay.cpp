@@ -46,8 +46,8 @@ bool ExchangeRelay::send(std::uint64_t id, const RouteTarget& target, Onward onw
   make_outgoing_request(out);
   if (!target.request_uri.empty()) out.set_request_uri(target.request_uri);
   put_headers(target, out);
-  replace_contact(out, core_.new_token(), core_.host_of(target.flow),
-                  core_.contact_params_of(target.flow));
+  if (!core_.may_leave(out, target.flow)) return false;
+  core_.put_contact(out, core_.new_token(), target.flow, asks_for_tls(out));
   DialogIdentity identity = core_.name_legs(exchange.request, exchange.from, target.flow);
   identity.carry_request(out, Side::caller);
   std::string uri(out.request_uri());

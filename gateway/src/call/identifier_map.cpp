@@ -184,9 +184,7 @@ std::string IdentifierMap::referral(const sip::Flow& flow, const std::string& ur
     known = referrals_.emplace(token, Referral{}).first;
   }
   known->second = {owner, flow, uri, core_.now + limits::kReferralLife};
-  return with_headers(
-      contact_uri(token, core_.host_of(crossing.to), core_.contact_params_of(crossing.to)),
-      headers);
+  return with_headers(core_.contact_uri(token, crossing.to), headers);
 }
 
 /// How the receiver reaches that place: as it is known there, or through us.

@@ -18,8 +18,7 @@ bool OwnRequests::send_next(OwnRequestId id, Open& open) {
     const sip::Flow& flow = open.request.flows[open.next_flow++];
     sip::Message out = open.request.request;
     if (!open.request.contact_token.empty()) {
-      replace_contact(out, open.request.contact_token, core_.host_of(flow),
-                      core_.contact_params_of(flow));
+      core_.put_contact(out, open.request.contact_token, flow);
     }
     open.client = core_.send(std::move(out), flow);
     if (open.client == 0) continue;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/limits.hpp"
+#include "call/crossing.hpp"
 
 namespace isthmus::call {
 
@@ -55,7 +56,10 @@ bool Redirection::follows(const sip::Message& response, const LegPolicy& policy)
 bool Redirection::take(const sip::Message& response, std::string_view asked, const Router& router) {
   if (tried_.empty()) tried_.emplace_back(asked);
   std::vector<std::string> contacts = contacts_by_q(response);
-  std::erase_if(contacts, [&](const std::string& uri) { return router.leads_here(uri); });
+  std::erase_if(contacts, [&](const std::string& uri) {
+    // Whether to give up TLS is the caller's to say (RFC 3261 §8.1.3.4).
+    return router.leads_here(uri) || (is_sips(asked) && !is_sips(uri));
+  });
   std::size_t known = contacts.size();
   std::erase_if(contacts, [&](const std::string& uri) {
     return std::any_of(tried_.begin(), tried_.end(),

@@ -170,7 +170,7 @@ void RegisterRelay::map_contacts(const Exchange& exchange, sip::Message& out,
       continue;
     }
     std::string token = core_.bindings.token_for(exchange.owner, exchange.aor, contact->uri);
-    contact->uri = contact_uri(token, core_.host_of(target), core_.contact_params_of(target));
+    contact->uri = core_.contact_uri(token, target, asks_for_tls(out));
     std::optional<std::string_view> own = contact->params.get("expires");
     std::uint32_t own_s = own ? parse_number<std::uint32_t>(*own).value_or(0) : 0;
     if (own_s > 0 && own_s < least_s) contact->params.set("expires", least);

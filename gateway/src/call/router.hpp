@@ -114,6 +114,11 @@ class Router {
   /// back on the flow that its messages come from (a phone, which may sit behind a NAT of its own).
   virtual bool follows_targets(const sip::Flow& flow) const = 0;
 
+  /// Whether a request to a SIPS URI may leave by that flow (RFC 3261 §26.2.2).
+  virtual bool is_secure(const sip::Flow& flow) const {
+    return flow.is_link() || flow.transport == sip::Transport::tls;
+  }
+
   /// Who the flow belongs to, for tokens, limits and records: a user, a provider's name, a phone's
   /// address.
   virtual std::string owner_of(const sip::Flow& flow) const = 0;

@@ -222,8 +222,7 @@ void ServiceAgent::send_answer(ServiceCall& call, const std::string& sdp) {
     answer.add(HeaderId::record_route, value);
   answer.add(
       HeaderId::contact,
-      "<" + contact_uri(call.token, core_.host_of(call.flow), core_.contact_params_of(call.flow)) +
-          ">");
+      "<" + core_.contact_uri(call.token, call.flow, asks_secure_contact(call.invite)) + ">");
   answer.add(HeaderId::allow, kAllow);
   answer.add(HeaderId::server, core_.config.software);
   answer.set_body(sdp, "application/sdp");

@@ -28,6 +28,8 @@ class ConnectorRouter final : public call::Router {
   bool follows_targets(const sip::Flow&) const override {
     return false;
   }  // phones answer from where they stand
+  /// Links are; behind a phone's flow its owner's network ends, whose local policy it is.
+  bool is_secure(const sip::Flow&) const override { return true; }
   std::string owner_of(const sip::Flow& flow) const override;
   call::LegPolicy policy_of(const sip::Flow& flow) const override;
   /// Requests to phones above this go by TCP (RFC 3261 §18.1.1); 0: never.

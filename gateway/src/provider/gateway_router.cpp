@@ -206,7 +206,10 @@ bool GatewayRouter::may_use(const sip::Flow& flow, std::string_view user) const 
 
 bool GatewayRouter::is_own_host(const sip::Uri& uri) const {
   if (iequals(uri.host, config_.domain)) return true;
-  std::string with_port = uri.host + ":" + std::to_string(uri.port ? uri.port : 5060);
+  std::string with_port = uri.host + ":" +
+                          std::to_string(uri.port          ? uri.port
+                                         : uri.is_secure() ? 5061
+                                                           : 5060);
   return contains(config_.own_hosts, with_port) ||
          (uri.port == 0 && contains(config_.own_hosts, uri.host));
 }
@@ -347,6 +350,7 @@ Route GatewayRouter::to_providers(const std::vector<std::string>& names,
       continue;
     }
     Route route = to_provider(*provider, subject, now);
+    if (std::holds_alternative<call::RoutePending>(route)) return route;
     auto* found = std::get_if<RouteTargets>(&route);
     if (!found || found->targets.empty()) {
       if (!otherwise) otherwise = std::move(route);

@@ -1,5 +1,6 @@
 // GatewayRouter: the hosts of providers and of other next hops (RFC 3263).
 #include <algorithm>
+#include <functional>
 
 #include "base/limits.hpp"
 #include "provider/gateway_router.hpp"
@@ -10,6 +11,20 @@ using call::Route;
 using call::RouteRejection;
 using call::RouteTarget;
 using call::RouteTargets;
+
+namespace {
+
+/// @param hosts  best first; not empty
+template <class Hosts, class FlowOf>
+RouteTarget target_at(const Hosts& hosts, FlowOf flow_of) {
+  RouteTarget target{std::invoke(flow_of, hosts.front()), {}};
+  const std::size_t count = std::min(hosts.size(), limits::kAttemptsPerRequest);
+  for (std::size_t i = 1; i < count; ++i)
+    target.alternatives.push_back({std::invoke(flow_of, hosts[i]), {}});
+  return target;
+}
+
+}  // namespace
 
 void GatewayRouter::set_addresses(std::string_view name, std::vector<Endpoint> addresses) {
   const auto provider = std::ranges::find(providers_, name, &Provider::name);
@@ -30,6 +45,16 @@ std::vector<sip::Flow> GatewayRouter::flows_to(std::string_view provider, Instan
 /// once, and may try another provider: waiting for a timeout would tell nothing new.
 Route GatewayRouter::to_provider(const Provider& provider, const RouteSubject& subject,
                                  Instant now) const {
+  if (subject.uri.is_secure() && targets_) {
+    std::string lookup;
+    const std::vector<sip::Flow> secure = targets_->secure_hosts(provider.name, now, lookup);
+    if (!lookup.empty()) return call::RoutePending{lookup};
+    if (!secure.empty()) {
+      RouteTarget target = target_at(secure, std::identity());
+      if (auto refusal = use_account(provider, subject, target)) return *refusal;
+      return RouteTargets{{std::move(target)}};
+    }
+  }
   TargetBook::Choice choice;
   if (targets_ && targets_->has_provider(provider.name)) {
     choice = targets_->choose(provider.name, now);
@@ -41,11 +66,7 @@ Route GatewayRouter::to_provider(const Provider& provider, const RouteSubject& s
                                      : "The provider's address is not known: ";
     return RouteRejection{503, why + provider.name, choice.retry_after_s};
   }
-  RouteTarget target{choice.live.front().flow(), {}};
-  std::size_t count = std::min(choice.live.size(), limits::kAttemptsPerRequest);
-  for (std::size_t i = 1; i < count; ++i) {
-    target.alternatives.push_back({choice.live[i].flow(), {}});
-  }
+  RouteTarget target = target_at(choice.live, &Candidate::flow);
   if (auto refusal = use_account(provider, subject, target)) return *refusal;
   return RouteTargets{{std::move(target)}};
 }

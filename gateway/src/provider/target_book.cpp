@@ -259,6 +259,23 @@ std::vector<sip::Flow> TargetBook::locate(std::string_view uri_text, const sip::
   return {};
 }
 
+std::vector<sip::Flow> TargetBook::secure_hosts(std::string_view provider, Instant now,
+                                                std::string& lookup) {
+  lookup.clear();
+  std::vector<sip::Flow> flows;
+  for (const Candidate& candidate : choose(provider, now).live) {
+    if (candidate.transport == sip::Transport::tls) flows.push_back(candidate.flow());
+  }
+  auto found = providers_.find(provider);
+  if (!flows.empty() || found == providers_.end()) return flows;
+  TargetName name = found->second.locator.name();
+  if (name.transport || name.port != 0 || name.secure || IpAddress::parse(name.host)) return flows;
+  name.secure = true;
+  flows = locate(name.to_string(), {}, now, lookup);
+  for (sip::Flow& flow : flows) flow.identity = found->second.identity;
+  return flows;
+}
+
 const std::vector<TargetGroup>* TargetBook::located(std::string_view key) const {
   auto found = located_.find(key);
   return found == located_.end() ? nullptr : &found->second.locator.groups();

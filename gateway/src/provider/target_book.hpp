@@ -76,6 +76,10 @@ class TargetBook {
   /// Addresses of all of a provider's hosts: where its requests may come from.
   std::vector<Endpoint> addresses_of(std::string_view provider) const;
 
+  /// TLS hosts of a provider, in the order in which to try them, for what must not go in the clear:
+  /// of its target those, or, where that is a bare name, what the DNS says of it as a SIPS URI (RFC
+  /// 3263 §4.1). @param lookup  as in locate()
+  std::vector<sip::Flow> secure_hosts(std::string_view provider, Instant now, std::string& lookup);
   /// See call::Router::locate. Hosts that are known to be dead come last.
   std::vector<sip::Flow> locate(std::string_view uri, const sip::Flow& near, Instant now,
                                 std::string& lookup);

@@ -36,15 +36,15 @@ class RouterTargetsTest : public ::testing::Test {
     }
     router.set_addresses("trunk", book.addresses_of("trunk"));
   }
-  call::Route route() {
-    sip::Message request = sip::Message::request("INVITE", "sip:+4930@pbx.example");
+  call::Route route(const char* uri = "sip:+4930@pbx.example") {
+    sip::Message request = sip::Message::request("INVITE", uri);
     request.add(sip::HeaderId::from, "<sip:alice@home.example>;tag=1");
     request.add(sip::HeaderId::to, "<sip:+4930@pbx.example>");
     return router.route(request, Flow::link(1), now);
   }
   /// Places in the order in which they are to be tried.
-  std::vector<std::string> places() {
-    call::Route decision = route();
+  std::vector<std::string> places(const char* uri = "sip:+4930@pbx.example") {
+    call::Route decision = route(uri);
     auto* targets = std::get_if<RouteTargets>(&decision);
     if (!targets) return {};
     EXPECT_EQ(1u, targets->targets.size());
@@ -78,6 +78,24 @@ TEST_F(RouterTargetsTest, before_the_dns_answered_requests_get_503) {
 TEST_F(RouterTargetsTest, the_other_hosts_are_alternatives_of_the_best) {
   settle();
   EXPECT_EQ((Texts{"udp 192.0.2.1:5060", "udp 192.0.2.2:5060", "udp 192.0.2.3:5060"}), places());
+}
+
+/// RFC 3263 §4.1, RFC 3261 §26.2.2: in the provider's own terms of TLS.
+TEST_F(RouterTargetsTest, a_sips_uri_asks_the_dns_for_hosts_with_tls) {
+  zone.srv("_sips._tcp.pbx.example", 1, 1, 5071, "secure.pbx.example");
+  zone.a("secure.pbx.example", "192.0.2.9");
+  settle();
+  call::Route first = route("sips:+4930@pbx.example");
+  auto* pending = std::get_if<call::RoutePending>(&first);
+  ASSERT_TRUE(pending);
+  EXPECT_EQ("sips:pbx.example", pending->lookup);
+  book.lookup(pending->lookup, now);
+  settle();
+  EXPECT_EQ((Texts{"tls 192.0.2.9:5071"}), places("sips:+4930@pbx.example"));
+  call::Route second = route("sips:+4930@pbx.example");
+  const Flow& flow = std::get<RouteTargets>(second).targets[0].flow;
+  EXPECT_EQ(book.identity_of("trunk"), flow.identity);
+  EXPECT_EQ("udp 192.0.2.1:5060", places().front());
 }
 
 TEST_F(RouterTargetsTest, every_host_may_send_to_us_dead_ones_too) {
