@@ -28,6 +28,9 @@ constexpr Duration kSweepInterval =
 constexpr const char* kCarried =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, NOTIFY, MESSAGE, "
     "PUBLISH, REGISTER";
+constexpr const char* kCarriedOfProviders =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, NOTIFY, MESSAGE, "
+    "PUBLISH";
 constexpr const char* kExtensions = "100rel, timer, replaces, join, tdialog";
 
 template <class... Ts>
@@ -40,6 +43,13 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 /// Methods whose 2xx makes a dialog (RFC 3261, 6665, 3515).
 bool forms_dialog(Method method) {
   return method == Method::invite || method == Method::subscribe || method == Method::refer;
+}
+
+/// Methods that mean something inside a dialog only, whose absence is said by 481 (RFC 3261
+/// §15.1.2, RFC 3262 §3, RFC 3311 §5.2, RFC 6086 §4.2.2).
+bool needs_dialog(Method method) {
+  return method == Method::bye || method == Method::prack || method == Method::update ||
+         method == Method::info;
 }
 
 /// A NOTIFY may come before the response that brings the tag. The others are of a dialog with an
@@ -155,6 +165,11 @@ class Bridge::Impl {
     }
     if (may_lack_to_tag(request.method()) && calls_.on_dialog_request(server, flow, request))
       return;
+    if (needs_dialog(request.method())) {
+      ++core_.counters.unmatched_dialog;
+      core_.reject(server, request, 481, {});
+      return;
+    }
     if (!core_.merged.begin(server, request)) {
       ++core_.counters.loops;
       core_.reject(server, request, 482, {});
@@ -225,7 +240,10 @@ class Bridge::Impl {
       } else {
         exchanges_.start(server, flow, std::move(request), *targets);
       }
-    } else if (auto* rejection = std::get_if<RouteRejection>(&decision)) {
+    } else if (auto* rejection = std::get_if<RouteRejection>(&decision);
+               rejection && rejection->status == 405) {
+      refuse_method(server, request, kCarriedOfProviders, rejection->reason);
+    } else if (rejection) {
       core_.reject(server, request, rejection->status, rejection->reason, rejection->retry_after_s);
     } else if (auto* service = std::get_if<RouteToService>(&decision)) {
       to_service(server, flow, request, service->service);
@@ -240,7 +258,7 @@ class Bridge::Impl {
       response.add(HeaderId::server, core_.config.software);
       core_.respond(server, std::move(response));
     } else {
-      core_.reject(server, request, 405, "No registrar here");
+      refuse_method(server, request, kCarriedOfProviders, "No registrar here");
     }
   }
 
@@ -283,8 +301,17 @@ class Bridge::Impl {
       response.add(HeaderId::server, core_.config.software);
       core_.respond(server, std::move(response));
     } else {
-      core_.reject(server, request, 405, {});
+      refuse_method(server, request, ServiceAgent::kAllow, {});
     }
+  }
+
+  /// RFC 3261 §8.2.1: 405 says what there is instead.
+  void refuse_method(sip::TransactionId server, const sip::Message& request, const char* allow,
+                     std::string_view reason) {
+    sip::Message response = sip::Message::response_to(request, 405, reason, core_.random.token(12));
+    response.add(HeaderId::allow, allow);
+    response.add(HeaderId::server, core_.config.software);
+    core_.respond(server, std::move(response));
   }
 
   void sweep_if_due() {

@@ -92,7 +92,7 @@ ServiceAgent::~ServiceAgent() {
 
 void ServiceAgent::start(sip::TransactionId server, const sip::Flow& flow,
                          const sip::Message& invite, MediaService service) {
-  if (refuse_extensions(server, invite)) return;
+  if (refuse_extensions(server, invite) || refuse_body(server, invite)) return;
   if (!core_.take_place(server, invite, flow)) return;
   auto owned = std::make_unique<ServiceCall>();
   ServiceCall& call = *owned;
@@ -107,8 +107,9 @@ void ServiceAgent::start(sip::TransactionId server, const sip::Flow& flow,
   std::optional<MediaFault> fault =
       has_encoded_description(invite) ? encoded_body() : open_media(call);
   std::string sdp;
-  if (!fault && is_sdp(invite.content_type())) {
-    Result<std::string, MediaFault> answer = answer_offer(call, invite.body());
+  const std::optional<std::string_view> offer = description_in(invite);
+  if (!fault && offer) {
+    Result<std::string, MediaFault> answer = answer_offer(call, *offer);
     if (answer) {
       sdp = *answer;
     } else {
@@ -144,6 +145,22 @@ bool ServiceAgent::refuse_extensions(sip::TransactionId server, const sip::Messa
   if (unsupported.empty()) return false;
   sip::Message response = sip::Message::response_to(invite, 420, {}, core_.random.token(12));
   response.add(HeaderId::unsupported, unsupported);
+  response.add(HeaderId::server, core_.config.software);
+  core_.respond(server, std::move(response));
+  return true;
+}
+
+/// A body that has to be understood, and is not (RFC 3261 §8.2.3).
+bool ServiceAgent::refuse_body(sip::TransactionId server, const sip::Message& request) {
+  const std::string type = request.content_type();
+  if (request.body().empty() || is_sdp(type) || type.starts_with("multipart/")) return false;
+  const std::string_view disposition = request.get("Content-Disposition").value_or("");
+  const auto params =
+      sip::Params::parse(disposition.substr(std::min(disposition.find(';'), disposition.size())));
+  if (params && iequals(params->get("handling").value_or(""), "optional")) return false;
+  sip::Message response = sip::Message::response_to(request, 415, {}, core_.random.token(12));
+  response.add(HeaderId::accept, "application/sdp, multipart/mixed, multipart/alternative");
+  response.add("Accept-Encoding", "identity");
   response.add(HeaderId::server, core_.config.software);
   core_.respond(server, std::move(response));
   return true;
@@ -303,14 +320,15 @@ bool ServiceAgent::on_dialog_request(sip::TransactionId server, const sip::Flow&
 
 void ServiceAgent::on_reinvite(ServiceCall& call, sip::TransactionId server,
                                const sip::Message& request) {
+  if (refuse_body(server, request)) return;
   if (has_encoded_description(request)) {
     core_.reject(server, request, encoded_body().status, encoded_body().reason);
     return;
   }
   bool invite = request.method() == Method::invite;
   std::string sdp;
-  if (is_sdp(request.content_type())) {
-    Result<std::string, MediaFault> answer = answer_offer(call, request.body());
+  if (const std::optional<std::string_view> offer = description_in(request)) {
+    Result<std::string, MediaFault> answer = answer_offer(call, *offer);
     if (!answer) {
       core_.reject(server, request, answer.error().status, answer.error().reason);
       return;
@@ -340,8 +358,9 @@ bool ServiceAgent::on_ack(const sip::Flow& flow, const sip::Message& ack) {
   repeats_.clear(call->token);
   if (first && call->we_offered) {
     call->we_offered = false;
-    std::optional<MediaFault> fault = is_sdp(ack.content_type())
-                                          ? take_answer(*call, ack.body())
+    const std::optional<std::string_view> answer = description_in(ack);
+    std::optional<MediaFault> fault = answer
+                                          ? take_answer(*call, *answer)
                                           : MediaFault{488, "ACK without the answer to our offer"};
     if (fault) hang_up(*call, 488, fault->reason);
   }

@@ -68,6 +68,7 @@ class ServiceAgent {
   void end(ServiceCall& call, std::string_view reason);
   CallRecord record_of(const ServiceCall& call) const;
   ServiceCall* find(const sip::Flow& flow, const sip::Message& request);
+  bool refuse_body(sip::TransactionId server, const sip::Message& request);
   bool refuse_extensions(sip::TransactionId server, const sip::Message& invite);
 
   BridgeCore& core_;

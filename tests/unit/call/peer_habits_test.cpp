@@ -132,6 +132,50 @@ TEST_F(PeerHabits, a_compressed_description_is_refused_with_415) {
   EXPECT_EQ(count(carol, "INFO"), 1u);  // which nobody here has to read
 }
 
+/// RFC 3261 §8.2.1, §8.2.3, §15.1.2: what a user agent server owes who asks it for what it has not.
+TEST_F(PeerHabits, services_say_what_they_take_instead) {
+  const char* echo = "sip:echo@example.org";
+  give(request("MESSAGE", echo), alice);
+  EXPECT_TRUE(last(alice, "MESSAGE", 405).lists(HeaderId::allow, "UPDATE"));
+  for (const char* method : {"BYE", "PRACK", "UPDATE", "INFO"}) {
+    for (const char* uri : {echo, "sip:carol@example.org"}) give(request(method, uri), alice);
+    EXPECT_EQ(count(alice, method, 481), 2u) << method;
+    EXPECT_EQ(count(carol, method), 0u) << method;
+  }
+  sip::Message call = request("INVITE", echo);
+  call.set_body("hello", "text/plain");
+  give(call, alice);
+  EXPECT_TRUE(last(alice, "INVITE", 415).lists(HeaderId::accept, "application/sdp"));
+  call = request("INVITE", echo);
+  call.set_body("hello", "text/plain");
+  call.add("Content-Disposition", "render;handling=optional");
+  give(call, alice);
+  EXPECT_EQ(count(alice, "INVITE", 200), 1u);
+}
+
+TEST_F(PeerHabits, a_service_finds_the_offer_in_a_multipart_body) {
+  sip::Message call = request("INVITE", "sip:echo@example.org");
+  call.set_body(
+      "--b\r\nContent-Type: text/plain\r\n\r\nhi\r\n--b\r\nContent-Type: "
+      "application/sdp\r\n\r\n" +
+          sdp() + "\r\n--b--\r\n",
+      "multipart/mixed;boundary=b");
+  give(call, alice);
+  sip::Message ok = last(alice, "INVITE", 200);
+  EXPECT_EQ(ok.body().find("101"), std::string_view::npos) << "an answer, not an offer of ours";
+  give(by_caller(ok, "ACK", 1), alice);
+  EXPECT_EQ(count(alice, "BYE"), 0u);
+  give(by_caller(ok, "BYE", 2), alice);
+  expect_nothing_left();
+}
+
+TEST_F(PeerHabits, a_method_that_is_refused_by_routing_is_told_the_others) {
+  router.decide = [](const sip::Message&) { return RouteRejection{405, "Not here", 0}; };
+  give(request("REGISTER", "sip:example.org"), carol);
+  EXPECT_TRUE(last(carol, "REGISTER", 405).lists(HeaderId::allow, "INVITE"));
+  EXPECT_FALSE(last(carol, "REGISTER", 405).lists(HeaderId::allow, "REGISTER"));
+}
+
 struct OptionsToUs : BridgeBench {
   OptionsToUs() {
     router.decide = [](const sip::Message& request) -> std::optional<Route> {
