@@ -225,6 +225,7 @@ class CallManager : private DialogBook {
   std::optional<MediaFault> carry_body(Branch& branch, std::string_view dialog, Side from,
                                        sip::Message& message, bool offer);
   bool is_offer(const DialogRef& ref, const sip::Message& request) const;
+  std::optional<Side> inviting(const DialogRef& ref) const;
   bool refuse_glare(const DialogRef& ref, sip::TransactionId server, const sip::Message& request);
   bool repeat_provisional(ReliableProvisional& last, sip::TransactionId server, const sip::Flow& to,
                           const sip::Flow& from, const sip::Message& response);

@@ -36,10 +36,13 @@ bool CallManager::is_offer(const DialogRef& ref, const sip::Message& request) co
 /// Two offers that cross would leave the streams in neither's terms. The end points would refuse
 /// them too; the bridge, which sees both, does it first: 491 to an offer against one of the other
 /// side (RFC 3261 §14.2), 500 with Retry-After to a second one of the same side (RFC 3311 §5.2).
+/// A re-INVITE that has no offer asks for one, and is treated alike against another INVITE.
 bool CallManager::refuse_glare(const DialogRef& ref, sip::TransactionId server,
                                const sip::Message& request) {
-  if (!ref.branch->media || !is_offer(ref, request)) return false;
-  std::optional<Side> pending = ref.branch->media->pending_offer(ref.dialog->callee_tag);
+  if (!ref.branch->media) return false;
+  std::optional<Side> pending;
+  if (is_offer(ref, request)) pending = ref.branch->media->pending_offer(ref.dialog->callee_tag);
+  if (!pending && request.method() == Method::invite) pending = inviting(ref);
   if (!pending) return false;
   if (*pending == ref.from) {
     core_.reject(server, request, 500, "An earlier offer is not answered yet",
@@ -48,6 +51,16 @@ bool CallManager::refuse_glare(const DialogRef& ref, sip::TransactionId server,
     core_.reject(server, request, 491, {});
   }
   return true;
+}
+
+/// The side whose re-INVITE has no final response yet.
+std::optional<Side> CallManager::inviting(const DialogRef& ref) const {
+  std::optional<Side> side;
+  in_dialog_.for_each_of(ref.call->id, [&](const DialogUse& use) {
+    if (use.dialog == ref.dialog && !use.finished && use.request.method() == Method::invite)
+      side = use.from;
+  });
+  return side;
 }
 
 /// A 2xx to an INVITE went to that side (RFC 3261 §13.3.1.4).

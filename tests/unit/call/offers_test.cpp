@@ -173,11 +173,27 @@ TEST_F(Offers, offers_that_cross_are_refused_where_the_streams_are) {
   EXPECT_EQ(toward_carol(), 42000);
 }
 
+/// RFC 3261 §14.2, whether they hold offers or ask for them.
+TEST_F(Offers, one_reinvite_at_a_time) {
+  sip::Message ok = answered_call();
+  give(by_caller(ok, "INVITE", 2), alice);
+  give(by_caller(ok, "INVITE", 3), alice);
+  EXPECT_TRUE(last(alice, "INVITE", 500).has(HeaderId::retry_after));
+  give(by_callee(invite, "c1", "INVITE", 1), carol);
+  give(by_callee(invite, "c1", "INVITE", 2, sdp()), carol);
+  EXPECT_EQ(count(carol, "INVITE", 491), 2u);
+  EXPECT_EQ(count(carol, "INVITE"), 2u);
+  EXPECT_EQ(count(alice, "INVITE"), 0u);
+  give(response(last(carol, "INVITE"), 488, "c1"), carol);
+  give(by_callee(invite, "c1", "INVITE", 3), carol);
+  EXPECT_EQ(count(alice, "INVITE"), 1u);
+}
+
 TEST_F(Offers, refusal_of_a_late_offer_leaves_the_other_sides_offer_pending) {
   sip::Message ok = answered_call();
   give(by_callee(invite, "c1", "INVITE", 1, sdp({}, 42000)), carol);
-  give(by_caller(ok, "INVITE", 2), alice);  // without an offer: the end point is to judge
-  give(response(last(carol, "INVITE"), 491, "c1"), carol);
+  give(by_caller(ok, "INVITE", 2), alice);
+  EXPECT_EQ(count(alice, "INVITE", 491), 1u);
   give(by_caller(ok, "UPDATE", 3, sdp({}, 41000)), alice);
   EXPECT_EQ(count(alice, "UPDATE", 491), 1u);
   give(response(last(alice, "INVITE"), 200, {}, sdp()), alice);
