@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """What one call costs the gateway on the wire: INVITE to the 200 of its BYE, media off.
 
-    tests/bench/call_cost.py [BUILD_DIRECTORY] [--rate N] [--seconds N]
+    tests/bench/call_cost.py [BUILD_DIRECTORY] [--rate N] [--seconds N] [--rtpengine]
 
 A client with one TLS link (written from proto/PROTOCOL.md, no SDK) places calls to a SIPp uas behind
 the gateway, which is a provider by UDP. Offer and answer cross with every call, so the gateway opens
 its media ports; no RTP is sent. The processor time of the gateway process, user and kernel, is
 divided by the calls, less what it spends when idle. The same SIPp is then called through Kamailio as
-a plain record-routing proxy, which rewrites no description and holds no media ports. Both run in
-the same minute on the same machine: the ratio is worth more than the numbers.
+a plain record-routing proxy, which rewrites no description and holds no media ports. --rtpengine
+calls it once more through Kamailio that has rtpengine open media ports for each call, which is what
+an operator would run in the gateway's place; time of both programs counts. All run in the same
+minutes on the same machine: the ratio is worth more than the numbers.
 """
 
 import os
@@ -34,6 +36,7 @@ OPTIONS = (
         ("--limit",),
         {"type": float, "default": 0.0, "help": "fail above so many ms a call (0: never)"},
     ),
+    (("--rtpengine",), {"action": "store_true", "help": "also Kamailio with rtpengine"}),
 )
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 192.0.0.8\r\ns=-\r\nc=IN IP4 192.0.0.8\r\nt=0 0\r\n"
@@ -57,17 +60,31 @@ loadmodule "pv.so"
 loadmodule "maxfwd.so"
 loadmodule "textops.so"
 loadmodule "siputils.so"
+{load}
 request_route {{
   if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
   if (has_totag()) {{
-    if (loose_route()) t_relay();
+    if (loose_route()) {{
+      {bye}
+      t_relay();
+    }}
     exit;
   }}
   record_route();
+  {offer}
   $du = "sip:{target}";
   t_relay();
 }}
+{answer}
 """
+_NO_MEDIA = {"load": "", "offer": "", "answer": "", "bye": ""}
+_MEDIA = {
+    "load": 'loadmodule "rtpengine.so"\nmodparam("rtpengine", "rtpengine_sock", "udp:{control}")',
+    "offer": 't_on_reply("MEDIA");\n  rtpengine_offer("replace-origin");',
+    "answer": "onreply_route[MEDIA] {\n"
+    '  if (status=~"(18|2)" && has_body("application/sdp")) rtpengine_answer("replace-origin");\n}',
+    "bye": 'if (is_method("BYE")) rtpengine_delete();',
+}
 
 
 def processor_ms(pids):
@@ -254,47 +271,78 @@ def through_gateway(test, uas_port):
     return spent / max(calls, 1)
 
 
-def through_kamailio(test, uas_port):
-    site, options = test.site, test.arguments
-    port = site.provider.port(5066)
-    configuration = test.directory / "proxy.cfg"
-    configuration.write_text(
-        _PROXY.format(
-            address=site.provider_address,
-            port=port,
-            modules=module_directory(),
-            target=f"{site.provider_address}:{uas_port}",
-        ),
-        encoding="ascii",
-    )
-    (test.directory / "proxy-run").mkdir()
-    proxy = test.programs.start(
-        site.provider,
-        "proxy",
-        ["/usr/sbin/kamailio", "-f", configuration, "-DD", "-E", "-m", "64", "-M", "8"]
-        + ["-Y", test.directory / "proxy-run"],
-    )
-    site.provider.wait_udp(port)
-    before = None
-    for seconds in (1, options.seconds):
-        calls = seconds * options.rate
-        group = group_of(proxy.pid)
-        before = processor_ms(group)
-        uac = Sipp(
-            test.programs,
+class Comparison:
+    """The same calls through Kamailio, by SIPp on both sides."""
+
+    def __init__(self, test, uas_port, name, first_port, media):
+        site = test.site
+        self._test, self._name, self._ports = test, name, (first_port, first_port + 1)
+        self._address, self._groups = site.provider_address, []
+        if media:
+            media = self._start_rtpengine(site, first_port + 2)
+        port = site.provider.port(first_port)
+        configuration = test.directory / f"{name}.cfg"
+        configuration.write_text(
+            _PROXY.format(
+                address=self._address,
+                port=port,
+                modules=module_directory(),
+                target=f"{self._address}:{uas_port}",
+                **(media or _NO_MEDIA),
+            ),
+            encoding="ascii",
+        )
+        (test.directory / f"{name}-run").mkdir()
+        proxy = test.programs.start(
             site.provider,
-            f"uac-{seconds}",
+            name,
+            ["/usr/sbin/kamailio", "-f", configuration, "-DD", "-E", "-m", "64", "-M", "8"]
+            + ["-Y", test.directory / f"{name}-run"],
+        )
+        site.provider.wait_udp(port)
+        self._groups.insert(0, proxy.pid)
+
+    def _start_rtpengine(self, site, port):
+        control = f"{self._address}:{site.provider.port(port)}"
+        engine = self._test.programs.start(
+            site.provider,
+            "rtpengine",
+            ["/usr/bin/rtpengine", "--foreground", "--log-stderr", "--log-level=4", "--table=-1"]
+            + [f"--interface={self._address}", f"--listen-ng={control}", "--no-log-timestamps"]
+            + ["--port-min=30000", "--port-max=50000"],
+        )
+        site.provider.wait_udp(site.provider.port(port))
+        self._groups.append(engine.pid)
+        return {**_MEDIA, "load": _MEDIA["load"].replace("{control}", control)}
+
+    def milliseconds(self):
+        """Processor time per call, of each program."""
+        test, options = self._test, self._test.arguments
+        self._play(1)
+        groups = [group_of(pid) for pid in self._groups]
+        before = [processor_ms(group) for group in groups]
+        calls = self._play(options.seconds)
+        return [
+            (processor_ms(group) - then) / calls
+            for group, then in zip(groups, before, strict=True)
+        ]
+
+    def _play(self, seconds):
+        site, options = self._test.site, self._test.arguments
+        calls = seconds * options.rate
+        uac = Sipp(
+            self._test.programs,
+            site.provider,
+            f"{self._name}-uac-{seconds}",
             HERE / "call_uac.xml",
-            site.provider_address,
-            site.provider.port(5067),
+            self._address,
+            site.provider.port(self._ports[1]),
             *["-r", options.rate, "-m", calls, "-d", int(1000 * options.talk)],
             *["-l", 10 * calls, "-timeout", f"{seconds + 30}s"],
-            target=f"{site.provider_address}:{port}",
+            target=f"{self._address}:{site.provider.port(self._ports[0])}",
         )
-        code = uac.program.wait(seconds + 60)
-        spent = processor_ms(group) - before
-    test.equal(code, 0, "SIPp through Kamailio")
-    return spent / calls
+        self._test.equal(uac.program.wait(seconds + 60), 0, f"SIPp through {self._name}")
+        return calls
 
 
 def run(test):
@@ -304,18 +352,23 @@ def run(test):
     uas = Sipp(test.programs, site.provider, "uas", scenario, site.provider_address, port)
     site.provider.wait_udp(port)
     gateway_ms = through_gateway(test, port)
-    kamailio_ms = through_kamailio(test, port)
-    calls = 2 * (1 + test.arguments.seconds) * test.arguments.rate
+    runs = [("Kamailio", "UDP to UDP, record-routing proxy", 5066, False)]
+    if test.arguments.rtpengine:
+        runs.append(("Kamailio and rtpengine", "the same, with media ports", 5076, True))
+    print(
+        f"   gateway   {gateway_ms:.3f} ms of processor time per call (TLS link, media ports, B2BUA)"
+    )
+    for title, what, first_port, media in runs:
+        name = title.lower().replace(" ", "-")
+        parts = Comparison(test, port, name, first_port, media).milliseconds()
+        whole = " + ".join(f"{part:.3f}" for part in parts)
+        print(f"   {title}  {whole} ms per call ({what}), ratio {gateway_ms / sum(parts):.2f}")
+    calls = (1 + len(runs)) * (1 + test.arguments.seconds) * test.arguments.rate
     until = time.monotonic() + 5  # it writes its statistics once a second
     while uas.results()["successful"] < calls and time.monotonic() < until:
         time.sleep(0.2)
     test.equal(uas.results()["successful"], calls, "calls to their BYE at the called SIPp")
     test.equal(uas.results()["failed"], 0, "failed calls there")
-    print(
-        f"   gateway   {gateway_ms:.3f} ms of processor time per call (TLS link, media ports, B2BUA)"
-    )
-    print(f"   Kamailio  {kamailio_ms:.3f} ms per call (UDP to UDP, record-routing proxy)")
-    print(f"   ratio     {gateway_ms / kamailio_ms if kamailio_ms else 0:.2f}")
     if test.arguments.limit:
         test.check(gateway_ms < test.arguments.limit, f"below {test.arguments.limit} ms per call")
 

@@ -79,6 +79,7 @@ struct UdpChannel::State : std::enable_shared_from_this<State> {
   error_code open(const UdpChannelOptions& options);
   void wait();
   void on_readable();
+  void prepare(std::size_t index);
   void hand_over(std::size_t index);
   void flush();
   void told(int error);
@@ -89,6 +90,7 @@ struct UdpChannel::State : std::enable_shared_from_this<State> {
   std::optional<Endpoint> peer;
   bool v6 = false;
   Batch in, out;
+  std::size_t used = kBatch;  ///< messages of `in` to be made ready for the next read
   std::size_t gathered = 0;
   std::uint64_t not_sent = 0;
 };
@@ -143,14 +145,7 @@ void UdpChannel::State::wait() {
 void UdpChannel::State::on_readable() {
   const auto self = shared_from_this();  // the reader may destroy the channel
   for (int turn = 0; turn < limits::kMediaBatchesPerTurn && reader != nullptr; ++turn) {
-    for (std::size_t i = 0; i < kBatch; ++i) {
-      msghdr& header = in.headers[i].msg_hdr;
-      header.msg_name = &in.addresses[i];
-      header.msg_namelen = sizeof in.addresses[i];
-      header.msg_control = in.controls[i].bytes.data();
-      header.msg_controllen = in.controls[i].bytes.size();
-      header.msg_flags = 0;
-    }
+    while (used > 0) prepare(--used);
     const int count =
         ::recvmmsg(socket.native_handle(), in.headers.data(), kBatch, MSG_DONTWAIT, nullptr);
     if (count < 0) {
@@ -158,10 +153,21 @@ void UdpChannel::State::on_readable() {
       if (reader != nullptr) reader->on_batch_end();
       return;
     }
-    for (int i = 0; i < count && reader != nullptr; ++i) hand_over(static_cast<std::size_t>(i));
+    used = static_cast<std::size_t>(count);
+    for (std::size_t i = 0; i < used && reader != nullptr; ++i) hand_over(i);
     if (reader != nullptr) reader->on_batch_end();
     if (count < static_cast<int>(kBatch)) return;
   }
+}
+
+/// Gives a message its memory again: the kernel wrote how much of it was used.
+void UdpChannel::State::prepare(std::size_t index) {
+  msghdr& header = in.headers[index].msg_hdr;
+  header.msg_name = &in.addresses[index];
+  header.msg_namelen = sizeof in.addresses[index];
+  header.msg_control = in.controls[index].bytes.data();
+  header.msg_controllen = in.controls[index].bytes.size();
+  header.msg_flags = 0;
 }
 
 void UdpChannel::State::hand_over(std::size_t index) {

@@ -61,9 +61,9 @@ class ClientSocket final : public UdpLinkHost,
 
   quic::DatagramSink& sink() override { return *channel_; }
   void flush_sink() override { channel_->flush(); }
-  void on_media_waiting(const std::shared_ptr<UdpLinkRunner>& runner) override {
-    asio::post(io_, [self = shared_from_this(), runner] {
-      runner->flush_media();
+  void on_media_waiting(std::shared_ptr<UdpLinkRunner> runner) override {
+    asio::post(io_, [self = shared_from_this(), runner = std::move(runner)] {
+      runner->flush_media(clock_now(), *self->channel_);
       self->channel_->flush();
     });
   }

@@ -56,9 +56,9 @@ void UdpLinkRunner::touch_media() {
   host_->on_media_waiting(shared_from_this());
 }
 
-void UdpLinkRunner::flush_media() {
+void UdpLinkRunner::flush_media(Instant now, quic::DatagramSink& sink) {
   media_waiting_ = false;
-  if (host_) core_.flush_media(clock_now(), host_->sink());
+  if (host_) core_.flush_media(now, sink);
 }
 
 void UdpLinkRunner::on_timer() {
@@ -108,7 +108,7 @@ void UdpLink::send_reliable(wire::Channel channel, ByteView bytes) {
 }
 
 void UdpLink::send_media(wire::Channel channel, ByteView bytes) {
-  runner_->core().send_media(channel, bytes, clock_now());
+  runner_->core().send_media(channel, bytes);
   runner_->touch_media();
 }
 

@@ -21,7 +21,7 @@ class UdpLinkHost {
   virtual quic::DatagramSink& sink() = 0;
   virtual void flush_sink() = 0;
   /// A link has media to send: call its flush_media() when what is ready together was given to it.
-  virtual void on_media_waiting(const std::shared_ptr<UdpLinkRunner>& runner) = 0;
+  virtual void on_media_waiting(std::shared_ptr<UdpLinkRunner> runner) = 0;
   /// The link will send and take nothing any more. Called from io_context's thread, outside of any
   /// call of the link's owner.
   virtual void on_link_over() = 0;
@@ -56,8 +56,8 @@ class UdpLinkRunner final : public quic::LinkEvents,
   void flush();
   /// As touch(), for media alone.
   void touch_media();
-  /// Gives media to the host's sink, which the host flushes.
-  void flush_media();
+  /// The host gives media to its sink, which it flushes.
+  void flush_media(Instant now, quic::DatagramSink& sink);
 
   void on_ready() override;
   void on_reliable(wire::Channel channel, ByteView bytes) override;

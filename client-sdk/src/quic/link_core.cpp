@@ -283,14 +283,23 @@ std::optional<Instant> LinkCore::next_deadline() const {
 }
 
 void LinkCore::flush_media(Instant now, DatagramSink& sink) {
-  const auto out = [this, &sink](ByteView datagram) {
-    ++counters_.datagrams_out;
-    counters_.bytes_out += datagram.size();
-    sink.send(media_path_, datagram);
-  };
-  for (std::size_t i = 0; i < sealed_count_; ++i) out(sealed_[i]);
-  sealed_count_ = 0;
-  if (seal(now)) out(bundle_);
+  const std::size_t full = std::exchange(full_count_, 0);
+  for (std::size_t i = 0; i < full; ++i) send_packet(full_[i], now, sink);
+  if (!bundle_waits()) return;
+  writer_.reset();
+  send_packet(bundle_, now, sink);
+}
+
+void LinkCore::send_packet(Bytes& packet, Instant now, DatagramSink& sink) {
+  if (state_ == State::closed) return;
+  if (!cipher_->seal(peer_media_id_, clock_ms(now), packet)) {
+    return cut(CloseCode::going_away, "the keys of media are used up");
+  }
+  ++counters_.media_packets_out;
+  counters_.media_bytes_out += packet.size();
+  ++counters_.datagrams_out;
+  counters_.bytes_out += packet.size();
+  sink.send(media_path_, packet);
 }
 
 void LinkCore::flush(Instant now, DatagramSink& sink) {
@@ -341,7 +350,7 @@ bool LinkCore::send_early(ByteView hello) {
   return true;
 }
 
-void LinkCore::send_media(wire::Channel channel, ByteView bytes, Instant now) {
+void LinkCore::send_media(wire::Channel channel, ByteView bytes) {
   if (state_ != State::open && state_ != State::early) return;
   if (!cipher_ || peer_media_id_ == 0) {
     ++counters_.media_early;
@@ -360,29 +369,16 @@ void LinkCore::send_media(wire::Channel channel, ByteView bytes, Instant now) {
       writer_.reset();  // its bound may be old: the path's MTU is found while the link lives
       break;
     }
-    seal_bundle(now);
+    put_full_aside();
   }
   ++counters_.media_too_large;
 }
 
-/// Makes a media packet of what the bundle holds. @return false: there was nothing, or it failed
-bool LinkCore::seal(Instant now) {
-  if (!writer_ || writer_->frames() == 0) return false;
+/// A full bundle waits for flush_media() while another begins.
+void LinkCore::put_full_aside() {
   writer_.reset();
-  if (!cipher_->seal(peer_media_id_, clock_ms(now), bundle_)) {
-    cut(CloseCode::going_away, "the keys of media are used up");
-    return false;
-  }
-  ++counters_.media_packets_out;
-  counters_.media_bytes_out += bundle_.size();
-  return true;
-}
-
-/// A full bundle waits for flush() while another begins.
-void LinkCore::seal_bundle(Instant now) {
-  if (!seal(now)) return;
-  if (sealed_count_ == sealed_.size()) sealed_.emplace_back();
-  std::swap(sealed_[sealed_count_++], bundle_);
+  if (full_count_ == full_.size()) full_.emplace_back();
+  std::swap(full_[full_count_++], bundle_);
 }
 
 void LinkCore::close(CloseCode code, std::string_view reason, Instant now) {

@@ -83,7 +83,7 @@ class LinkCore {
   void flush_media(Instant now, DatagramSink& sink);
 
   void send_reliable(wire::Channel channel, ByteView bytes);
-  void send_media(wire::Channel channel, ByteView bytes, Instant now);
+  void send_media(wire::Channel channel, ByteView bytes);
   /// A client's: sends this Hello as early data. What comes is held until release(), since nobody
   /// may listen yet. @return false, nothing sent: there is no ticket, or it is too late
   bool send_early(ByteView hello);
@@ -124,8 +124,9 @@ class LinkCore {
   void cut(wire::CloseCode code, std::string reason);
   void finish(wire::CloseCode code, std::string reason);
   void move_media_to(const Path& path);
-  bool seal(Instant now);
-  void seal_bundle(Instant now);
+  bool bundle_waits() const { return writer_ && writer_->frames() > 0; }
+  void put_full_aside();
+  void send_packet(Bytes& packet, Instant now, DatagramSink& sink);
 
   Side side_;
   std::unique_ptr<Connection> connection_;
@@ -143,8 +144,8 @@ class LinkCore {
   /// What a media packet may hold on the present path: asked of QUIC when QUIC had something to do,
   /// not for each packet.
   std::size_t media_room_ = kSmallestPath - kMediaOverhead;
-  std::vector<Bytes> sealed_;  ///< media packets to send; buffers are kept
-  std::size_t sealed_count_ = 0;
+  std::vector<Bytes> full_;  ///< media packets to send before the bundle; buffers are kept
+  std::size_t full_count_ = 0;
   Bytes out_;
 
   std::optional<Instant> drain_until_;

@@ -111,8 +111,8 @@ class UdpListener::Impl final : public net::UdpChannelReader,
     void flush_sink() override {
       if (const auto listener = listener_.lock()) listener->flush_soon();
     }
-    void on_media_waiting(const std::shared_ptr<net::UdpLinkRunner>& runner) override {
-      if (const auto listener = listener_.lock()) listener->on_media_waiting(runner);
+    void on_media_waiting(std::shared_ptr<net::UdpLinkRunner> runner) override {
+      if (const auto listener = listener_.lock()) listener->on_media_waiting(std::move(runner));
     }
     void on_link_over() override {
       if (const auto listener = listener_.lock()) listener->on_over(number_);
@@ -132,8 +132,8 @@ class UdpListener::Impl final : public net::UdpChannelReader,
   };
 
   void on_datagram(const quic::Path& path, MutableBytes datagram) override {
-    in_batch_ = true;
-    server_.on_datagram(path, datagram, clock_now(), *channel_);
+    if (!std::exchange(in_batch_, true)) batch_time_ = clock_now();
+    server_.on_datagram(path, datagram, batch_time_, *channel_);
   }
   void on_batch_end() override;
   void on_error(const boost::system::error_code&) override {}  // of one peer's address
@@ -142,7 +142,7 @@ class UdpListener::Impl final : public net::UdpChannelReader,
   void on_touched(std::uint64_t number) override;
   void on_ready(std::uint64_t number);
   void on_over(std::uint64_t number);
-  void on_media_waiting(const std::shared_ptr<net::UdpLinkRunner>& runner);
+  void on_media_waiting(std::shared_ptr<net::UdpLinkRunner> runner);
   void flush_waiting();
   void flush_soon();
 
@@ -157,6 +157,7 @@ class UdpListener::Impl final : public net::UdpChannelReader,
   std::vector<std::uint64_t> touched_;
   std::vector<std::shared_ptr<net::UdpLinkRunner>> waiting_;  ///< with media to send
   bool flush_posted_ = false, in_batch_ = false;
+  Instant batch_time_{};  ///< of all datagrams that were read together
   quic::UdpCounters gone_;
   std::uint64_t upgraded_ = 0, handshakes_failed_ = 0;
 };
@@ -205,15 +206,16 @@ void UdpListener::Impl::on_batch_end() {
 
 /// Media that is sent from within a batch leaves at the batch's end; else with what else is sent in
 /// this turn of the io_context.
-void UdpListener::Impl::on_media_waiting(const std::shared_ptr<net::UdpLinkRunner>& runner) {
-  waiting_.push_back(runner);
+void UdpListener::Impl::on_media_waiting(std::shared_ptr<net::UdpLinkRunner> runner) {
+  waiting_.push_back(std::move(runner));
   if (!in_batch_) flush_soon();
 }
 
 void UdpListener::Impl::flush_waiting() {
+  const Instant now = in_batch_ ? batch_time_ : clock_now();
   for (std::size_t i = 0; i < waiting_.size(); ++i) {
     const auto runner = std::move(waiting_[i]);
-    runner->flush_media();
+    runner->flush_media(now, *channel_);
   }
   waiting_.clear();
   in_batch_ = false;

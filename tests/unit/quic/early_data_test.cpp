@@ -60,7 +60,7 @@ TEST_F(EarlyData, a_hello_that_resumes_is_heard_and_answered_in_one_round_trip) 
   EXPECT_EQ(server()->heard.reliable[0].second, as_text(resume_hello()));
   EXPECT_EQ(server()->heard.ready, 1);
   server()->core->send_reliable(0, as_bytes("welcome"));
-  server()->core->send_media(16, as_bytes("\x80 too soon"), world->now());
+  server()->core->send_media(16, as_bytes("\x80 too soon"));
   const Instant asked = world->now();
   ASSERT_TRUE(handshake_done(client));
   EXPECT_EQ(world->now() - asked, milliseconds(20));
@@ -74,7 +74,7 @@ TEST_F(EarlyData, a_hello_that_resumes_is_heard_and_answered_in_one_round_trip) 
   EXPECT_EQ(client.core->counters().early_refused, 0u);
 
   world->introduce(client, *server());  // and from here on it is a link like others
-  client.core->send_media(16, as_bytes("\x80 up"), world->now());
+  client.core->send_media(16, as_bytes("\x80 up"));
   client.core->send_reliable(1, as_bytes("sip"));
   ASSERT_TRUE(heard(2));
   EXPECT_EQ(server()->heard.media.size(), 1u);

@@ -25,10 +25,10 @@ TEST(LinkCore, reliable_frames_and_media_cross_both_ways) {
   const auto [client, server] = world.connect();
   ASSERT_NE(server, nullptr);
   client->core->send_reliable(0, as_bytes("hello"));
-  client->core->send_media(16, as_bytes("\x80 rtp up"), world.now());
+  client->core->send_media(16, as_bytes("\x80 rtp up"));
   ASSERT_TRUE(world.run([&heard = server->heard] { return heard.reliable.size() == 1; }));
   server->core->send_reliable(1, as_bytes("SIP/2.0 200 OK"));
-  server->core->send_media(18, as_bytes("\x80 rtp down"), world.now());
+  server->core->send_media(18, as_bytes("\x80 rtp down"));
   ASSERT_TRUE(world.run([&heard = client->heard] { return heard.reliable.size() == 1; }));
   EXPECT_EQ(server->heard.reliable[0], std::pair(wire::Channel{0}, std::string("hello")));
   EXPECT_EQ(client->heard.reliable[0], std::pair(wire::Channel{1}, std::string("SIP/2.0 200 OK")));
@@ -114,7 +114,7 @@ TEST(LinkCore, media_is_not_held_back_by_lost_reliable_frames) {
   };
   client->core->send_reliable(1, as_bytes("stuck"));
   for (int i = 0; i < 10; ++i) {
-    client->core->send_media(16, as_bytes("\x80packet"), world.now());
+    client->core->send_media(16, as_bytes("\x80packet"));
     world.run_for(milliseconds(20));
   }
   world.run_for(milliseconds(20));
@@ -134,10 +134,10 @@ TEST(LinkCore, frames_ready_together_share_one_media_packet_of_28_bytes_overhead
     return true;
   };
   const std::string packet(172, '\x80');
-  client->core->send_media(16, as_bytes(packet), world.now());
+  client->core->send_media(16, as_bytes(packet));
   world.flush();
-  client->core->send_media(16, as_bytes(packet), world.now());
-  client->core->send_media(18, as_bytes(packet), world.now());
+  client->core->send_media(16, as_bytes(packet));
+  client->core->send_media(18, as_bytes(packet));
   world.flush();
   ASSERT_EQ(sizes.size(), 2u);
   EXPECT_EQ(sizes[0], 172u + 2 + 28);
@@ -155,7 +155,7 @@ TEST(LinkCore, a_replayed_media_packet_is_delivered_once) {
     if (quic::kind_of(d.bytes) == quic::DatagramKind::media) seen = d;
     return true;
   };
-  client->core->send_media(16, as_bytes("\x80once"), world.now());
+  client->core->send_media(16, as_bytes("\x80once"));
   world.run_for(milliseconds(50));
   ASSERT_TRUE(seen);
   ASSERT_EQ(server->heard.media.size(), 1u);
@@ -182,7 +182,7 @@ TEST(LinkCore, a_forged_media_packet_is_dropped_and_moves_nothing) {
     }
     return true;
   };
-  client->core->send_media(16, as_bytes("\x80tampered with"), world.now());
+  client->core->send_media(16, as_bytes("\x80tampered with"));
   world.run_for(milliseconds(50));
   EXPECT_TRUE(server->heard.media.empty());
   EXPECT_EQ(server->core->counters().media_forged, 1u);
@@ -194,17 +194,15 @@ TEST(LinkCore, media_follows_a_rebinding_with_the_next_packet) {
   QuicWorld world;
   const auto [client, server] = world.connect();
   ASSERT_NE(server, nullptr);
-  client->core->send_media(16, as_bytes("\x80one"), world.now());
+  client->core->send_media(16, as_bytes("\x80one"));
   world.run_for(milliseconds(50));
   world.rebind(*client);
-  client->core->send_media(16, as_bytes("\x80two"), world.now());
+  client->core->send_media(16, as_bytes("\x80two"));
   world.run_for(milliseconds(20));
   EXPECT_EQ(server->heard.media.size(), 2u);
   EXPECT_EQ(server->core->media_path().remote, client->outside);
-  server->core->send_media(18,
-                           as_bytes("\x80"
-                                    "answer"),
-                           world.now());
+  server->core->send_media(18, as_bytes("\x80"
+                                        "answer"));
   world.run_for(milliseconds(50));
   ASSERT_EQ(client->heard.media.size(), 1u);
   EXPECT_EQ(server->core->counters().address_moves, 1u);
@@ -220,10 +218,10 @@ TEST(LinkCore, an_older_packet_from_the_old_address_does_not_move_media_back) {
     held.push_back(d);
     return false;
   };
-  client->core->send_media(16, as_bytes("\x80late"), world.now());
+  client->core->send_media(16, as_bytes("\x80late"));
   world.flush();
   world.rebind(*client);
-  client->core->send_media(16, as_bytes("\x80new"), world.now());
+  client->core->send_media(16, as_bytes("\x80new"));
   world.run_for(milliseconds(50));
   ASSERT_EQ(held.size(), 1u);
   world.put(held[0]);
@@ -258,7 +256,7 @@ TEST(LinkCore, a_client_moves_to_another_socket) {
   client->inside.port += 1000;
   world.rebind(*client);
   ASSERT_TRUE(client->core->migrate({client->inside, world.gateway()}, world.now()));
-  client->core->send_media(16, as_bytes("\x80moved"), world.now());
+  client->core->send_media(16, as_bytes("\x80moved"));
   client->core->send_reliable(0, as_bytes("still here"));
   ASSERT_TRUE(world.run([&] { return server->heard.reliable.size() == 1; }));
   EXPECT_EQ(server->heard.media.size(), 1u);
@@ -364,10 +362,10 @@ TEST(LinkCore, media_larger_than_the_path_is_dropped_and_counted) {
   QuicWorld world;
   const auto [client, server] = world.connect();
   ASSERT_NE(server, nullptr);
-  client->core->send_media(16, as_bytes(std::string(1500, '\x80')), world.now());
+  client->core->send_media(16, as_bytes(std::string(1500, '\x80')));
   EXPECT_EQ(client->core->counters().media_too_large, 1u);
   world.run_for(seconds(2));  // the path's MTU is found meanwhile
-  client->core->send_media(16, as_bytes(std::string(1300, '\x80')), world.now());
+  client->core->send_media(16, as_bytes(std::string(1300, '\x80')));
   world.run_for(milliseconds(50));
   EXPECT_EQ(server->heard.media.size(), 1u);
 }
