@@ -4,6 +4,7 @@ not see; accounts of users; a trunk. Counts the REGISTERs that Kamailio saw."""
 
 import hashlib
 import re
+import signal
 import threading
 import time
 
@@ -177,6 +178,26 @@ def passed_through(test, kamailio, phone, seconds):
         test.check("expires=0" in kamailio.registers(phone.user)[-1], "removal passes at once")
 
 
+def phone_leaves(test, kamailio, gateway):
+    with support.scene("isthmus-phone leaves: the challenge to its removal is answered, too"):
+        phone = test.programs.start(
+            test.site.mobile,
+            "leaving",
+            [
+                test.build.phone, "register", "--gateway", test.site.url(gateway, test.site.mobile),
+                "--pin", gateway.pin, "--user", "office", "--password", "office-password",
+                "--aor", f"sip:1002@{support.DOMAIN}", "--sip-user", "1002",
+                "--sip-password", "pw-1002", "--no-audio", "--json",
+            ],
+        )  # fmt: skip
+        phone.wait_output('"registered"', 10)
+        phone.process.send_signal(signal.SIGTERM)
+        test.equal(phone.wait(10), 0, "exit code")
+        seen = kamailio.registers("1002")
+        test.equal(len(seen), 4, "REGISTERs: two with a challenge and its answer each")
+        test.check("expires=0" in seen[-1] and "credentials=1002" in seen[-1], seen[-1][-110:])
+
+
 def with_accounts(test, kamailio, gateway, phone, caller):
     with support.scene("account: the gateway registers while the user is there"):
         time.sleep(1.5)
@@ -231,7 +252,13 @@ def after_a_restart(test, kamailio):
 
 
 def run(test):
-    users = {"1001": "pw-1001", "2001": "pw-2001", "2002": "pw-2002", "trunk": "pw-trunk"}
+    users = {
+        "1001": "pw-1001",
+        "1002": "pw-1002",
+        "2001": "pw-2001",
+        "2002": "pw-2002",
+        "trunk": "pw-trunk",
+    }
     kamailio = test.kamailio({**users, "caller": "pw-caller"}, max_expires=EXPIRES_S)
     site = test.site
     gateways = {
@@ -284,6 +311,7 @@ def run(test):
     with_accounts(test, kamailio, gateways["account"], phones["account"], caller)
     with_trunk(test, gateways["trunk"], phones["trunk"], caller)
     passed_through(test, kamailio, phones["passthrough"], EXPIRES_S + 4)
+    phone_leaves(test, kamailio, gateways["passthrough"])
     with support.scene("one refresh in each expiry, and nothing left at the end"):
         for name, user in (("account", "2001"), ("trunk", "trunk")):
             seen = len(kamailio.registers(user))
@@ -299,4 +327,4 @@ def run(test):
 
 
 if __name__ == "__main__":
-    support.main(run, __doc__, needs=("kamailio",))
+    support.main(run, __doc__, needs=("kamailio", support.PHONE))

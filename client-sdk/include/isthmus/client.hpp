@@ -164,14 +164,16 @@ class ISTHMUS_API Client {
  public:
   /// Checks the options and starts the thread; connects to nothing yet.
   static Outcome<std::unique_ptr<Client>> create(ClientOptions options, ClientHandlers handlers);
-  /// As disconnect(), and waits for what is being sent, two seconds at most. No callback comes
-  /// after it. Not to be called from a callback.
+  /// As disconnect(), and waits for its end and for what is being sent, three seconds at most. No
+  /// callback comes after it. Not to be called from a callback.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  void connect();     ///< on_connection says how it goes
-  void disconnect();  ///< hangs up, unregisters, ends the session
+  void connect();  ///< on_connection says how it goes
+  /// Hangs up, unregisters, and ends the session as soon as both were answered, after a second at
+  /// the latest; on_connection says when. connect() ends it at once.
+  void disconnect();
   /// The device has another network now, or may have: calls move to it at once, without waiting for
   /// the old link to be found dead.
   void on_network_changed();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "client/gateway_link.hpp"
 #include "sip/uri.hpp"
@@ -77,7 +78,8 @@ ClientCore::ClientCore(ClientOptions options, ClientHandlers handlers)
     : options_(std::move(options)),
       handlers_(std::move(handlers)),
       timer_(thread_.io()),
-      statistics_timer_(thread_.io()) {}
+      statistics_timer_(thread_.io()),
+      leave_timer_(thread_.io()) {}
 
 ClientCore::~ClientCore() {
   finish();
@@ -128,29 +130,37 @@ Outcome<void> ClientCore::open() {
 void ClientCore::finish() {
   thread_.run([this] {
     handlers_ = {};
-    if (connection_) disconnect();
-    connection_.reset();
-    timer_.cancel();
-    statistics_timer_.cancel();
-    for (auto& [id, entry] : calls_) {
-      if (entry.media) entry.media->close();
-    }
-    calls_.clear();
-    channels_.clear();
+    finishing_ = true;
+    disconnect();
+    if (!leaving_) release();
   });
-  thread_.finish();
+  thread_.finish();  // once released, nothing is left that would keep the thread
+}
+
+void ClientCore::release() {
+  connection_.reset();
+  timer_.cancel();
+  statistics_timer_.cancel();
+  for (auto& [id, entry] : calls_) {
+    if (entry.media) entry.media->close();
+  }
+  calls_.clear();
+  channels_.clear();
 }
 
 // --- What the application asks for -------------------------------------------------------------
 
 void ClientCore::connect() {
+  if (leaving_) leave();
   if (!connection_ || connection_->established()) return;
   if (handlers_.on_connection) handlers_.on_connection({ConnectionState::connecting, {}, {}});
   if (connection_) connection_->start();
 }
 
+/// A provider may challenge the REGISTER that removes the registration, or a BYE: whoever leaves at
+/// once leaves a binding behind that others ring until it expires.
 void ClientCore::disconnect() {
-  if (!connection_) return;
+  if (!connection_ || leaving_) return;
   std::vector<std::uint64_t> ids;
   for (const auto& [id, entry] : calls_) ids.push_back(id);
   for (const std::uint64_t id : ids) (void)user_agent_->hang_up(id, now(), outputs_);
@@ -158,9 +168,22 @@ void ClientCore::disconnect() {
     user_agent_->stop_registration(now(), outputs_);
   }
   pump();
+  leaving_ = true;
+  if (user_agent_->quiet() || !connection_->has_link()) return leave();
+  leave_timer_.expires_after(limits::kGoodbyeLife);
+  leave_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (!error && self && self->leaving_) self->leave();
+  });
+}
+
+void ClientCore::leave() {
+  leaving_ = false;
+  leave_timer_.cancel();
   user_agent_->on_link_down(now(), outputs_);
   pump();
-  if (connection_) connection_->close();
+  connection_->close();
+  if (finishing_) release();
 }
 
 void ClientCore::on_network_changed() {
@@ -361,6 +384,13 @@ void ClientCore::pump() {
   }
   pumping_ = false;
   arm_timer();
+  // Behind all that is under way: the connection may be in the middle of telling something.
+  if (leaving_ && user_agent_->quiet()) {
+    boost::asio::post(thread_.io(), [weak = weak_from_this()] {
+      const auto self = weak.lock();
+      if (self && self->leaving_ && self->user_agent_->quiet()) self->leave();
+    });
+  }
 }
 
 void ClientCore::act(ua::SendSip& event) {

@@ -75,6 +75,8 @@ class ClientCore final : public net::ConnectionHandler,
   void act(ua::CallChanged& event);
   void act(ua::MediaChanged& event);
   void act(ua::DigitReceived& event);
+  void leave();
+  void release();
   void end_call(std::uint64_t id);
   void arm_timer();
   void arm_statistics();
@@ -90,7 +92,9 @@ class ClientCore final : public net::ConnectionHandler,
   wire::WelcomeInfo welcome_;
   ua::Outputs outputs_;
   bool pumping_ = false;
-  boost::asio::steady_timer timer_, statistics_timer_;
+  bool leaving_ = false;    ///< disconnect() waits for the last answers
+  bool finishing_ = false;  ///< and nothing comes after it
+  boost::asio::steady_timer timer_, statistics_timer_, leave_timer_;
   std::map<std::uint64_t, Entry> calls_;
   std::unordered_map<std::uint32_t, std::uint64_t> channels_;  ///< ours, RTP and RTCP → call
   std::map<std::uint64_t, CallStatistics> ended_;  ///< of the last calls, for those who ask late

@@ -80,6 +80,9 @@ inline constexpr int kTcpUnsentBytes = 4096;
 inline constexpr std::size_t kLinkBufferKeptBytes = 8 * kKiB;
 /// flushing and the closing handshake, together
 inline constexpr Duration kLinkCloseLife = seconds(2);
+/// a client that leaves waits so long for answers to its last BYE and REGISTER, challenges among
+/// them
+inline constexpr Duration kGoodbyeLife = seconds(1);
 /// a browser's upgrade with cookies takes half
 inline constexpr std::size_t kHttpHeaderBytes = 8 * kKiB;
 /// addresses of one gateway's name that are tried
