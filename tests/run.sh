@@ -6,6 +6,8 @@
 #   ISTHMUS_BUILD_ROOT=DIR      where to build (build)
 #   ISTHMUS_FUZZ_SECONDS=N      how long each fuzz target runs (5)
 #
+# Not among them: tests/asterisk.sh, which needs other releases of Debian.
+#
 # Root or sudo is needed to install packages and to make network namespaces. A step that cannot run here is SKIPPED with
 # its reason; in CI (CI is set) that counts as a failure, except for the container image, which says why.
 set -uo pipefail
