@@ -9,10 +9,6 @@ namespace isthmus::quic {
 
 namespace {
 
-constexpr const char* kPriorities =
-    "%DISABLE_TLS13_COMPAT_MODE:NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:"
-    "+AES-256-GCM:+CHACHA20-POLY1305:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1";
-
 /// The one value that QUIC knows (RFC 9001 §4.6.1): how much there may be, its own limits say.
 constexpr std::size_t kEarlyDataOfQuic = 0xffffffff;
 
@@ -24,7 +20,7 @@ bool NgConnection::start_tls(bool server, const TlsCredentials& credentials) {
                          (server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT) |
                          GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_NO_SIGNAL;
   if (::gnutls_init(&tls_, flags) != 0) return false;
-  if (::gnutls_priority_set_direct(tls_, kPriorities, nullptr) != 0) return false;
+  if (::gnutls_priority_set(tls_, credentials.priorities()) != 0) return false;
   const int failed = server ? ::ngtcp2_crypto_gnutls_configure_server_session(tls_)
                             : ::ngtcp2_crypto_gnutls_configure_client_session(tls_);
   if (failed != 0) return false;

@@ -1,6 +1,7 @@
 #include "quic/link_core.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/limits.hpp"
@@ -57,8 +58,7 @@ LinkCore::LinkCore(Side side, std::unique_ptr<Connection> connection, std::uint3
       media_id_(media_id),
       events_(&events),
       media_path_(connection_->path()),
-      quic_path_(media_path_),
-      out_(kLargestDatagram) {}
+      quic_path_(media_path_) {}
 
 void LinkCore::on_datagram(const Path& path, MutableBytes datagram, Instant now) {
   ++counters_.datagrams_in;
@@ -304,11 +304,12 @@ void LinkCore::send_packet(Bytes& packet, Instant now, DatagramSink& sink) {
 
 void LinkCore::flush(Instant now, DatagramSink& sink) {
   flush_media(now, sink);
+  std::array<std::uint8_t, kLargestDatagram> out;
   Path path;
-  while (const std::size_t length = connection_->write(out_, path, now)) {
+  while (const std::size_t length = connection_->write(out, path, now)) {
     ++counters_.datagrams_out;
     counters_.bytes_out += length;
-    sink.send(path, ByteView(out_).first(length));
+    sink.send(path, ByteView(out).first(length));
   }
   if (const auto& end = connection_->ended()) finish(end->code, end->text);
 }

@@ -146,7 +146,6 @@ class LinkCore {
   std::size_t media_room_ = kSmallestPath - kMediaOverhead;
   std::vector<Bytes> full_;  ///< media packets to send before the bundle; buffers are kept
   std::size_t full_count_ = 0;
-  Bytes out_;
 
   std::optional<Instant> drain_until_;
   wire::CloseCode code_ = wire::CloseCode::going_away;

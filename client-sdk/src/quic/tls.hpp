@@ -10,6 +10,7 @@
 #include "base/result.hpp"
 
 struct gnutls_certificate_credentials_st;
+struct gnutls_priority_st;
 
 namespace isthmus::quic {
 
@@ -27,7 +28,7 @@ struct KeyLogs {
   KeyLog media;  ///< a media packet's keys: `SRTP <SSRC> AEAD_AES_128_GCM <key> <salt>`, in hex
 };
 
-/// The certificate and key that one end of QUIC's TLS 1.3 uses. Immutable and shared: connections
+/// The certificate and key that one end of QUIC's TLS 1.3 uses, and its ciphers. Immutable and shared: connections
 /// that began with one keep it when another takes its place.
 class TlsCredentials {
  public:
@@ -42,11 +43,14 @@ class TlsCredentials {
   TlsCredentials& operator=(const TlsCredentials&) = delete;
 
   gnutls_certificate_credentials_st* native() const { return native_; }
+  /// What is offered and taken. Worked out once: of a connection's own it would be 8 KiB.
+  gnutls_priority_st* priorities() const { return priorities_; }
   const KeyLogs& key_logs() const { return key_logs_; }
 
  private:
   TlsCredentials() = default;
   gnutls_certificate_credentials_st* native_ = nullptr;
+  gnutls_priority_st* priorities_ = nullptr;
   KeyLogs key_logs_;
 };
 

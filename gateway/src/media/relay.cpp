@@ -198,6 +198,7 @@ Result<LocalMedia, MediaError> Relay::open_link(std::uint64_t session) {
   Session& owner = *found->second;
   for (std::size_t i = 0; i < Session::kPairs; ++i) {
     const std::size_t pair = (owner.next + i) % Session::kPairs;
+    if (pair >= owner.pairs.size()) owner.pairs.resize(pair + 1);
     if (owner.pairs[pair]) continue;
     Stream& stream = add_stream();
     stream.kind = Stream::Kind::link;

@@ -99,8 +99,8 @@ DropReason Relay::on_link_packet(std::uint64_t session, std::uint32_t channel, B
   if (found == sessions_.end()) return DropReason::unknown_session;
   if (channel < limits::kFirstMediaChannel) return DropReason::unknown_channel;
   const std::size_t pair = (channel - limits::kFirstMediaChannel) / 2;
-  if (pair >= Session::kPairs) return DropReason::unknown_channel;
-  stream = found->second->pairs[pair];
+  const auto& pairs = found->second->pairs;
+  stream = pair < pairs.size() ? pairs[pair] : nullptr;
   if (!stream) return DropReason::unknown_channel;
   if (bytes.size() > limits::kMediaFrameBytes) return DropReason::too_large;
   const bool control_channel = ((channel - limits::kFirstMediaChannel) & 1) != 0;
