@@ -233,13 +233,16 @@ std::optional<MediaFault> ServiceAgent::take_answer(ServiceCall& call, std::stri
   return std::nullopt;
 }
 
+void ServiceAgent::add_contact(const ServiceCall& call, sip::Message& response) const {
+  const bool secure = asks_secure_contact(call.invite);
+  response.add(HeaderId::contact, "<" + core_.contact_uri(call.token, call.flow, secure) + ">");
+}
+
 void ServiceAgent::send_answer(ServiceCall& call, const std::string& sdp) {
   sip::Message answer = sip::Message::response_to(call.invite, 200, {}, call.dialog.local_tag);
   for (std::string_view value : call.invite.fields(HeaderId::record_route))
     answer.add(HeaderId::record_route, value);
-  answer.add(
-      HeaderId::contact,
-      "<" + core_.contact_uri(call.token, call.flow, asks_secure_contact(call.invite)) + ">");
+  add_contact(call, answer);
   answer.add(HeaderId::allow, kAllow);
   answer.add(HeaderId::server, core_.config.software);
   answer.set_body(sdp, "application/sdp");
@@ -346,6 +349,7 @@ void ServiceAgent::on_reinvite(ServiceCall& call, sip::TransactionId server,
     return;
   }
   sip::Message response = sip::Message::response_to(request, 200);
+  add_contact(call, response);  // RFC 3311 §5.2
   if (!sdp.empty()) response.set_body(sdp, "application/sdp");
   core_.respond(server, std::move(response));
 }

@@ -61,6 +61,7 @@ class ServiceAgent {
   Result<std::string, MediaFault> answer_offer(ServiceCall& call, std::string_view offer);
   std::string make_offer(ServiceCall& call);
   std::optional<MediaFault> take_answer(ServiceCall& call, std::string_view sdp);
+  void add_contact(const ServiceCall& call, sip::Message& response) const;
   void send_answer(ServiceCall& call, const std::string& sdp);
   void on_reinvite(ServiceCall& call, sip::TransactionId server, const sip::Message& request);
   void look_ahead(ServiceCall& call);

@@ -165,7 +165,9 @@ TEST_F(PeerHabits, a_service_finds_the_offer_in_a_multipart_body) {
   EXPECT_EQ(ok.body().find("101"), std::string_view::npos) << "an answer, not an offer of ours";
   give(by_caller(ok, "ACK", 1), alice);
   EXPECT_EQ(count(alice, "BYE"), 0u);
-  give(by_caller(ok, "BYE", 2), alice);
+  give(by_caller(ok, "UPDATE", 2), alice);
+  EXPECT_EQ(last(alice, "UPDATE", 200).contact()->uri, ok.contact()->uri);  // RFC 3311 §5.2
+  give(by_caller(ok, "BYE", 3), alice);
   expect_nothing_left();
 }
 
