@@ -409,7 +409,7 @@ void BridgeHost::collect_metrics() {
   set("isthmus_sip_stray_responses_total", "Responses that answer no request that is open",
       layer.counters().stray_responses);
   set("isthmus_sip_misrouted_responses_total",
-      "Responses dropped because they bear more than our own Via", calls.misrouted_responses);
+      "Responses dropped because they bear a Via that is not ours", calls.misrouted_responses);
   set("isthmus_sip_timeouts_total", "Transactions that timed out", layer.counters().timeouts);
 
   sockets_.collect_metrics(metrics_);

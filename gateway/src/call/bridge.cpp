@@ -58,16 +58,38 @@ bool may_lack_to_tag(Method method) {
   return method == Method::notify || method == Method::bye || method == Method::info;
 }
 
-/// RFC 3261 §8.1.3.3: our requests bear our Via alone, and so do the responses to them.
-bool bears_vias_of_others(const sip::Message& response) {
-  std::size_t count = 0;
+/// Of "host:port".
+std::string_view host_in(std::string_view host_port) {
+  const std::size_t bracket = host_port.find(']');
+  return host_port.substr(0, host_port.find(':', bracket == host_port.npos ? 0 : bracket));
+}
+
+/// Whether that is a host by which we name ourselves. Addresses may be written in several ways.
+bool is_ours(std::string_view host, const BridgeConfig& config) {
+  const auto any = [&](auto same) {
+    return same(host_in(config.link_host)) ||
+           std::any_of(config.network_sent_by.begin(), config.network_sent_by.end(),
+                       [&](const SentBy& listener) { return same(host_in(listener.host_port)); });
+  };
+  if (any([&](std::string_view own) { return own == host; })) return true;
+  const auto address = IpAddress::parse(host);
+  return any([&](std::string_view own) {
+    return iequals(own, host) || (address && address == IpAddress::parse(own));
+  });
+}
+
+/// RFC 3261 §8.1.3.3, §18.1.2: our requests bear our Via alone, and so do the responses to them.
+bool is_misrouted(const sip::Message& response, const BridgeConfig& config) {
+  std::string_view first;
   for (std::size_t i = 0; i < response.field_count(); ++i) {
     const sip::Message::Field field = response.field(i);
     if (field.id != HeaderId::via) continue;
     sip::scan::List values(field.value);
-    for (std::string_view value; values.next(value);) ++count;
+    for (std::string_view value; values.next(value); first = value)
+      if (!first.empty()) return true;
   }
-  return count > 1;
+  const std::optional<sip::scan::Via> via = sip::scan::via(first);
+  return !via || !is_ours(via->host, config);
 }
 
 }  // namespace
@@ -341,7 +363,7 @@ Bridge::Bridge(BridgeConfig config, Router& router, MediaPlane& media, BindingTa
 Bridge::~Bridge() = default;
 
 void Bridge::on_message(sip::Message message, const sip::Flow& flow, Instant now, Actions& out) {
-  if (message.is_response() && bears_vias_of_others(message)) {
+  if (message.is_response() && is_misrouted(message, impl_->core_.config)) {
     ++impl_->core_.counters.misrouted_responses;
     return;
   }

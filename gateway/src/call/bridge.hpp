@@ -82,7 +82,7 @@ struct BridgeCounters {
   std::uint64_t rejected_over_limit = 0, unmatched_dialog = 0, loops = 0, bad_sdp = 0,
                 media_timeouts = 0;
   std::uint64_t broken_responses = 0;     ///< that ended a request all the same
-  std::uint64_t misrouted_responses = 0;  ///< bore Vias of others besides ours; dropped
+  std::uint64_t misrouted_responses = 0;  ///< bore a Via of another; dropped
   std::uint64_t digits_converted = 0;     ///< between INFO and RFC 4733
 };
 

@@ -80,8 +80,12 @@ TEST_F(PeerHabits, a_response_with_vias_of_others_is_dropped) {
                                    ", SIP/2.0/UDP 203.0.113.9;branch=z9hG4bKother");
   give(two_fields, carol);
   give(one_field, carol);
+  sip::Message another = response(invite, 486, "c1");  // §18.1.2: one that is not ours at all
+  std::string via(*invite.get(HeaderId::via));
+  another.set(HeaderId::via, via.replace(via.find("192.0.2.1"), 9, "192.0.2.10"));
+  give(another, carol);
   EXPECT_EQ(count(alice, "INVITE", 486), 0u);
-  EXPECT_EQ(bridge.counters().misrouted_responses, 2u);
+  EXPECT_EQ(bridge.counters().misrouted_responses, 3u);
   give(response(invite, 486, "c1"), carol);
   EXPECT_EQ(count(alice, "INVITE", 486), 1u);
   expect_nothing_left();
