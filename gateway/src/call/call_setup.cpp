@@ -189,11 +189,7 @@ void CallManager::turn_to_caller(const Call& call, const Branch& branch,
   const DialogIdentity& identity = branch.identity;
   identity.carry_response(response, call.request,
                           core_.tag_told(identity, branch.flow[0], response.to_tag()));
-  std::string at;  // only hiding and redirections ask for it
-  if (identity.hides[0] || response.status() / 100 == 3) {
-    Result<sip::NameAddr, sip::Fault> contact = response.contact();
-    if (contact) at = contact->uri;
-  }
+  std::string at = identity.hides[0] ? responder_uri(response) : std::string();
   core_.translate(response,
                   {branch.flow[1], branch.flow[0], identity.hides[0], at, branch.media != nullptr});
 }

@@ -63,6 +63,16 @@ void replace_contact(sip::Message& message, std::string_view uri) {
   message.set(HeaderId::contact, values);
 }
 
+std::string responder_uri(const sip::Message& response) {
+  Result<sip::NameAddr, sip::Fault> contact = response.contact();
+  if (!contact) return {};
+  if (response.status() / 100 == 3) {
+    Result<sip::Uri, sip::Fault> uri = sip::Uri::parse(contact->uri);
+    if (!uri || !IpAddress::parse(uri->host)) return {};
+  }
+  return contact->uri;
+}
+
 bool is_sips(std::string_view uri) {
   return uri.size() > 5 && iequals(uri.substr(0, 5), "sips:");
 }

@@ -24,6 +24,11 @@ std::string changed_from(const sip::Message& came, const sip::Message& sent);
 /// stays.
 void replace_contact(sip::Message& message, std::string_view uri);
 
+/// URI at which who sent a response is reached; empty if it does not say. A redirection names
+/// places to try in its stead (RFC 3261 §21.3): only a bare address there may be its sender's own,
+/// a name may be anybody's address of record.
+std::string responder_uri(const sip::Message& response);
+
 bool is_sips(std::string_view uri);
 /// RFC 3261 §8.1.2: its Request-URI or topmost Route is a SIPS URI.
 bool asks_for_tls(const sip::Message& request);

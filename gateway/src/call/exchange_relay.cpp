@@ -172,7 +172,7 @@ void ExchangeRelay::turn_back(const Exchange& exchange, const Attempt& attempt,
   const DialogIdentity& identity = attempt.identity;
   identity.carry_response(response, exchange.request,
                           core_.tag_told(identity, exchange.from, response.to_tag()));
-  std::string at = contact_of(response);
+  std::string at = responder_uri(response);
   core_.translate(response, {attempt.flow, exchange.from, identity.hides[0], at});
 }
 

@@ -405,6 +405,31 @@ TEST_P(IdentifierMapTest, redirection_of_a_client_to_itself_can_be_followed) {
   EXPECT_EQ(last(alice, "INVITE").request_uri(), "sip:alice@desk.invalid");
 }
 
+/// Found with Asterisk, whose Transfer() redirects to addresses of its domain, and which looks up
+/// in its dialplan the user that a phone redirects to: both got a token.
+TEST_P(IdentifierMapTest, redirection_to_an_address_of_record_stays_as_it_is) {
+  for (const char* method : {"INVITE", "MESSAGE"}) {
+    give(request(method, "sip:alice@home.example"), carol);
+    sip::Message moved = sip::Message::response_to(last(alice, method), 302, {}, "al");
+    moved.add(HeaderId::contact, "<sip:bob@home.example>, <sip:mail@example.org>");
+    give(moved, alice);
+    EXPECT_EQ(last(carol, method, 302).get(HeaderId::contact),
+              "<sip:bob@home.example>, <sip:mail@example.org>");
+  }
+}
+
+TEST_P(IdentifierMapTest, redirection_to_an_address_is_shown_to_legs_in_the_open_only) {
+  give(request("INVITE", "sip:alice@home.example", sdp()), carol);
+  sip::Message moved = sip::Message::response_to(last(alice, "INVITE"), 302, {}, "al");
+  moved.add(HeaderId::contact, "<sip:alice@10.1.2.3:5070>");
+  give(moved, alice);
+  sip::Message seen = last(carol, "INVITE", 302);
+  EXPECT_EQ(seen.get(HeaderId::contact)->find("10.1.2.3") == std::string_view::npos, GetParam());
+  give(request("INVITE", seen.contact()->uri, sdp()), carol);
+  if (!GetParam()) return;
+  EXPECT_EQ(last(alice, "INVITE").request_uri(), "sip:alice@10.1.2.3:5070");
+}
+
 /// Found with linphone: the provider's phone refers ours to its colleague. Their dialog never came
 /// through here, so that it was taken for one of ours that the provider must not see.
 TEST_F(BridgeBench,
