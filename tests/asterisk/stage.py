@@ -9,7 +9,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "interop"))
 # pylint: disable=wrong-import-position
 import support  # noqa: E402
 from lab import capture  # noqa: E402
-from lab.asterisk import Asterisk  # noqa: E402
+from lab.asterisk import Asterisk, version_of  # noqa: E402
 from lab.net import LabError  # noqa: E402
 from lab.sip_stream import Authority  # noqa: E402
 from lab.softphone import Message, Softphone  # noqa: E402
@@ -38,12 +38,16 @@ def password(user):
     return f"secret-of-{user}"
 
 
-def _phone(user, more):
+SHA256 = ("1002", "2001")  # who is asked for SHA-256 (RFC 8760), where Asterisk knows it
+
+
+def _phone(user, more, sha256):
     own = [line for line in more.splitlines() if not line.startswith("mailboxes")]
     mailboxes = [line for line in more.splitlines() if line.startswith("mailboxes")]
     return "\n".join(
         [f"[{user}](phone)", f"auth={user}", f"aors={user}", *own, *mailboxes]
         + [f"[{user}](login)", f"username={user}", f"password={password(user)}"]
+        + (["supported_algorithms_uas=SHA-256"] if sha256 and user in SHA256 else [])
         + [f"[{user}](place)", *mailboxes]
     )
 
@@ -94,6 +98,7 @@ class Stage:
         ):
             (shared / name).write_bytes(pathlib.Path(source).read_bytes())
         _, _, gateway6, address6 = self.ipv6
+        sha256 = version_of(test.arguments.asterisk_root) >= 22
         return Asterisk(
             test.programs,
             site.provider,
@@ -105,7 +110,7 @@ class Stage:
                 "GATEWAY": site.gateway_address,
                 "GATEWAY6": gateway6,
                 "DOMAIN": DOMAIN,
-                "PHONES": "\n\n".join(_phone(user, more) for user, more in PHONES.items()),
+                "PHONES": "\n\n".join(_phone(*each, sha256) for each in PHONES.items()),
                 "OLD_PHONES": "\n\n".join(_old_phone(*each) for each in OLD_PHONES.items()),
                 "HINTS": "\n".join(
                     [f"exten => {user},hint,PJSIP/{user}" for user in PHONES]
@@ -128,13 +133,18 @@ class Stage:
 
     def use_old(self):
         """From now on phones are those of chan_sip; their numbers in the scenes are translated."""
-        address = f"{self.test.site.provider_address}:5070"
-        self.old_gateway = self.make_gateway(
-            "old", 800, target=f"sip:{address}", client_refresh_s=5
-        )
-        connector = self.test.connector(self.old_gateway, name="connector-old", port_offset=800)
-        self.hop, self.old = (connector.sip_address, connector.sip_port), True
-        self._services = (self.old_gateway, connector)
+        self._use("old", 800, target=f"sip:{self.test.site.provider_address}:5070")
+        self.old = True
+
+    def use_hidden(self):
+        """From now on phones are at a gateway that hides each side from the other."""
+        extra = {"links": {"topology_hiding": True}}
+        self._use("hidden", 900, extra, topology_hiding=True)
+
+    def _use(self, name, offset, extra=None, **provider):
+        gateway = self.make_gateway(name, offset, extra, client_refresh_s=5, **provider)
+        connector = self.test.connector(gateway, name=f"connector-{name}", port_offset=offset)
+        self.hop, self._services = (connector.sip_address, connector.sip_port), (gateway, connector)
 
     def number(self, user):
         """A scene's number, or what begins with letters and ends with one, as chan_sip has it."""

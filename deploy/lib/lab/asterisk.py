@@ -4,6 +4,7 @@ import pathlib
 import re
 import shutil
 import socket
+import subprocess
 
 from .net import LabError, wait_until
 
@@ -43,6 +44,16 @@ shift 2 && exec chroot "$@"
 """
 
 
+def version_of(root):
+    """The number of its major version."""
+    command = ["chroot", root, "asterisk", "-V"] if root else ["asterisk", "-V"]
+    try:
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise LabError(f"no Asterisk in {root or 'this system'}") from None
+    return int(re.search(r"Asterisk (\d+)", text)[1])
+
+
 def modules_of(root):
     """Where its modules are, as it sees them."""
     places = sorted(pathlib.Path(root).glob("usr/lib/*/asterisk/modules"))
@@ -70,6 +81,7 @@ class Asterisk:
             text = template.read_text(encoding="utf-8")
             text = re.sub(r"@([A-Z0-9_]+)@", lambda found: str(values[found[1]]), text)
             (etc / template.name).write_text(text, encoding="utf-8")
+        self.major = version_of(root)
         self._manager_port = host.port(5038)
         for file, text in (
             ("asterisk.conf", _DIRECTORIES.format(inside=inside, modules=modules_of(root or "/"))),
@@ -87,7 +99,6 @@ class Asterisk:
         self.program = self._programs.start(self.host, self.name, self._command)
         wait_until(self._booted, 40, f"{self.name} is not fully booted; see {self.program.log}")
         self.version = self.cli("core show version").split()[1]
-        self.major = int(self.version.split(".")[0])
 
     def stop(self, forget=False):
         """Ends it; `forget`: with all that it remembers of registrations and subscriptions."""
@@ -147,8 +158,8 @@ class Asterisk:
         """A message in a voice mailbox, as if somebody had spoken it; `pollfreq` finds it."""
         box = self.shared / "spool" / "voicemail" / "default" / mailbox / "INBOX"
         box.mkdir(parents=True, exist_ok=True)
-        (box / "msg0000.txt").write_text("[message]\norigmailbox=" + mailbox + "\n", "utf-8")
-        (box / "msg0000.wav").write_bytes(b"")
+        message = box / f"msg{len(list(box.glob('*.txt'))):04}.txt"
+        message.write_text(f"[message]\norigmailbox={mailbox}\n", encoding="utf-8")
 
     def has_module(self, name):
         return f"{name} " in self.cli(f"module show like {name}")
