@@ -344,7 +344,9 @@ def subscriptions_that_share_a_dialog(scene):
     notify(1, "dialog", "terminated")
     scene.by_phone(ok, "BYE", 3)
     scene.provider.answer(scene.provider.expect("BYE"), 481)
-    scene.test.check(scene.phone.sees("BYE", 481), "a BYE without a call is the notifier's to refuse")
+    scene.test.check(
+        scene.phone.sees("BYE", 481), "a BYE without a call is the notifier's to refuse"
+    )
     scene.test.check(
         notify(2, "presence", "active;expires=60"), "one subscription outlives another, and a BYE"
     )
