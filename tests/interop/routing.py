@@ -270,6 +270,15 @@ def rules(test, gateway, alice, trunk, backup):
             "explained",
         )
 
+        uri = f"sips:030123@{gateway.domain}"
+        code, offline, online = explained(test, gateway, uri, "--source", "link:alice")
+        status, _, response = alice.final(alice.request("INVITE", uri, body=SDP))
+        test.equal(
+            (status, header(response, "Warning")[:4], code, offline["status"], online["status"]),
+            (480, "380 ", 1, 480, 480),
+            "a SIPS URI whose providers have no TLS",
+        )
+
         uri = f"sip:030123@{gateway.domain}"
         code, offline, online = explained(test, gateway, uri, "--source", "link:alice")
         extra = "P-Asserted-Identity: <sip:king@x>\r\nX-Internal: 1\r\nDiversion: <sip:1@x>\r\n"

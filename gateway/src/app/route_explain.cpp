@@ -6,6 +6,7 @@
 
 #include "app/router_setup.hpp"
 #include "base/text.hpp"
+#include "call/secure_route.hpp"
 #include "net/clock.hpp"
 
 namespace isthmus::app {
@@ -197,6 +198,12 @@ json::object explain_route(provider::GatewayRouter& router, const ops::GatewayCo
   }
   provider::RouteTrace trace;
   call::Route route = router.explain(request, source->flow, now, trace);
+  if (auto* targets = std::get_if<call::RouteTargets>(&route);
+      targets && !targets->targets.empty()) {
+    call::keep_secure(*targets, request, router);
+    if (targets->targets.empty())
+      route = call::RouteRejection{480, "SIPS Not Allowed: no place is reached by TLS"};
+  }
   out["from"] = request.from()->uri;
   out["source"] = source->flow.is_link() ? "link of " + router.owner_of(source->flow)
                                          : "provider " + router.owner_of(source->flow);

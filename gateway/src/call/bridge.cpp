@@ -1,7 +1,6 @@
 #include "call/bridge.hpp"
 
 #include <algorithm>
-#include <iterator>
 
 #include "base/text.hpp"
 #include "call/bridge_core.hpp"
@@ -11,6 +10,7 @@
 #include "call/own_requests.hpp"
 #include "call/parked_requests.hpp"
 #include "call/register_relay.hpp"
+#include "call/secure_route.hpp"
 #include "call/service_agent.hpp"
 #include "sip/scan.hpp"
 
@@ -253,7 +253,7 @@ class Bridge::Impl {
     if (auto* targets = std::get_if<RouteTargets>(&decision)) {
       if (targets->targets.empty()) {
         core_.reject(server, request, 404, {});
-      } else if (keep_secure(request, *targets); targets->targets.empty()) {
+      } else if (keep_secure(*targets, request, core_.router); targets->targets.empty()) {
         core_.reject_sips(server, request);
       } else if (forms_dialog(request.method())) {
         calls_.start(server, flow, std::move(request), *targets);
@@ -282,25 +282,6 @@ class Bridge::Impl {
     } else {
       refuse_method(server, request, kCarriedOfProviders, "No registrar here");
     }
-  }
-
-  /// RFC 3261 §26.2.2: of the places for a SIPS URI those that a secure hop leads to.
-  void keep_secure(const sip::Message& request, RouteTargets& route) const {
-    const auto in_the_clear = [&](const RouteTarget& place) {
-      return is_sips(place.request_uri.empty() ? request.request_uri() : place.request_uri) &&
-             !core_.router.is_secure(place.flow);
-    };
-    std::erase_if(route.targets, [&](RouteTarget& target) {
-      std::vector<RouteTarget>& others = target.alternatives;
-      std::erase_if(others, in_the_clear);
-      if (!in_the_clear(target)) return false;
-      if (others.empty()) return true;
-      RouteTarget first = std::move(others.front());
-      first.alternatives.assign(std::make_move_iterator(others.begin() + 1),
-                                std::make_move_iterator(others.end()));
-      target = std::move(first);
-      return false;
-    });
   }
 
   std::string extensions() const {

@@ -81,8 +81,8 @@ CallManager::DialogRef CallManager::find_dialog(const sip::Flow& flow,
       return {use.call, use.branch, dialog.get(), use.side};
   }
   // A request of the callee may overtake the response that would have made its dialog (NOTIFY, RFC
-  // 6665 §4.4.1). Once a call is answered, its dialog is
-  // known; a subscription may have forks until Timer N ends (§4.1.2.4), here from its 2xx on.
+  // 6665 §4.4.1). Once a call is answered, its dialog is known; a subscription may have forks until
+  // Timer N ends (§4.1.2.4), here from its 2xx on.
   bool may_come = use.call->state == CallState::setup ||
                   (!use.call->invite && use.call->state == CallState::answered &&
                    core_.now < *use.call->answered + core_.config.timers.timeout());
