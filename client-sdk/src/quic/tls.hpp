@@ -28,8 +28,8 @@ struct KeyLogs {
   KeyLog media;  ///< a media packet's keys: `SRTP <SSRC> AEAD_AES_128_GCM <key> <salt>`, in hex
 };
 
-/// The certificate and key that one end of QUIC's TLS 1.3 uses, and its ciphers. Immutable and shared: connections
-/// that began with one keep it when another takes its place.
+/// The certificate and key that one end of QUIC's TLS 1.3 uses, and its ciphers. Immutable and
+/// shared: connections that began with one keep it when another takes its place.
 class TlsCredentials {
  public:
   /// A server's. @param chain_pem  its own certificate first. @param key_pem  not encrypted.

@@ -62,7 +62,7 @@ struct Relay::Session {
   static constexpr std::size_t kPairs = limits::kChannelsPerSession / 2;
   MediaLink* link = nullptr;
   std::vector<Stream*> pairs;  ///< by (channel - first) / 2, as far as some was used
-  std::size_t next = 0;  ///< where the search for a free pair begins: freed ones come last
+  std::size_t next = 0;        ///< where the search for a free pair begins: freed ones come last
 };
 
 /// While one exists, closed streams are kept: they may be on the call stack.
