@@ -81,7 +81,7 @@ class Asterisk:
             text = template.read_text(encoding="utf-8")
             text = re.sub(r"@([A-Z0-9_]+)@", lambda found: str(values[found[1]]), text)
             (etc / template.name).write_text(text, encoding="utf-8")
-        self.major = version_of(root)
+        self.major, self.version = version_of(root), ""
         self._manager_port = host.port(5038)
         for file, text in (
             ("asterisk.conf", _DIRECTORIES.format(inside=inside, modules=modules_of(root or "/"))),
@@ -98,7 +98,6 @@ class Asterisk:
     def start(self):
         self.program = self._programs.start(self.host, self.name, self._command)
         wait_until(self._booted, 40, f"{self.name} is not fully booted; see {self.program.log}")
-        self.version = self.cli("core show version").split()[1]
 
     def stop(self, forget=False):
         """Ends it; `forget`: with all that it remembers of registrations and subscriptions."""
@@ -110,7 +109,10 @@ class Asterisk:
         if not self.program.running():
             raise LabError(f"{self.name} ended; see {self.program.log} and {self.shared}/log")
         try:
-            return "fully booted" in self.cli("core waitfullybooted")
+            if "fully booted" not in self.cli("core waitfullybooted"):
+                return False
+            self.version = self.cli("core show version").split()[1]  # that command comes late
+            return True
         except (OSError, LabError):
             return False
 
